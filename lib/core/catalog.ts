@@ -1,0 +1,70 @@
+/** The shape of target tables, as the database's own catalog tells it. */
+
+export type ColumnType = {
+  /** `pg_type.typname` of the base type: int4, numeric, varchar, timestamptz; for a domain that of its base type. */
+  readonly name: string;
+  /** The type as it is written in a cast, for example `numeric(10,2)` or `public.blood_type`. */
+  readonly sql: string;
+  /** Characters of varchar(n) and char(n). */
+  readonly length: number | null;
+  readonly precision: number | null;
+  readonly scale: number | null;
+  /** Fraction digits of time and timestamp types. */
+  readonly fractionDigits: number | null;
+  readonly enumLabels: readonly string[] | null;
+  readonly element: ColumnType | null;
+  /** The domain's name, where the column's type is one. */
+  readonly domain: string | null;
+};
+
+export type Column = {
+  readonly name: string;
+  readonly type: ColumnType;
+  readonly notNull: boolean;
+  /** The default as SQL, or null. */
+  readonly defaultSql: string | null;
+  readonly generated: boolean;
+  readonly identity: "always" | "by default" | null;
+};
+
+export type UniqueKey = {
+  readonly name: string;
+  readonly columns: readonly string[];
+  /** False for deferrable, partial, expression and invalid indexes, which cannot serve as a natural key's guard. */
+  readonly plain: boolean;
+};
+
+export type ForeignKey = {
+  readonly name: string;
+  readonly columns: readonly string[];
+  /** Schema-qualified and quoted. */
+  readonly parentSql: string;
+  readonly parentTable: string;
+  readonly parentColumns: readonly string[];
+};
+
+export type Check = { readonly name: string; readonly sql: string; readonly columns: readonly string[] };
+
+export type TableShape = {
+  readonly name: string;
+  readonly schema: string;
+  /** `pg_class.relkind`: r (table), p (partitioned), v, m, f. */
+  readonly kind: string;
+  readonly rowSecurity: boolean;
+  readonly columns: readonly Column[];
+  readonly uniqueKeys: readonly UniqueKey[];
+  readonly foreignKeys: readonly ForeignKey[];
+  readonly checks: readonly Check[];
+};
+
+export type Catalog = ReadonlyMap<string, TableShape>;
+
+export function columnOf(table: TableShape, name: string): Column | undefined {
+  return table.columns.find((column) => column.name === name);
+}
+
+/** True where a unique index, plain and not partial, holds exactly these columns. */
+export function hasUniqueGuard(table: TableShape, key: readonly string[]): boolean {
+  const wanted = [...key].sort().join("\u0000");
+  return table.uniqueKeys.some((unique) => unique.plain && [...unique.columns].sort().join("\u0000") === wanted);
+}

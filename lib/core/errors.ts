@@ -1,0 +1,67 @@
+/** The four error names that the state machine matches. Whatever is particular stands in `code`. */
+export const errorNames = {
+  transient: "TransientError",
+  blocked: "BlockedError",
+  permanent: "PermanentError",
+  staleFence: "StaleFence",
+} as const;
+
+/**
+ * Base of every error that leaves a handler. The message reads `CODE: subject, got, expected, fix`, because Step
+ * Functions keeps only the name and the message of an error. It never contains a record's values.
+ */
+export abstract class LoaderError extends Error {
+  readonly code: string;
+  readonly details: Readonly<Record<string, unknown>>;
+
+  constructor(code: string, text: string, details: Readonly<Record<string, unknown>> = {}, cause?: unknown) {
+    super(`${code}: ${text}`, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** A fault that is expected to pass: the machine tries again with backoff and jitter. */
+export class TransientError extends LoaderError {
+  override readonly name = errorNames.transient;
+}
+
+/** The environment's fault: nothing is charged to the batch, it goes on by itself when the fault is gone. */
+export class BlockedError extends LoaderError {
+  override readonly name = errorNames.blocked;
+}
+
+/** The batch's own fault: it fails, and trying again would fail again. */
+export class PermanentError extends LoaderError {
+  override readonly name = errorNames.permanent;
+}
+
+/** Somebody else acts on the batch by now: end, and touch nothing. */
+export class StaleFence extends LoaderError {
+  override readonly name = errorNames.staleFence;
+
+  constructor(batchId: string, fence: number) {
+    super("STALE_FENCE", `fence ${fence} of ${batchId} is no longer the current one; another execution took over`, {
+      batchId,
+      fence,
+    });
+  }
+}
+
+const codedMessage = /^([A-Z][A-Z0-9_]+): ([\s\S]*)$/;
+
+/** A fault as data, as it is kept in the ledger and in reports. */
+export type Fault = { readonly code: string; readonly message: string };
+
+/** Reads code and text back from a message that a LoaderError wrote; `fallbackCode` names anything else. */
+export function parseFault(message: string, fallbackCode: string): Fault {
+  const match = codedMessage.exec(message);
+  return match ? { code: match[1] as string, message: match[2] as string } : { code: fallbackCode, message };
+}
+
+/** Turns any thrown value into one of the four; a value nobody foresaw blocks the batch instead of failing it. */
+export function toLoaderError(error: unknown): LoaderError {
+  if (error instanceof LoaderError) return error;
+  const kind = error instanceof Error ? error.name : typeof error;
+  return new BlockedError("LOADER_BUG", `unexpected ${kind} in the loader; see the log of this invocation`, {}, error);
+}

@@ -1,0 +1,42 @@
+/** One version of one object. `versionId` is null where the bucket has no versioning: then ETag and size identify it. */
+export type ObjectVersion = {
+  readonly key: string;
+  readonly versionId: string | null;
+  readonly etag: string;
+  /** Bytes as stored. */
+  readonly size: number;
+  readonly lastModified: Date;
+};
+
+/** A version with its place in the key's history. */
+export type ListedObject = ObjectVersion & { readonly isLatest: boolean };
+
+/** The body of one object version, from a byte offset on. */
+export type ObjectBody = {
+  /** Fails with TransientError where the body stalls or ends before its length. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** The Content-Encoding header, or null. */
+  readonly contentEncoding: string | null;
+};
+
+/**
+ * The bucket. Every read names the version (or its ETag), so that a replaced object is an error and never a mixture.
+ * Errors: PermanentError S3_MISSING and S3_CHANGED, BlockedError S3_ACCESS, S3_THROTTLED and S3_STORAGE_CLASS,
+ * TransientError for everything that passes.
+ */
+export interface ObjectStore {
+  /** Every known version below a prefix (only the current ones where the bucket has no versioning), newest first. */
+  list(prefix: string): AsyncIterable<ListedObject>;
+  /** The names of the folders directly below a prefix, without it. */
+  folders(prefix: string): AsyncIterable<string>;
+  read(version: ObjectVersion, fromByte?: number): Promise<ObjectBody>;
+  /** The text of a small object, or null where there is none. */
+  readText(key: string): Promise<{ readonly text: string; readonly etag: string } | null>;
+  write(key: string, body: string, contentType: string): Promise<void>;
+  /**
+   * Copies a version, verifies size and content of the copy, and only then deletes exactly that version.
+   * Repeatable: a copy that is there already is verified, a source that is gone already is fine if the copy is there.
+   * PermanentError ARCHIVE_CONFLICT where `toKey` holds other content.
+   */
+  move(version: ObjectVersion, toKey: string): Promise<void>;
+}

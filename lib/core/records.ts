@@ -1,0 +1,32 @@
+import type { JsonValue } from "./json.ts";
+
+/**
+ * Where reading goes on. Only the reader that wrote it knows its members; everybody else keeps it as JSON in a
+ * checkpoint.
+ */
+export type ReadPosition = {
+  /** Offset in the decoded bytes of the first byte not yet consumed. */
+  readonly offset: number;
+  /** Records before the offset. */
+  readonly records: number;
+  /** The reader's own state: shape, depth, line. */
+  readonly state: Readonly<Record<string, string | number | boolean | null>>;
+};
+
+export type SourceRecord = {
+  /** 1 for the first record of the fragment. */
+  readonly number: number;
+  /** Offset of its first byte in the decoded fragment. */
+  readonly offset: number;
+  readonly value: JsonValue;
+};
+
+/** Some records in the order of the fragment, and where reading goes on behind them. */
+export type RecordGroup = {
+  readonly records: readonly SourceRecord[];
+  readonly next: ReadPosition;
+  /** Bytes of the decoded fragment that this group took. */
+  readonly bytes: number;
+  /** The text of one of this group's records as it was written. */
+  readonly rawText: (record: SourceRecord) => string;
+};

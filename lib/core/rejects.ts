@@ -1,0 +1,58 @@
+/** What can be wrong with one record. One code is one cause and one thing to do. */
+export type RejectCode =
+  | "VALUE_TYPE"
+  | "VALUE_RANGE"
+  | "VALUE_PRECISION_LOSS"
+  | "VALUE_TOO_LONG"
+  | "VALUE_ENCODING"
+  | "VALUE_ENUM"
+  | "VALUE_NOT_NULL"
+  | "VALUE_AMBIGUOUS"
+  | "COLUMN_UNKNOWN"
+  | "COLUMN_AMBIGUOUS"
+  | "COLUMN_READONLY"
+  | "KEY_NULL"
+  | "KEY_DUPLICATE"
+  | "KEY_NOT_UNIQUE"
+  | "CONSTRAINT_CHECK"
+  | "CONSTRAINT_FK"
+  | "CONSTRAINT_UNIQUE"
+  | "CONSTRAINT_PARTITION"
+  | "CONSTRAINT_EXCLUSION"
+  | "DB_LIMIT";
+
+/** One record that cannot be loaded, and why. `got` and `raw` hold values: they go to error_log.json, never to a log. */
+export type Reject = {
+  readonly table: string;
+  readonly key: string;
+  /** 1 for the first record of the fragment. */
+  readonly record: number;
+  readonly field: string | null;
+  readonly code: RejectCode;
+  readonly expected: string;
+  readonly got: string | null;
+  readonly constraint: string | null;
+  /** The record's text as it was read, where it is at hand. */
+  readonly raw: string | null;
+};
+
+/** A value refused by a converter: the transform adds record and field. */
+export class Refusal {
+  readonly code: RejectCode;
+  readonly expected: string;
+
+  constructor(code: RejectCode, expected: string) {
+    this.code = code;
+    this.expected = expected;
+  }
+}
+
+/** At most this many rejects of a batch are stored and listed; all of them are counted. */
+export const maxStoredRejects = 1_000;
+const maxShownCharacters = 200;
+
+/** A value as it is shown in an error log: escaped, and cut where it is long. */
+export function showValue(text: string): string {
+  const shown = JSON.stringify(text.slice(0, maxShownCharacters)) ?? "";
+  return text.length > maxShownCharacters ? `${shown}... (${text.length} characters)` : shown;
+}

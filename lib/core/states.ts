@@ -1,0 +1,44 @@
+/**
+ * The states of the machine LoadBatch that run a Lambda, each with the name of its handler file: the state
+ * `StageFragments` runs `functions/stage-fragments.ts`.
+ */
+export const taskStates = {
+  ValidateBatch: "validate-batch",
+  StageFragments: "stage-fragments",
+  CommitBatch: "commit-batch",
+  ArchiveFragments: "archive-fragments",
+  CloseBatch: "close-batch",
+  FailBatch: "fail-batch",
+  RollbackBatch: "rollback-batch",
+} as const;
+
+export type TaskState = keyof typeof taskStates;
+
+/** The handlers outside the machine. */
+export const otherFunctions = ["start-load", "sweep", "operate", "migrate"] as const;
+
+export const machineName = "LoadBatch";
+
+/** What a task answers in its member `next`; the machine's choices match these and no other text. */
+export const answers = {
+  ValidateBatch: ["stage", "archive", "close", "rollback", "fail", "wait", "busy", "already_processed", "refused"],
+  StageFragments: ["done", "more", "wait"],
+  CommitBatch: ["committed", "compared", "previewed", "restage", "replan"],
+  ArchiveFragments: ["more", "done"],
+  CloseBatch: ["closed", "again"],
+  FailBatch: ["archive", "close", "end"],
+  RollbackBatch: ["close"],
+} as const;
+
+export type Answer<State extends TaskState> = (typeof answers)[State][number];
+
+/** CloudWatch metrics on which alarms stand; emitted by the sweep and by ValidateBatch. */
+export const metricsNamespace = "TableLoader";
+export const metricNames = { stalledLoads: "StalledLoads", blockedLoads: "BlockedLoads" } as const;
+
+/** Durations in seconds, such that Lambda < task < lease. */
+export const lambdaTimeoutSeconds = 900;
+export const taskTimeoutSeconds = 930;
+export const leaseSeconds = 960;
+
+export const blockedWait = { firstSeconds: 30, longestSeconds: 600, rounds: 200 } as const;
