@@ -33,10 +33,16 @@ export interface ObjectStore {
   /** The text of a small object, or null where there is none. */
   readText(key: string): Promise<{ readonly text: string; readonly etag: string } | null>;
   write(key: string, body: string, contentType: string): Promise<void>;
+}
+
+/** What happens to objects once their rows are committed, or their batch has failed. */
+export interface ObjectArchive {
   /**
    * Copies a version, verifies size and content of the copy, and only then deletes exactly that version.
    * Repeatable: a copy that is there already is verified, a source that is gone already is fine if the copy is there.
    * PermanentError ARCHIVE_CONFLICT where `toKey` holds other content.
    */
   move(version: ObjectVersion, toKey: string): Promise<void>;
+  /** Deletes exactly this version; one that is gone already is fine. */
+  remove(version: ObjectVersion): Promise<void>;
 }

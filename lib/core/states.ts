@@ -34,6 +34,8 @@ export type Answer<State extends TaskState> = (typeof answers)[State][number];
 
 /** CloudWatch metrics on which alarms stand; emitted by the sweep and by ValidateBatch. */
 export const metricsNamespace = "TableLoader";
+/** The service in logs, metrics (their dimension `service`) and traces. */
+export const serviceName = "table-loader";
 export const metricNames = { stalledLoads: "StalledLoads", blockedLoads: "BlockedLoads" } as const;
 
 /** Durations in seconds, such that Lambda < task < lease. */
@@ -42,3 +44,12 @@ export const taskTimeoutSeconds = 930;
 export const leaseSeconds = 960;
 
 export const blockedWait = { firstSeconds: 30, longestSeconds: 600, rounds: 200 } as const;
+
+/** The machine's two SNS tasks; a local run overrides them, since they are no handler of ours. */
+export const noticeStates = { success: "NotifySuccess", failure: "NotifyFailure" } as const;
+
+/** The machine's Wait states; a local run may shorten them. */
+export const waitStates = { stage: "StageLater", stageLong: "StageMuchLater", blocked: "BlockedWait" } as const;
+
+/** How long a worker without a free work item waits: doubling, so that long waits cost few history events. */
+export const stageWait = { firstSeconds: 5, longestSeconds: 60 } as const;

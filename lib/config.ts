@@ -1,0 +1,171 @@
+import { z } from "zod";
+import { defaultBatchIdPattern } from "./core/keys.ts";
+import { leaseSeconds } from "./core/states.ts";
+
+/** The only reader of the environment. Every setting is validated once, and every fault is named at once. */
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const whole = (least: number) =>
+  z.string().regex(/^\d+$/, "a whole number").transform(Number).pipe(z.number().int().min(least));
+const flag = z.enum(["true", "false"]).transform((text) => text === "true");
+
+/** Only the machine itself may stand in for AWS: any other address would be a way out for credentials and records. */
+const loopbackUrl = z.string().regex(/^http:\/\/(127\.0\.0\.1|localhost|\[::1\]):\d+\/?$/, "a loopback address with a port");
+
+const isPattern = (text: string): boolean => {
+  try {
+    return new RegExp(text) !== null;
+  } catch {
+    return false;
+  }
+};
+
+const variables = z.object({
+  DB_HOST: z.string().default("idhub_db"),
+  DB_PORT: whole(1).default(5432),
+  DB_NAME: z.string().default("idhub"),
+  DB_USER: z.string().default("idhub_user"),
+  DB_PASSWORD: z.string().optional(),
+  DB_SECRET_ARN: z.string().optional(),
+  DB_AUTH: z.enum(["password", "secret", "iam"]).optional(),
+  DB_TLS: z.enum(["verify", "off"]).default("verify"),
+  DB_SCHEMA: z.string().default("public"),
+  DB_POOL_MIN: whole(0).default(2),
+  DB_POOL_MAX: whole(1).default(10),
+  S3_BUCKET: z.string().min(3).default("idhub-curated-fragments"),
+  S3_VERSIONING: z.enum(["enabled", "disabled"]).default("enabled"),
+  S3_BUCKET_OWNER: z.string().regex(/^\d{12}$/, "a 12-digit account id").optional(),
+  AWS_REGION: z.string().default("us-east-1"),
+  BATCH_SIZE: whole(1).default(1000),
+  DRY_RUN: flag.default(false),
+  MAX_RETRIES: whole(0).default(3),
+  TRANSACTION_TIMEOUT: whole(1).default(300),
+  LOG_LEVEL: z.enum(["DEBUG", "INFO", "WARN", "ERROR", "CRITICAL", "SILENT"]).default("INFO"),
+  REQUIRE_APPROVAL: flag.default(true),
+  MAX_RECORDS_PER_BATCH: whole(1).optional(),
+  BATCH_ID_PATTERN: z.string().refine(isPattern, "a regular expression").default(defaultBatchIdPattern),
+  LEASE_SECONDS: whole(5).default(leaseSeconds),
+  UNDO_RETENTION_DAYS: whole(1).default(90),
+  AUDIT_RETENTION_DAYS: whole(1).default(365),
+  STATE_MACHINE_ARN: z.string().optional(),
+  DEAD_LETTER_QUEUE_URL: z.string().optional(),
+  OPERATE_FUNCTION: z.string().optional(),
+  LOCAL_ENDPOINT: loopbackUrl.optional(),
+  LOCAL_MACHINE_ENDPOINT: loopbackUrl.optional(),
+});
+
+type Variables = z.infer<typeof variables>;
+
+export type DatabaseSettings = {
+  readonly host: string;
+  readonly port: number;
+  readonly name: string;
+  readonly user: string;
+  readonly auth: "password" | "secret" | "iam";
+  readonly password: string | null;
+  readonly secretArn: string | null;
+  readonly tls: "verify" | "off";
+  /** Schema of the target tables. */
+  readonly schema: string;
+  readonly poolMax: number;
+};
+
+export type Settings = {
+  readonly database: DatabaseSettings;
+  readonly region: string;
+  readonly bucket: string;
+  readonly bucketVersioning: boolean;
+  readonly bucketOwner: string | null;
+  /** Records per COPY chunk. */
+  readonly batchSize: number;
+  /** Default of the CLI only. */
+  readonly dryRun: boolean;
+  readonly maxRetries: number;
+  /** Seconds that the commit transaction may take. */
+  readonly transactionTimeout: number;
+  readonly logLevel: Variables["LOG_LEVEL"];
+  readonly requireApproval: boolean;
+  readonly maxRecordsPerBatch: number | null;
+  readonly batchIdPattern: RegExp;
+  readonly leaseSeconds: number;
+  readonly undoRetentionDays: number;
+  readonly auditRetentionDays: number;
+  readonly stateMachineArn: string | null;
+  readonly deadLetterQueueUrl: string | null;
+  readonly operateFunction: string | null;
+  /** Loopback addresses of the stand-ins for S3 and SQS, and for Step Functions; null on AWS. */
+  readonly localEndpoint: string | null;
+  readonly localMachineEndpoint: string | null;
+};
+
+function toDatabaseSettings(env: Variables): DatabaseSettings {
+  return {
+    host: env.DB_HOST,
+    port: env.DB_PORT,
+    name: env.DB_NAME,
+    user: env.DB_USER,
+    auth: env.DB_AUTH ?? (env.DB_SECRET_ARN ? "secret" : "password"),
+    password: env.DB_PASSWORD ?? null,
+    secretArn: env.DB_SECRET_ARN ?? null,
+    tls: env.DB_TLS,
+    schema: env.DB_SCHEMA,
+    poolMax: env.DB_POOL_MAX,
+  };
+}
+
+function toSettings(env: Variables): Settings {
+  return {
+    database: toDatabaseSettings(env),
+    region: env.AWS_REGION,
+    bucket: env.S3_BUCKET,
+    bucketVersioning: env.S3_VERSIONING === "enabled",
+    bucketOwner: env.S3_BUCKET_OWNER ?? null,
+    batchSize: env.BATCH_SIZE,
+    dryRun: env.DRY_RUN,
+    maxRetries: env.MAX_RETRIES,
+    transactionTimeout: env.TRANSACTION_TIMEOUT,
+    logLevel: env.LOG_LEVEL,
+    requireApproval: env.REQUIRE_APPROVAL,
+    maxRecordsPerBatch: env.MAX_RECORDS_PER_BATCH ?? null,
+    batchIdPattern: new RegExp(env.BATCH_ID_PATTERN),
+    leaseSeconds: env.LEASE_SECONDS,
+    undoRetentionDays: env.UNDO_RETENTION_DAYS,
+    auditRetentionDays: env.AUDIT_RETENTION_DAYS,
+    stateMachineArn: env.STATE_MACHINE_ARN ?? null,
+    deadLetterQueueUrl: env.DEAD_LETTER_QUEUE_URL ?? null,
+    operateFunction: env.OPERATE_FUNCTION ?? null,
+    localEndpoint: env.LOCAL_ENDPOINT ?? null,
+    localMachineEndpoint: env.LOCAL_MACHINE_ENDPOINT ?? null,
+  };
+}
+
+/** @throws Error that names every variable that is wrong, and what it has to be; it never shows a value */
+export function parseSettings(env: Environment): Settings {
+  const given = Object.fromEntries(Object.entries(env).filter(([, text]) => text !== undefined && text !== ""));
+  const parsed = variables.safeParse(given);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+    throw new Error(`SETTINGS_INVALID: ${faults.join("; ")}; see the list of settings in the README`);
+  }
+  const { DB_POOL_MIN, DB_POOL_MAX } = parsed.data;
+  if (DB_POOL_MIN > DB_POOL_MAX) {
+    throw new Error(`SETTINGS_INVALID: DB_POOL_MIN: expected at most DB_POOL_MAX (${DB_POOL_MAX}), got ${DB_POOL_MIN}`);
+  }
+  return toSettings(parsed.data);
+}
+
+let overrides: Environment = {};
+let current: Settings | null = null;
+
+/** Lays variables over the process's own: how the local environment points the deployed handlers at itself. */
+export function overrideEnvironment(env: Environment): void {
+  overrides = { ...overrides, ...env };
+  current = null;
+}
+
+/** The settings of this process, parsed at first use. */
+export function settings(): Settings {
+  current ??= parseSettings({ ...process.env, ...overrides });
+  return current;
+}

@@ -1,0 +1,82 @@
+import { type FragmentKey, manifestMarker, parseFragmentKey, successMarker } from "./keys.ts";
+import type { ListedObject } from "./objects.ts";
+
+/** What is known about a batch when it is decided what to do with it. */
+
+export type BatchState =
+  | "waiting"
+  | "loading"
+  | "committed"
+  | "archived"
+  | "loaded"
+  | "failing"
+  | "failed"
+  | "rolled_back";
+
+export type TableState = "waiting" | "loading" | "loaded" | "failed" | "held" | "rolled_back";
+
+/** A row of `validation_queue`. */
+export type QueueRow = {
+  readonly table: string;
+  readonly status: string;
+  readonly approved: boolean;
+  readonly approvedAt: Date | null;
+  readonly totalRecords: number | null;
+};
+
+/** An object version that the ledger has seen, in the current epoch. */
+export type SeenVersion = {
+  /** The key in staging that it arrived under. */
+  readonly key: string;
+  readonly version: string;
+  readonly table: string;
+  readonly state: "seen" | "superseded" | "loaded" | "failed" | "duplicate" | "changed" | "rolled_back";
+  readonly firstSeen: Date;
+  readonly archivedKey: string | null;
+  readonly records: number | null;
+  readonly fingerprint: bigint | null;
+};
+
+/** One fragment as it would be loaded: where it lies, and under which key it arrived. */
+export type Source = { readonly object: ListedObject; readonly homeKey: string; readonly origin: "staging" | "failed" };
+
+/** What lies in the bucket for one table of the batch. */
+export type TableSources = {
+  readonly table: string;
+  readonly fragments: readonly Source[];
+  readonly markers: readonly Source[];
+  /** Older versions of keys that are current in another version. */
+  readonly superseded: readonly Source[];
+  readonly complete: boolean;
+};
+
+/** Groups listed sources by table. `<table>.json` is complete by itself, parts are when a marker is there. */
+export function groupSources(sources: readonly Source[]): TableSources[] {
+  const tables = Map.groupBy(
+    sources.flatMap((source) => {
+      const parsed = parseFragmentKey(source.homeKey);
+      return parsed ? [{ source, parsed }] : [];
+    }),
+    ({ parsed }) => parsed.table,
+  );
+  return [...tables].map(([table, entries]) => toTableSources(table, entries)).toSorted((a, b) => (a.table < b.table ? -1 : 1));
+}
+
+type ParsedSource = { readonly source: Source; readonly parsed: FragmentKey };
+
+function toTableSources(table: string, entries: readonly ParsedSource[]): TableSources {
+  const current = entries.filter(({ source }) => source.object.isLatest);
+  const fragments = current.filter(({ parsed }) => parsed.kind === "fragment");
+  const markers = current.filter(({ parsed }) => parsed.kind === "marker");
+  const hasParts = fragments.some(({ parsed }) => parsed.kind === "fragment" && parsed.part !== null);
+  const closed = markers.some(
+    ({ parsed }) => parsed.kind === "marker" && [successMarker, manifestMarker].includes(parsed.marker),
+  );
+  return {
+    table,
+    fragments: fragments.map(({ source }) => source),
+    markers: markers.map(({ source }) => source),
+    superseded: entries.filter(({ source }) => !source.object.isLatest).map(({ source }) => source),
+    complete: fragments.length > 0 && (!hasParts || closed),
+  };
+}

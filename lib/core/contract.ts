@@ -1,0 +1,121 @@
+import { z } from "zod";
+import { type Catalog, columnOf, type TableShape } from "./catalog.ts";
+
+/** Table contracts: how each table is loaded. They are read from `config/tables.json`, with the keys as written there. */
+
+const name = z.string().min(1).max(63);
+const names = z.array(name);
+const texts = z.array(z.string());
+
+const columnContract = z.strictObject({
+  null_values: texts.optional(),
+  immutable: z.boolean().optional(),
+  timezone: z.string().refine(isTimeZone, "an IANA time zone such as America/New_York").optional(),
+  true_values: texts.min(1).optional(),
+  false_values: texts.min(1).optional(),
+  bytea_encoding: z.enum(["hex", "base64"]).optional(),
+  allow_infinity: z.boolean().optional(),
+  allow_empty_key: z.boolean().optional(),
+});
+
+const tableContract = z
+  .strictObject({
+    natural_key: names.min(1).optional(),
+    immutable_fields: names.default([]),
+    update_strategy: z.enum(["upsert", "insert_only", "update_only"]).default("upsert"),
+    conflict_resolution: z.enum(["merge", "replace", "skip", "newest"]).default("merge"),
+    newer_by: name.optional(),
+    audit_changes: z.boolean().default(false),
+    exclude_fields: names.default(["Id", "created_at", "updated_at"]),
+    null_values: texts.default(["", "NULL", "NA"]),
+    on_error: z.literal("abort").default("abort"),
+    unknown_fields: z.enum(["reject", "ignore", "rescue"]).default("reject"),
+    rescue_column: name.optional(),
+    target: z.literal("postgres").default("postgres"),
+    required_fields: names.default([]),
+    columns: z.record(name, columnContract).default({}),
+  })
+  .refine((table) => table.conflict_resolution !== "newest" || table.newer_by !== undefined, {
+    message: "conflict_resolution newest needs newer_by, the field that tells which record is newer",
+  })
+  .refine((table) => table.unknown_fields !== "rescue" || table.rescue_column !== undefined, {
+    message: "unknown_fields rescue needs rescue_column, the column that keeps the unknown fields as JSON",
+  });
+
+const contractsFile = z.strictObject({
+  commit: z.literal("batch").default("batch"),
+  tables: z.record(name, tableContract),
+});
+
+export type ColumnContract = z.infer<typeof columnContract>;
+export type TableContract = z.infer<typeof tableContract>;
+export type Contracts = z.infer<typeof contractsFile>;
+
+/** A version of the contracts, named by the hash of its text. */
+export type ContractsVersion = { readonly hash: string; readonly contracts: Contracts };
+
+function isTimeZone(zone: string): boolean {
+  try {
+    return new Intl.DateTimeFormat("en", { timeZone: zone }) !== null;
+  } catch {
+    return false;
+  }
+}
+
+export type ParsedContracts =
+  | { readonly contracts: Contracts; readonly faults: readonly [] }
+  | { readonly contracts: null; readonly faults: readonly string[] };
+
+/** Parses the text of `config/tables.json`; never throws, names every fault at once. */
+export function parseContracts(text: string): ParsedContracts {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    return { contracts: null, faults: [`not JSON: ${(error as Error).message}`] };
+  }
+  const parsed = contractsFile.safeParse(json);
+  if (parsed.success) return { contracts: parsed.data, faults: [] };
+  return { contracts: null, faults: parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`) };
+}
+
+/** Checks every name of the contracts against the live catalog, and names every fault at once. */
+export function contractFaults(contracts: Contracts, catalog: Catalog): string[] {
+  return Object.entries(contracts.tables).flatMap(([table, contract]) => {
+    const shape = catalog.get(table);
+    if (!shape) return [`table ${table}: no such table in the database; create it, or take it out of the contracts`];
+    return tableFaults(contract, shape).map((fault) => `table ${table}: ${fault}`);
+  });
+}
+
+function tableFaults(contract: TableContract, shape: TableShape): string[] {
+  const unknown = (setting: string, columns: readonly string[]): string[] =>
+    columns
+      .filter((column) => !columnOf(shape, column))
+      .map((column) => `${setting} names column ${column}, which the table does not have`);
+  const excluded = new Set(contract.exclude_fields);
+  const key = contract.natural_key ?? [];
+  const written = (setting: string, columns: readonly string[]): string[] =>
+    columns
+      .filter((column) => excluded.has(column))
+      .map((column) => `${setting} names ${column}, which exclude_fields keeps from being read`);
+  const newerBy = contract.newer_by === undefined ? [] : [contract.newer_by];
+  return [
+    ...unknown("natural_key", key),
+    ...written("natural_key", key),
+    ...unknown("immutable_fields", contract.immutable_fields),
+    ...unknown("required_fields", contract.required_fields),
+    ...written("required_fields", contract.required_fields),
+    ...unknown("newer_by", newerBy),
+    ...written("newer_by", newerBy),
+    ...unknown("columns", Object.keys(contract.columns)),
+    ...unknown("rescue_column", contract.rescue_column === undefined ? [] : [contract.rescue_column]),
+    ...rescueFault(contract, shape),
+  ];
+}
+
+function rescueFault(contract: TableContract, shape: TableShape): string[] {
+  const column = contract.rescue_column === undefined ? undefined : columnOf(shape, contract.rescue_column);
+  if (!column || ["json", "jsonb"].includes(column.type.name)) return [];
+  return [`rescue_column ${column.name} has type ${column.type.sql}, expected json or jsonb`];
+}

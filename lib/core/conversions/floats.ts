@@ -1,0 +1,106 @@
+import type { Conversion, ConversionOptions } from "../conversion.ts";
+import { Refusal } from "../rejects.ts";
+import { type Decimal, isSameNumber, numberText, parseDecimal, toPlainText } from "./decimal-text.ts";
+import { specialNumberOf } from "./special-numbers.ts";
+
+type Float = {
+  readonly expected: string;
+  /** The nearest value of the type, as a double. */
+  readonly nearest: (value: number) => number;
+  /** The shortest decimal that reads back as this value of the type, as a double. */
+  readonly shortest: (stored: number) => number;
+};
+
+const smallestNormalReal = 1.1754943508222875e-38;
+/** Six digits always survive a normal real, nine tell any two reals apart. */
+const safeRealDigits = 6;
+const maxRealDigits = 9;
+
+const types: Readonly<Record<"float4" | "float8", Float>> = {
+  float4: {
+    expected: "real: a finite number of about 7 digits, from 1e-45 to 3.4028235e38",
+    nearest: Math.fround,
+    shortest: shortestReal,
+  },
+  float8: {
+    expected: "double precision: a finite number of about 15 digits, from 5e-324 to 1.7976931348623157e308",
+    nearest: (value) => value,
+    shortest: (stored) => stored,
+  },
+};
+
+/** Longest plain decimal whose digits (15) certainly survive a double: sign, point, 15 digits. */
+const shortDecimal = /^-?(?=[\d.]{1,16}$)\d{1,15}(?:\.\d{1,14})?$/;
+
+export function floatConversion(type: "float4" | "float8", { allowInfinity }: ConversionOptions): Conversion {
+  const { expected, nearest, shortest } = types[type];
+  const notNumber = new Refusal("VALUE_TYPE", expected);
+  const outOfRange = new Refusal("VALUE_RANGE", expected);
+  const rounded = new Refusal("VALUE_PRECISION_LOSS", expected);
+
+  /** `exact` is null where the double alone says what was written. */
+  const judge = (value: number, exact: Decimal | null) => {
+    const stored = nearest(value);
+    if (!Number.isFinite(stored)) return outOfRange;
+    if (stored === 0) {
+      if (value !== 0 || (exact !== null && exact.digits !== "")) return outOfRange;
+      return Object.is(stored, -0) ? "-0" : "0";
+    }
+    const shown = stored === value ? value : shortest(stored);
+    if (exact === null && shown === value) return String(shown);
+    const written = exact ?? parseDecimal(String(value));
+    return written !== null && isShownAs(written, shown, stored) ? String(shown) : rounded;
+  };
+
+  const convert = (value: Parameters<Conversion["convert"]>[0]) => {
+    if (typeof value === "number") return judge(value, null);
+    const text = numberText(value);
+    if (text === null) return notNumber;
+    if (shortDecimal.test(text)) return judge(Number(text), null);
+    const exact = parseDecimal(text);
+    if (exact !== null) return judge(Number(text), exact);
+    return (allowInfinity && specialNumberOf(text)) || notNumber;
+  };
+  return { convert, exact: true };
+}
+
+/**
+ * Does a server or another program that shows `stored` show what was written: the shortest decimal, or every digit of
+ * the binary value?
+ */
+function isShownAs(written: Decimal, shown: number, stored: number): boolean {
+  const shortest = decimalOf(String(shown));
+  if (isSameNumber(written, shortest)) return true;
+  const full = decimalOf(stored.toPrecision(100));
+  if (isSameNumber(written, full)) return true;
+  // Of two shortest decimals equally near, JavaScript takes the upper one, PostgreSQL the even one.
+  const isTwin = full.digits === `${written.digits}5` && written.digits.length === shortest.digits.length;
+  if (isTwin) return full.exponent === written.exponent - 1 && full.negative === written.negative;
+  return isHalfway(shortest, stored) && isSameNumber(written, decimalOf(stored.toPrecision(17)));
+}
+
+/**
+ * JavaScript and Python shorten a double to a decimal that lies halfway to the next one, PostgreSQL does not. Doubles
+ * below 2^53 have none so short.
+ */
+function isHalfway(shortest: Decimal, stored: number): boolean {
+  if (Math.abs(stored) <= Number.MAX_SAFE_INTEGER || shortest.exponent < 0) return false;
+  const mirrored = 2n * BigInt(toPlainText(shortest)) - BigInt(stored);
+  return BigInt(Number(mirrored)) === mirrored;
+}
+
+function decimalOf(numberText: string): Decimal {
+  return parseDecimal(numberText) as Decimal;
+}
+
+/** As PostgreSQL shows a real, so without decimals that lie halfway to the next one. */
+function shortestReal(stored: number): number {
+  const first = Math.abs(stored) < smallestNormalReal ? 1 : safeRealDigits;
+  for (let digits = first; digits < maxRealDigits; digits += 1) {
+    const candidate = Number(stored.toPrecision(digits));
+    const mirrored = 2 * candidate - stored;
+    const isHalfwayToNext = candidate !== stored && Math.fround(mirrored) === mirrored;
+    if (Math.fround(candidate) === stored && !isHalfwayToNext) return candidate;
+  }
+  return Number(stored.toPrecision(maxRealDigits));
+}

@@ -1,0 +1,153 @@
+import { type BatchState, groupSources, type QueueRow, type SeenVersion, type Source, type TableSources, type TableState } from "./batch.ts";
+import type { ExecutionInput } from "./execution.ts";
+import { versionLabel } from "./keys.ts";
+
+/** Everything that the decision rests on; no I/O and no clock. */
+export type BatchFacts = {
+  readonly batchId: string;
+  readonly state: BatchState;
+  readonly tableStates: ReadonlyMap<string, TableState>;
+  readonly sources: readonly Source[];
+  readonly queue: readonly QueueRow[];
+  readonly seen: readonly SeenVersion[];
+  readonly requireApproval: boolean;
+};
+
+type Reason = { readonly code: string; readonly message: string };
+
+export type Decision =
+  | { readonly do: "load"; readonly tables: readonly TableSources[]; readonly held: readonly string[] }
+  | { readonly do: "compare"; readonly tables: readonly TableSources[] }
+  | ({ readonly do: "wait" | "already_processed" | "failed_before" } & Reason);
+
+/** Decides what an execution does with a batch that nobody is loading. */
+export function decideBatch(facts: BatchFacts, input: ExecutionInput): Decision {
+  const all = groupSources(facts.sources);
+  const wanted = input.tables ? all.filter(({ table }) => input.tables?.includes(table)) : all;
+  const loaded = wanted.filter(({ table }) => facts.tableStates.get(table) === "loaded");
+  const open = wanted.filter(({ table }) => isOpen(facts.tableStates.get(table), input));
+  const failed = failedTables(facts, input);
+  if (failed.length > 0 && input.action !== "retry") return failedBefore(facts, failed);
+  if (open.length === 0 && missingTables(facts, input, all).length === 0) return decideRedrop(facts, loaded);
+  const reasons = waitReasons(facts, input, open);
+  if (reasons.length > 0) return { do: "wait", code: reasons[0]?.code ?? "", message: joinReasons(facts, reasons) };
+  const chosen = new Set(open.map(({ table }) => table));
+  const held = input.tables ? heldTables(facts, all, chosen) : [];
+  return { do: "load", tables: open, held };
+}
+
+/** A table left out by hand is started only by hand again; a failed one only by a retry. */
+function isOpen(state: TableState | undefined, input: ExecutionInput): boolean {
+  if (state === "loaded") return false;
+  return state !== "held" || input.source === "manual";
+}
+
+function failedTables(facts: BatchFacts, input: ExecutionInput): string[] {
+  const failed = [...facts.tableStates].filter(([, state]) => state === "failed").map(([table]) => table);
+  return input.tables ? failed.filter((table) => input.tables?.includes(table)) : failed;
+}
+
+function failedBefore(facts: BatchFacts, failed: readonly string[]): Decision {
+  return {
+    do: "failed_before",
+    code: "BATCH_FAILED",
+    message: `batch ${facts.batchId} failed before (${listNames(failed)}); mend its fragments and start it with action retry`,
+  };
+}
+
+/** Tables that the queue names for the batch, and that are neither loaded nor held nor failed. */
+function expectedTables(facts: BatchFacts, input: ExecutionInput): string[] {
+  const named = facts.queue.map(({ table }) => table);
+  const wanted = input.tables ?? [...new Set(named)];
+  return wanted.filter((table) => isOpen(facts.tableStates.get(table), input));
+}
+
+function missingTables(facts: BatchFacts, input: ExecutionInput, all: readonly TableSources[]): string[] {
+  const present = new Set(all.map(({ table }) => table));
+  return expectedTables(facts, input).filter((table) => !present.has(table));
+}
+
+function heldTables(facts: BatchFacts, all: readonly TableSources[], chosen: ReadonlySet<string>): string[] {
+  const named = new Set([...all.map(({ table }) => table), ...facts.queue.map(({ table }) => table)]);
+  return [...named].filter((table) => !chosen.has(table) && facts.tableStates.get(table) !== "loaded");
+}
+
+/** Objects that came again for tables that are loaded: those that were not judged before are compared. */
+function decideRedrop(facts: BatchFacts, loaded: readonly TableSources[]): Decision {
+  const judged = new Set(facts.seen.filter(({ state }) => state === "changed").map((seen) => versionId(seen.key, seen.version)));
+  const fresh = loaded
+    .map((sources) => ({
+      ...sources,
+      fragments: sources.fragments.filter(({ object, homeKey }) => !judged.has(versionId(homeKey, versionLabel(object)))),
+    }))
+    .filter(({ fragments, markers }) => fragments.length + markers.length > 0);
+  if (fresh.some(({ fragments }) => fragments.length > 0)) return { do: "compare", tables: fresh };
+  if (facts.state === "loaded" || [...facts.tableStates.values()].includes("loaded")) {
+    return {
+      do: "already_processed",
+      code: "BATCH_ALREADY_LOADED",
+      message: `batch ${facts.batchId} is loaded; its report lies beside its archive, see table-loader status ${facts.batchId}`,
+    };
+  }
+  return { do: "wait", code: "BATCH_EMPTY", message: `batch ${facts.batchId} has no fragment to load below its staging prefix` };
+}
+
+function waitReasons(facts: BatchFacts, input: ExecutionInput, open: readonly TableSources[]): Reason[] {
+  const missing = missingTables(facts, input, groupSources(facts.sources)).map((table) => ({
+    code: "TABLE_MISSING",
+    message: `table ${table}: no fragment has arrived yet`,
+  }));
+  return [...open.flatMap((sources) => tableReasons(facts, sources)), ...missing];
+}
+
+function tableReasons(facts: BatchFacts, sources: TableSources): Reason[] {
+  const { table } = sources;
+  const row = facts.queue.find((queued) => queued.table === table);
+  const say = (code: string, message: string): Reason[] => [{ code, message: `table ${table}: ${message}` }];
+  if (!sources.complete) {
+    return say("TABLE_INCOMPLETE", "parts without table marker; expected <table>/_SUCCESS or <table>/_manifest.json");
+  }
+  if (!row) return facts.requireApproval ? say("NOT_QUEUED", "not in validation_queue; approve the batch") : [];
+  if (row.status === "pending") return say("NOT_VALIDATED", "validation is still pending");
+  if (row.status === "failed") return say("VALIDATION_FAILED", "the validation failed; deliver and validate it again");
+  if (!facts.requireApproval) return [];
+  if (!row.approved) return say("NOT_APPROVED", "not approved_for_load; approve the batch");
+  const replaced = sources.fragments.filter((source) => !isCovered(facts, row, source));
+  return replaced.length > 0 ? say("APPROVAL_OUTDATED", replacedText(replaced)) : [];
+}
+
+function replacedText(replaced: readonly Source[]): string {
+  return `${listNames(replaced.map(({ homeKey }) => homeKey))} was replaced after the approval; approve the batch again`;
+}
+
+/**
+ * An approval covers what was there, and the first version of each fragment that arrives after it. S3 gives times in
+ * whole seconds, so a version of the same second counts as newer, unless the ledger saw it before the approval.
+ * What a retry reads in place keeps its standing.
+ */
+function isCovered(facts: BatchFacts, row: QueueRow, { object, homeKey, origin }: Source): boolean {
+  if (origin === "failed") return true;
+  const version = versionLabel(object);
+  const ofKey = facts.seen.filter((seen) => seen.key === homeKey);
+  const older = facts.sources.filter((source) => source.homeKey === homeKey && !source.object.isLatest);
+  const others = ofKey.filter((seen) => seen.version !== version);
+  if (others.length === 0 && older.length === 0) return true;
+  if (row.approvedAt === null) return false;
+  const approvedSecond = Math.floor(row.approvedAt.getTime() / 1000);
+  if (Math.floor(object.lastModified.getTime() / 1000) < approvedSecond) return true;
+  const seen = ofKey.find((known) => known.version === version);
+  return seen !== undefined && seen.firstSeen.getTime() <= row.approvedAt.getTime();
+}
+
+const versionId = (key: string, version: string): string => `${key}\u0000${version}`;
+const maxListed = 10;
+
+/** Names for a message, at most ten of them. */
+export function listNames(names: readonly string[]): string {
+  const shown = names.slice(0, maxListed).join(", ");
+  return names.length > maxListed ? `${shown} and ${names.length - maxListed} more` : shown;
+}
+
+function joinReasons(facts: BatchFacts, reasons: readonly Reason[]): string {
+  return `batch ${facts.batchId} is not ready: ${listNames(reasons.map(({ message }) => message))}`;
+}

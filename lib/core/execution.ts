@@ -1,0 +1,31 @@
+import { z } from "zod";
+
+/** Why an execution was started. Automatic ones find a batch not ready and wait; a manual one says what is missing. */
+export const startSources = ["arrival", "sweep", "manual"] as const;
+export type StartSource = (typeof startSources)[number];
+
+const tableName = z.string().min(1).max(63);
+
+/** The input of an execution, by hand or by start-load and sweep. Unknown keys are refused by name. */
+export const executionInput = z.strictObject({
+  batchId: z.string().max(300),
+  action: z.enum(["load", "retry", "rollback"]).default("load"),
+  dryRun: z.boolean().default(false),
+  tables: z.array(tableName).min(1).max(500).optional(),
+  strategy: z.enum(["upsert", "insert_only", "update_only"]).optional(),
+  batchSize: z.number().int().min(1).max(1_000_000).optional(),
+  targetWarehouse: z.enum(["postgres", "redshift", "snowflake"]).optional(),
+  force: z.boolean().default(false),
+  source: z.enum(startSources).default("manual"),
+});
+
+export type ExecutionInput = z.infer<typeof executionInput>;
+
+export type ExecutionStatus = "RUNNING" | "SUCCEEDED" | "FAILED" | "TIMED_OUT" | "ABORTED";
+
+/** Step Functions, as far as the loader needs it. */
+export interface Executions {
+  /** Starts the machine; `duplicate` where an execution of that name runs or has succeeded. */
+  start(name: string, input: ExecutionInput): Promise<{ readonly executionArn: string; readonly duplicate: boolean }>;
+  describe(executionArn: string): Promise<{ readonly status: ExecutionStatus; readonly output: string | null }>;
+}

@@ -1,0 +1,134 @@
+import { BlockedError, type LoaderError, PermanentError, TransientError } from "./errors.ts";
+
+/**
+ * The one table that says of every SQLSTATE and AWS error whether it passes, blocks or fails. A row names the code
+ * that people see; an entry of two characters stands for the whole SQLSTATE class.
+ */
+
+type FaultKind = "transient" | "blocked" | "permanent";
+type FaultRow = { readonly kind: FaultKind; readonly code: string; readonly text: string };
+
+const row = (kind: FaultKind, code: string, text: string): FaultRow => ({ kind, code, text });
+
+const unavailable = row("transient", "DB_UNAVAILABLE", "the database cannot be reached; it is tried again");
+const lost = row("transient", "DB_CONNECTION_LOST", "the connection to the database was lost; the step starts again");
+const conflict = row("transient", "DB_CONFLICT", "another transaction changed the same rows; the step starts again");
+const auth = row("blocked", "DB_AUTH", "the database refuses the login; check user, password or secret");
+const permission = row("blocked", "DB_PERMISSION", "the database role lacks a permission; grant it");
+const disk = row("blocked", "DB_DISK_FULL", "the database has no room left; add storage");
+const schema = row("blocked", "DB_SCHEMA", "the database lacks something the loader needs; run the migrations");
+const limit = row("permanent", "DB_LIMIT", "a limit of the database was exceeded");
+
+const sqlStates: Readonly<Record<string, FaultRow>> = {
+  "08": lost,
+  "57P01": lost,
+  "57P02": lost,
+  "57P03": unavailable,
+  "53300": row("transient", "DB_TOO_MANY_CONNECTIONS", "the database has no free connection; it is tried again"),
+  "53100": disk,
+  "53400": disk,
+  "53200": row("transient", "DB_OUT_OF_MEMORY", "the database is out of memory; it is tried again"),
+  "40001": conflict,
+  "40P01": conflict,
+  "55P03": row("transient", "DB_LOCK_TIMEOUT", "a table or row stayed locked by another session"),
+  "57014": row("transient", "DB_TIMEOUT", "a statement ran into the transaction's time limit"),
+  "25P04": row("transient", "DB_TIMEOUT", "the transaction ran into the server's time limit"),
+  "25006": row("transient", "DB_READ_ONLY", "the server is read-only, as during a failover"),
+  "28": auth,
+  "3D000": row("blocked", "DB_MISSING", "the database does not exist; check DB_NAME"),
+  "42501": permission,
+  "42P01": schema,
+  "3F000": schema,
+  "54": limit,
+  "22": row("permanent", "DB_VALUE", "the database refused a value that the checks let through"),
+  "23": row("permanent", "DB_CONSTRAINT", "a constraint refused rows that the checks let through"),
+  P0001: row("permanent", "DB_TRIGGER", "a trigger of the table refused the rows"),
+};
+
+const socketErrors: Readonly<Record<string, FaultRow>> = {
+  ECONNREFUSED: unavailable,
+  ENOTFOUND: unavailable,
+  EAI_AGAIN: unavailable,
+  EHOSTUNREACH: unavailable,
+  CONNECT_TIMEOUT: unavailable,
+  ECONNRESET: lost,
+  EPIPE: lost,
+  ETIMEDOUT: lost,
+  CONNECTION_CLOSED: lost,
+  CONNECTION_ENDED: lost,
+  CONNECTION_DESTROYED: lost,
+};
+
+const tlsError = /^(ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/;
+
+const throttled = row("blocked", "S3_THROTTLED", "S3 keeps asking to slow down");
+const access = row("blocked", "S3_ACCESS", "S3 denies access; check the role, the bucket's policy and its owner");
+const storageClass = row("blocked", "S3_STORAGE_CLASS", "the object is in an archived storage class; restore it");
+const missing = row("permanent", "S3_MISSING", "the object version is gone");
+
+const awsErrors: Readonly<Record<string, FaultRow>> = {
+  NoSuchKey: missing,
+  NoSuchVersion: missing,
+  NotFound: missing,
+  PreconditionFailed: row("permanent", "S3_CHANGED", "the object was replaced since the batch was planned"),
+  NoSuchBucket: row("blocked", "S3_BUCKET", "the bucket does not exist; check S3_BUCKET"),
+  InvalidObjectState: storageClass,
+  AccessDenied: access,
+  Forbidden: access,
+  InvalidAccessKeyId: access,
+  SignatureDoesNotMatch: access,
+  ExpiredToken: access,
+  CredentialsProviderError: access,
+  SlowDown: throttled,
+  ThrottlingException: row("transient", "AWS_THROTTLED", "AWS asks to slow down"),
+  TooManyRequestsException: row("transient", "AWS_THROTTLED", "AWS asks to slow down"),
+};
+
+const awsUnavailable = row("transient", "AWS_UNAVAILABLE", "AWS cannot be reached or answered with an error of its own");
+
+function toError(fault: FaultRow, details: Record<string, unknown>, cause: unknown): LoaderError {
+  const subject = typeof details["subject"] === "string" ? `${details["subject"]}: ${fault.text}` : fault.text;
+  if (fault.kind === "transient") return new TransientError(fault.code, subject, details, cause);
+  if (fault.kind === "blocked") return new BlockedError(fault.code, subject, details, cause);
+  return new PermanentError(fault.code, subject, details, cause);
+}
+
+type Thrown = { code?: unknown; name?: unknown; table_name?: unknown; constraint_name?: unknown; $metadata?: unknown };
+
+/** The SQLSTATE of a thrown value, where it has one. */
+export function sqlStateOf(error: unknown): string | null {
+  const code = (error as Thrown | null)?.code;
+  return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) ? code : null;
+}
+
+/**
+ * Classifies what a PostgreSQL driver threw. Only names of tables and constraints are taken over: the server's own
+ * message and detail may hold values. Null where it is no database error.
+ */
+export function classifyDatabaseError(error: unknown): LoaderError | null {
+  const thrown = (error ?? {}) as Thrown;
+  const code = typeof thrown.code === "string" ? thrown.code : "";
+  if (tlsError.test(code)) {
+    const tls = row("blocked", "DB_TLS", "the server's certificate or connection is not trusted");
+    return toError(tls, { code }, error);
+  }
+  const fault = socketErrors[code] ?? sqlStates[code] ?? (sqlStateOf(error) ? sqlStates[code.slice(0, 2)] : undefined);
+  if (!fault) return null;
+  const { table_name: table, constraint_name: constraint } = thrown;
+  const names = [table && `table ${table}`, constraint && `constraint ${constraint}`].filter(Boolean).join(", ");
+  const details = { sqlState: code, table, constraint, ...(names ? { subject: names } : {}) };
+  return toError(fault, details, error);
+}
+
+/** Classifies what an AWS client threw; `subject` names key and version. Null where it is no AWS error. */
+export function classifyAwsError(error: unknown, subject: string): LoaderError | null {
+  const thrown = (error ?? {}) as Thrown;
+  const name = typeof thrown.name === "string" ? thrown.name : "";
+  const status = (thrown.$metadata as { httpStatusCode?: number } | undefined)?.httpStatusCode;
+  const code = typeof thrown.code === "string" ? thrown.code : "";
+  const known = awsErrors[name] ?? (status === 403 ? access : status === 404 ? missing : undefined);
+  const fault = known ?? (status === 412 ? awsErrors["PreconditionFailed"] : undefined);
+  if (fault) return toError(fault, { subject, name, status }, error);
+  const passing = (status !== undefined && status >= 500) || code in socketErrors || name === "TimeoutError";
+  return passing ? toError(awsUnavailable, { subject, name, status }, error) : null;
+}

@@ -1,0 +1,138 @@
+import { createHash } from "node:crypto";
+import type { Catalog, Column, TableShape } from "./catalog.ts";
+import { hasUniqueGuard } from "./catalog.ts";
+import type { ContractsVersion, TableContract } from "./contract.ts";
+import { PermanentError } from "./errors.ts";
+import type { ExecutionInput } from "./execution.ts";
+
+/** How one table is loaded, pinned for the whole load. */
+export type TablePlan = {
+  readonly table: string;
+  readonly shape: TableShape;
+  readonly contract: TableContract & { readonly natural_key: string[] };
+  /** Columns that a fragment may write, in the table's order. */
+  readonly columns: readonly Column[];
+  /** False where the natural key has no valid unique index: the table is locked for the commit. */
+  readonly guarded: boolean;
+};
+
+/** What a load will do and what it is bound to; kept in the ledger. */
+export type PlanBody = {
+  readonly tables: readonly TablePlan[];
+  /** Left out by hand. */
+  readonly held: readonly string[];
+  readonly batchSize: number;
+  readonly contractHash: string;
+  readonly catalogHash: string;
+  readonly loaderVersion: string;
+  /** True where the plan needs approved queue rows, which the commit reads again. */
+  readonly approved: boolean;
+};
+
+export type PlanKind = "load" | "compare" | "preview";
+
+/** Raised with every change of what staged rows look like: a takeover by another version plans again. */
+export const loaderVersion = "1";
+
+export function hashOf(value: unknown): string {
+  return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 32);
+}
+
+type Planned = { readonly contracts: ContractsVersion; readonly catalog: Catalog; readonly input: ExecutionInput };
+
+/**
+ * Plans the given tables, parents before children.
+ *
+ * @throws PermanentError TABLE_NOT_ALLOWED, TABLE_UNKNOWN, KEY_NOT_DEFINED, TABLE_UNSUPPORTED, TABLE_RLS
+ */
+export function planTables(tables: readonly string[], planned: Planned): TablePlan[] {
+  const plans = tables.map((table) => planTable(table, planned));
+  return orderByForeignKeys(plans);
+}
+
+function planTable(table: string, { contracts, catalog, input }: Planned): TablePlan {
+  const contract = Object.hasOwn(contracts.contracts.tables, table) ? contracts.contracts.tables[table] : undefined;
+  const shape = catalog.get(table);
+  if (!shape) throw fault("TABLE_UNKNOWN", table, "no such table in the database; check the fragment's name");
+  if (!contract) {
+    throw fault("TABLE_NOT_ALLOWED", table, "no contract in config/tables.json; add one to allow loading it");
+  }
+  const { natural_key: naturalKey } = contract;
+  if (!naturalKey) throw fault("KEY_NOT_DEFINED", table, "its contract has no natural_key; add one");
+  refuseUnsupported(shape);
+  const guarded = guardOf(shape, naturalKey);
+  const strategy = input.strategy ?? contract.update_strategy;
+  return {
+    table,
+    shape,
+    contract: { ...contract, natural_key: naturalKey, update_strategy: strategy },
+    columns: writableColumns(shape, contract),
+    guarded,
+  };
+}
+
+function refuseUnsupported(shape: TableShape): void {
+  if (shape.kind !== "r" && shape.kind !== "p") {
+    throw fault("TABLE_UNSUPPORTED", shape.name, `expected a table, got relation kind ${shape.kind}`);
+  }
+  if (shape.rowSecurity) {
+    throw fault("TABLE_RLS", shape.name, "row-level security would hide or refuse rows; load into a table without it");
+  }
+}
+
+/** A unique index that exists but cannot hold the key is refused: rows outside of it would be duplicated. */
+function guardOf(shape: TableShape, key: readonly string[]): boolean {
+  if (hasUniqueGuard(shape, key)) return true;
+  const wanted = [...key].sort().join(",");
+  const unfit = shape.uniqueKeys.find(({ columns }) => [...columns].sort().join(",") === wanted);
+  if (!unfit) return false;
+  const text = `unique index ${unfit.name} on the natural key is deferrable, partial or invalid; make it a plain one`;
+  throw fault("TABLE_UNSUPPORTED", shape.name, text);
+}
+
+function writableColumns(shape: TableShape, contract: TableContract): Column[] {
+  const excluded = new Set(contract.exclude_fields);
+  return shape.columns.filter((column) => !excluded.has(column.name) && !column.generated && column.identity !== "always");
+}
+
+/** Parents before children by the catalog's foreign keys; tables without relation keep their order by name. */
+export function orderByForeignKeys(plans: readonly TablePlan[]): TablePlan[] {
+  const byName = new Map(plans.map((plan) => [plan.table, plan]));
+  const ordered = new Map<string, TablePlan>();
+  const visit = (plan: TablePlan, path: readonly string[]): void => {
+    if (ordered.has(plan.table)) return;
+    if (path.includes(plan.table)) {
+      const cycle = [...path.slice(path.indexOf(plan.table)), plan.table].join(" -> ");
+      throw fault("TABLE_UNSUPPORTED", plan.table, `foreign keys form a cycle (${cycle}); load these tables one by one`);
+    }
+    for (const { parentTable } of plan.shape.foreignKeys) {
+      const parent = byName.get(parentTable);
+      if (parent && parentTable !== plan.table) visit(parent, [...path, plan.table]);
+    }
+    ordered.set(plan.table, plan);
+  };
+  for (const plan of plans.toSorted((a, b) => (a.table < b.table ? -1 : 1))) visit(plan, []);
+  return [...ordered.values()];
+}
+
+function fault(code: string, table: string, text: string): PermanentError {
+  return new PermanentError(code, `table ${table}: ${text}`, { table });
+}
+
+/** Whether a column of the plan is never changed by an update. */
+export function isImmutable({ contract }: TablePlan, column: string): boolean {
+  return contract.immutable_fields.includes(column) || contract.columns[column]?.immutable === true;
+}
+
+const bytesPerWorker = 8 * 1024 * 1024;
+/** More than about eight writers into one table make it slower. */
+const maxWorkers = 8;
+
+/** Worker numbers for the Map state: one for every 8 MB and never more than fragments. */
+export function planWorkers(sizes: readonly number[]): number[] {
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  const wanted = Math.ceil(bytes / bytesPerWorker);
+  const count = Math.max(1, Math.min(wanted, sizes.length, maxWorkers));
+  return Array.from({ length: count }, (_, index) => index + 1);
+}
+

@@ -1,0 +1,228 @@
+import type { BatchState, QueueRow, SeenVersion, TableState } from "./batch.ts";
+import type { Catalog } from "./catalog.ts";
+import type { ContractsVersion } from "./contract.ts";
+import type { Fault } from "./errors.ts";
+import type { StartSource } from "./execution.ts";
+import type { ObjectVersion } from "./objects.ts";
+import type { PlanBody, PlanKind, TablePlan } from "./plan.ts";
+import type { ReadPosition } from "./records.ts";
+import type { Reject } from "./rejects.ts";
+import type { LoadResult, RecordCounts, TableResult } from "./report.ts";
+import type { Run } from "./run.ts";
+
+/**
+ * The ports: what the steps need of the world. Adapters are in readers, targets, ledger and aws; wiring.ts brings them
+ * together. Every method that acts for a batch compares the run's fence and throws StaleFence where it is not the
+ * current one.
+ */
+
+/** A claim: this execution, and nobody else, may act on the batch until its lease ends. */
+export type Claim = {
+  readonly fence: number;
+  readonly state: BatchState;
+  readonly epoch: number;
+  readonly attempt: number;
+  readonly planId: number | null;
+  /** Takeovers in a row, this one included, during which no checkpoint moved. */
+  readonly idleTakeovers: number;
+  /** True where nothing was known of the batch before. */
+  readonly isNew: boolean;
+};
+
+export type ClaimRequest = { readonly batchId: string; readonly owner: string; readonly source: StartSource };
+
+/** Who may act on a batch. */
+export interface Claims {
+  /** Null where somebody else holds the lease: then `wake` is counted, so that the holder looks again. */
+  claim(request: ClaimRequest): Promise<Claim | null>;
+  renew(run: Run): Promise<void>;
+  /** Ends a claim that came to nothing, with the reason why the batch waits; `again` where a wake came meanwhile. */
+  release(claimed: { batchId: string; fence: number }, waiting: Fault | null): Promise<"released" | "again">;
+  /** Notes why the batch does not move; never throws StaleFence. */
+  noteBlocked(run: Run, fault: Fault): Promise<void>;
+}
+
+/** What is known of a batch apart from the bucket. */
+export interface BatchRecords {
+  tableStates(batchId: string, epoch: number): Promise<ReadonlyMap<string, TableState>>;
+  queue(batchId: string): Promise<QueueRow[]>;
+  seenVersions(batchId: string, epoch: number): Promise<SeenVersion[]>;
+  /** Records every version listed; repeatable. */
+  recordSeen(batchId: string, epoch: number, versions: readonly SeenObject[]): Promise<void>;
+  /** Counts something that had no effect. */
+  recordOutcome(batchId: string, outcome: Fault & { readonly source: StartSource }): Promise<void>;
+}
+
+export type SeenObject = { readonly homeKey: string; readonly table: string; readonly object: ObjectVersion; readonly isLatest: boolean };
+
+/** The contracts in force: the newest valid text, or the last good one. */
+export interface ContractStore {
+  current(): Promise<ContractsVersion & { readonly faults: readonly string[] }>;
+}
+
+export interface CatalogReader {
+  /** The shapes of the named tables; those that do not exist are left out. */
+  read(tables: readonly string[]): Promise<Catalog>;
+}
+
+export type NewItem = {
+  readonly table: string;
+  readonly kind: "fragment" | "marker" | "superseded";
+  readonly homeKey: string;
+  readonly object: ObjectVersion;
+};
+
+export type NewPlan = {
+  readonly batchId: string;
+  readonly runId: string;
+  readonly kind: PlanKind;
+  readonly epoch: number;
+  readonly attempt: number;
+  readonly fence: number;
+  readonly source: StartSource;
+  readonly body: PlanBody;
+  readonly items: readonly NewItem[];
+};
+
+export type Plan = { readonly planId: number; readonly kind: PlanKind; readonly runId: string; readonly attempt: number; readonly body: PlanBody };
+
+/** What a load will do. */
+export interface Plans {
+  /** Writes plan, work items and staging tables, and marks batch, tables and queue as loading, in one transaction. */
+  create(plan: NewPlan): Promise<number>;
+  read(planId: number): Promise<Plan | null>;
+  /** Goes on with the plan of a load that was interrupted, under the new fence. */
+  adopt(claimed: { batchId: string; fence: number; planId: number }, source: StartSource): Promise<void>;
+  /** Drops plan, items and staging. */
+  discard(planId: number): Promise<void>;
+}
+
+export type WorkItem = {
+  readonly itemId: number;
+  readonly table: string;
+  readonly kind: NewItem["kind"];
+  readonly homeKey: string;
+  readonly object: ObjectVersion;
+  readonly state: "pending" | "done" | "failed";
+  readonly position: ReadPosition | null;
+  readonly slices: number;
+  readonly records: number;
+  readonly rejected: number;
+  readonly nulled: number;
+  readonly bytes: number;
+  readonly fingerprint: bigint;
+  readonly fault: Fault | null;
+  readonly archivedKey: string | null;
+};
+
+/** What a worker takes, and how far it came. */
+export interface WorkItems {
+  /** The next free item, now owned by this worker of this fence; its own unfinished one first. */
+  take(run: Run, worker: number): Promise<WorkItem | null>;
+  /** True while any item is neither done nor failed. */
+  anyPending(run: Run): Promise<boolean>;
+  fail(run: Run, item: WorkItem, fault: Fault): Promise<void>;
+  list(planId: number): Promise<WorkItem[]>;
+  markArchived(run: Run, item: WorkItem, archivedKey: string): Promise<void>;
+}
+
+export type SliceProgress = {
+  readonly position: ReadPosition;
+  readonly records: number;
+  readonly nulled: number;
+  readonly bytes: number;
+  readonly fingerprint: bigint;
+  readonly rejects: readonly Reject[];
+  readonly rejected: number;
+  readonly done: boolean;
+};
+
+/** Where a slice's rows go; every line is one row in COPY's text format. */
+export type SliceWriter = { write(lines: string): Promise<void> };
+
+export interface Slices {
+  /**
+   * Runs `body` and commits its rows, rejects and checkpoint together, or none of them.
+   * A null plan table stages nothing (the content is only read and fingerprinted).
+   */
+  stage(slice: Slice, body: (writer: SliceWriter) => Promise<SliceProgress>): Promise<WorkItem>;
+}
+
+export type Slice = { readonly run: Run; readonly worker: number; readonly item: WorkItem; readonly plan: TablePlan | null };
+
+/** What judge and merge made of one table. */
+export type TableOutcome = {
+  readonly table: string;
+  readonly counts: RecordCounts;
+  readonly seconds: number;
+  readonly immutableAttempts: Readonly<Record<string, number>>;
+  readonly changedFields: Readonly<Record<string, number>>;
+  readonly sample: Readonly<Record<string, unknown>> | null;
+};
+
+export type Judgement = { readonly tables: readonly TableOutcome[]; readonly rejects: readonly Reject[]; readonly rejected: number };
+
+export type CommitOutcome =
+  | { readonly outcome: "committed"; readonly judgement: Judgement | null }
+  | { readonly outcome: "restage" | "replan" }
+  | { readonly outcome: "rejected"; readonly judgement: Judgement };
+
+/** The one transaction in which a load takes effect. */
+export interface Commits {
+  /** `budget` is in seconds. Everything is rolled back unless the outcome is `committed`. */
+  commit(run: Run, plan: Plan, budget: number): Promise<CommitOutcome>;
+  /** The same transaction without fence and ledger, always rolled back. */
+  preview(run: Run, plan: Plan, budget: number): Promise<Judgement>;
+  /** Ends the comparison of a redelivery: which versions are the same content, and which changed. */
+  compare(run: Run, plan: Plan): Promise<{ readonly changed: readonly string[]; readonly same: readonly string[] }>;
+}
+
+export type Closing = { readonly state: BatchState; readonly result: LoadResult; readonly fault: Fault | null };
+
+/** How an attempt ends. */
+export interface Attempts {
+  /** Marks batch, tables and queue as failing; `committed` where the load took effect after all. */
+  fail(run: Run, fault: Fault): Promise<"failing" | "committed" | "compared">;
+  /** Keeps the rejects of a load that was rolled back, under the attempt. */
+  keepRejects(run: Run, judgement: Judgement): Promise<void>;
+  /** Rejects kept under this attempt. */
+  rejects(run: Run): Promise<Reject[]>;
+  /** State of the batch, and table results as far as they are known. */
+  standing(run: Run): Promise<Standing>;
+  archived(run: Run): Promise<void>;
+  close(run: Run, closing: Closing): Promise<"closed" | "again">;
+}
+
+export type Standing = {
+  readonly state: BatchState;
+  readonly startedAt: Date;
+  readonly now: Date;
+  readonly fault: Fault | null;
+  readonly tables: Readonly<Record<string, TableResult>>;
+  readonly duplicateOf: readonly string[];
+  /** Set where the attempt was closed before, so that a repetition answers the same. */
+  readonly closed: LoadResult | null;
+};
+
+/** Structured log; never given a record's values. */
+export interface Log {
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/** Named points where a fault laboratory throws the process's work away; nothing happens there otherwise. */
+export type Reach = (point: CrashPoint) => void | Promise<void>;
+export type CrashPoint =
+  | "before-claim"
+  | "after-claim"
+  | "after-plan"
+  | "mid-copy"
+  | "after-copy"
+  | "before-commit"
+  | "after-commit"
+  | "before-archive-copy"
+  | "after-archive-copy"
+  | "after-archive"
+  | "before-report"
+  | "after-report"
+  | "after-close";

@@ -1,0 +1,21 @@
+/** The one quoting function for SQL names. Names come from the catalog or from us; values are always parameters. */
+export function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A constant that SQL text needs where no parameter is allowed (a type, a table's name); never a record's value. */
+export function quoteConstant(text: string): string {
+  const quoted = `'${text.replaceAll("'", "''")}'`;
+  return text.includes("\\") ? ` E${quoted.replaceAll("\\", "\\\\")}` : quoted;
+}
+
+export function qualifiedName(schema: string, name: string): string {
+  return `${quoteName(schema)}.${quoteName(name)}`;
+}
+
+export const stagingSchema = "table_loader_staging";
+
+/** The staging table of the plan's n-th table. */
+export function stagingTableOf(planId: number, index: number): string {
+  return qualifiedName(stagingSchema, `p${planId}_${index}`);
+}

@@ -1,0 +1,67 @@
+import { lambdaTimeoutSeconds, type otherFunctions, type TaskState, type taskStates } from "../core/states.ts";
+
+/** A handler file of functions/, without its extension. */
+export type HandlerName = (typeof taskStates)[TaskState] | (typeof otherFunctions)[number];
+
+export type FunctionSize = {
+  readonly timeoutSeconds: number;
+  readonly memoryMb: number;
+  /** Reserved concurrency of a function that opens one database connection per invocation; null where it opens none. */
+  readonly connections: number | null;
+};
+
+/**
+ * Reserved concurrency is the only hard cap on connections: what a worker Lambda cannot start, it cannot connect.
+ * The stage function's share is what ValidateBatch deals out between all loads that run at a time.
+ */
+export const functionSizes: Readonly<Record<HandlerName, FunctionSize>> = {
+  "validate-batch": { timeoutSeconds: lambdaTimeoutSeconds, memoryMb: 512, connections: 5 },
+  "stage-fragments": { timeoutSeconds: lambdaTimeoutSeconds, memoryMb: 512, connections: 20 },
+  "commit-batch": { timeoutSeconds: lambdaTimeoutSeconds, memoryMb: 512, connections: 5 },
+  "archive-fragments": { timeoutSeconds: lambdaTimeoutSeconds, memoryMb: 512, connections: 5 },
+  "close-batch": { timeoutSeconds: 300, memoryMb: 512, connections: 4 },
+  "fail-batch": { timeoutSeconds: 300, memoryMb: 512, connections: 2 },
+  "rollback-batch": { timeoutSeconds: lambdaTimeoutSeconds, memoryMb: 512, connections: 2 },
+  "start-load": { timeoutSeconds: 30, memoryMb: 256, connections: null },
+  sweep: { timeoutSeconds: 240, memoryMb: 512, connections: 1 },
+  operate: { timeoutSeconds: 60, memoryMb: 512, connections: 4 },
+  migrate: { timeoutSeconds: 300, memoryMb: 512, connections: 1 },
+};
+
+/** The share of the server's connections that the loader may take; the rest is for people and their applications. */
+export const connectionShare = 0.8;
+
+/** Memory of the instance classes that the database stack offers, in GiB. */
+const instanceMemory: Readonly<Record<string, number>> = {
+  "t4g.small": 2,
+  "t4g.medium": 4,
+  "t4g.large": 8,
+  "m7g.large": 8,
+  "m7g.xlarge": 16,
+  "m7g.2xlarge": 32,
+  "r7g.large": 16,
+  "r7g.xlarge": 32,
+};
+
+export const instanceClasses = Object.keys(instanceMemory);
+
+/** RDS sets memory / 9,531,392, at most 5,000, of the memory that is left to the engine: about nine tenths. */
+export function maxConnectionsOf(instanceClass: string): number {
+  const bytes = (instanceMemory[instanceClass] ?? 0) * 2 ** 30;
+  return Math.min(5000, Math.floor((bytes * 0.9) / 9_531_392));
+}
+
+export function connectionsInUse(sizes: Readonly<Record<string, FunctionSize>> = functionSizes): number {
+  return Object.values(sizes).reduce((sum, { connections }) => sum + (connections ?? 0), 0);
+}
+
+/** @throws Error where the functions could together take more than their share of the server's connections */
+export function assertCapacity(maxConnections: number, inUse: number = connectionsInUse()): void {
+  const allowed = Math.floor(maxConnections * connectionShare);
+  if (inUse <= allowed) return;
+  throw new Error(
+    `capacity: reserved concurrency, got ${inUse} connections, expected at most ${allowed} (${connectionShare * 100} % ` +
+      `of maxConnections ${maxConnections}); raise maxConnections on the server and in the context, ` +
+      "or lower the numbers in lib/infra/capacity.ts",
+  );
+}

@@ -1,0 +1,176 @@
+import type { IFunction } from "aws-cdk-lib/aws-lambda";
+import type { ILogGroup } from "aws-cdk-lib/aws-logs";
+import type { ITopic } from "aws-cdk-lib/aws-sns";
+import {
+  Choice,
+  Condition,
+  DefinitionBody,
+  Errors,
+  Fail,
+  type IChainable,
+  JsonPath,
+  LogLevel,
+  Pass,
+  StateMachine,
+  StateMachineType,
+  Succeed,
+} from "aws-cdk-lib/aws-stepfunctions";
+import type { LambdaInvoke } from "aws-cdk-lib/aws-stepfunctions-tasks";
+import { Construct } from "constructs";
+import { errorNames } from "../core/errors.ts";
+import { blockedWait, machineName, noticeStates, type TaskState } from "../core/states.ts";
+import { type BlockedRounds, blockedRounds } from "./machine-blocked.ts";
+import { noticeTask } from "./machine-notice.ts";
+import { stageBatch } from "./machine-stage.ts";
+import { answered, keepingError, loadTask, routeAnswers } from "./machine-tasks.ts";
+
+export type LoadMachineProps = {
+  /** The published version that runs each task state. */
+  readonly handlers: Readonly<Record<TaskState, IFunction>>;
+  /** Where notices of success and failure go. */
+  readonly topic: ITopic;
+  readonly logGroup: ILogGroup;
+  /** How often a task is tried again after a transient fault. @default 3 */
+  readonly maxRetries?: number;
+};
+
+type Tasks = Readonly<Record<Exclude<TaskState, "StageFragments">, LambdaInvoke>>;
+
+/** The state machine LoadBatch: every state is created here or in a machine-*.ts beside this file. */
+export class LoadMachine extends Construct {
+  readonly stateMachine: StateMachine;
+
+  constructor(scope: Construct, id: string, props: LoadMachineProps) {
+    super(scope, id);
+    this.stateMachine = new StateMachine(this, "StateMachine", {
+      stateMachineName: machineName,
+      stateMachineType: StateMachineType.STANDARD,
+      definitionBody: DefinitionBody.fromChainable(loadBatch(this, props)),
+      tracingEnabled: true,
+      // Only names and times of states: inputs and outputs stay in the execution history.
+      logs: { destination: props.logGroup, level: LogLevel.ALL, includeExecutionData: false },
+    });
+  }
+}
+
+function loadBatch(scope: Construct, props: LoadMachineProps): IChainable {
+  const maxRetries = props.maxRetries ?? 3;
+  const tasks = createTasks(scope, props.handlers, maxRetries);
+  const stage = stageBatch(scope, { handler: props.handlers.StageFragments, maxRetries });
+  const rounds = blockedRounds(scope, tasks.ValidateBatch);
+  const superseded = new Succeed(scope, "Superseded", { comment: "Another execution acts on the batch by now" });
+
+  for (const task of Object.values(tasks))
+    task.addCatch(superseded, { errors: [errorNames.staleFence], ...keepingError });
+  tasks.CommitBatch.addCatch(tasks.FailBatch, { errors: [errorNames.permanent], ...keepingError });
+  for (const task of [...Object.values(tasks), stage]) {
+    task.addCatch(rounds.countRound, { errors: [Errors.ALL], ...keepingError });
+  }
+
+  tasks.ValidateBatch.next(afterValidate(scope, tasks, stage, rounds));
+  stage.next(tasks.CommitBatch);
+  tasks.CommitBatch.next(afterCommit(scope, tasks, stage, rounds));
+  tasks.ArchiveFragments.next(
+    routeAnswers(new Choice(scope, "Archived"), "ArchiveFragments", {
+      more: tasks.ArchiveFragments,
+      done: tasks.CloseBatch,
+    }).otherwise(rounds.unknownAnswer),
+  );
+  tasks.CloseBatch.next(afterClose(scope, props.topic, tasks, rounds));
+  tasks.FailBatch.next(
+    routeAnswers(new Choice(scope, "Failed"), "FailBatch", {
+      archive: tasks.ArchiveFragments,
+      close: tasks.CloseBatch,
+      end: superseded,
+    }).otherwise(rounds.unknownAnswer),
+  );
+  tasks.RollbackBatch.next(
+    routeAnswers(new Choice(scope, "RolledBack"), "RollbackBatch", { close: tasks.CloseBatch }).otherwise(
+      rounds.unknownAnswer,
+    ),
+  );
+  return begin(scope).next(tasks.ValidateBatch);
+}
+
+function begin(scope: Construct): Pass {
+  return new Pass(scope, "Begin", {
+    parameters: {
+      input: JsonPath.entirePayload,
+      execution: JsonPath.stringAt("$$.Execution.Id"),
+      rounds: 0,
+      waitSeconds: blockedWait.firstSeconds,
+    },
+  });
+}
+
+function createTasks(scope: Construct, handlers: LoadMachineProps["handlers"], maxRetries: number): Tasks {
+  const onRun = (state: Exclude<TaskState, "StageFragments" | "ValidateBatch" | "FailBatch">) =>
+    loadTask(scope, { state, handler: handlers[state], payload: ["run", "execution"], maxRetries });
+  return {
+    ValidateBatch: loadTask(scope, {
+      state: "ValidateBatch",
+      handler: handlers.ValidateBatch,
+      payload: ["input", "execution"],
+      maxRetries,
+    }),
+    CommitBatch: onRun("CommitBatch"),
+    ArchiveFragments: onRun("ArchiveFragments"),
+    CloseBatch: onRun("CloseBatch"),
+    FailBatch: loadTask(scope, {
+      state: "FailBatch",
+      handler: handlers.FailBatch,
+      payload: ["run", "execution", "error"],
+      maxRetries,
+    }),
+    RollbackBatch: onRun("RollbackBatch"),
+  };
+}
+
+function afterValidate(scope: Construct, tasks: Tasks, stage: IChainable, rounds: BlockedRounds): Choice {
+  const recorded = new Succeed(scope, "Recorded", { inputPath: "$.run" });
+  const faulty = new Pass(scope, "BatchAtFault", {
+    comment: "FailBatch reads an error; here ValidateBatch answered it as data",
+    parameters: { Error: errorNames.permanent, Cause: JsonPath.stringAt("$.run.message") },
+    resultPath: "$.error",
+  }).next(tasks.FailBatch);
+  return routeAnswers(new Choice(scope, "Route"), "ValidateBatch", {
+    stage,
+    archive: tasks.ArchiveFragments,
+    close: tasks.CloseBatch,
+    rollback: tasks.RollbackBatch,
+    fail: faulty,
+    wait: recorded,
+    busy: recorded,
+    already_processed: recorded,
+    refused: new Fail(scope, "Refused", { errorPath: "$.run.code", causePath: "$.run.message" }),
+  }).otherwise(rounds.unknownAnswer);
+}
+
+function afterCommit(scope: Construct, tasks: Tasks, stage: IChainable, rounds: BlockedRounds): Choice {
+  return routeAnswers(new Choice(scope, "Committed"), "CommitBatch", {
+    committed: tasks.ArchiveFragments,
+    compared: tasks.ArchiveFragments,
+    previewed: tasks.CloseBatch,
+    restage: stage,
+    replan: tasks.ValidateBatch,
+  }).otherwise(rounds.unknownAnswer);
+}
+
+/** A lost notice changes no outcome, and a preview gives none. */
+function afterClose(scope: Construct, topic: ITopic, tasks: Tasks, rounds: BlockedRounds): Choice {
+  const loaded = new Succeed(scope, "Loaded", { inputPath: "$.close.result" });
+  const failed = new Fail(scope, "BatchFailed", {
+    errorPath: "$.close.result.code",
+    causePath: "$.close.result.message",
+  });
+  const closed = answered("CloseBatch", "closed");
+  const preview = Condition.stringEquals("$.run.kind", "preview");
+  const failure = Condition.stringEquals("$.close.result.status", "failed");
+  return new Choice(scope, "Closed")
+    .when(answered("CloseBatch", "again"), tasks.ValidateBatch)
+    .when(Condition.and(closed, preview, failure), failed)
+    .when(Condition.and(closed, preview), loaded)
+    .when(Condition.and(closed, failure), noticeTask(scope, noticeStates.failure, topic, failed))
+    .when(closed, noticeTask(scope, noticeStates.success, topic, loaded))
+    .otherwise(rounds.unknownAnswer);
+}

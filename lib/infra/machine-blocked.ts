@@ -1,0 +1,73 @@
+import {
+  Choice,
+  Condition,
+  Fail,
+  type IChainable,
+  JsonPath,
+  Pass,
+  Wait,
+  WaitTime,
+} from "aws-cdk-lib/aws-stepfunctions";
+import type { Construct } from "constructs";
+import { errorNames } from "../core/errors.ts";
+import { blockedWait, waitStates } from "../core/states.ts";
+
+export type BlockedRounds = {
+  /** Where a caught error goes. */
+  readonly countRound: Pass;
+  /** Where an answer that no choice knows goes: the loader's own mistake, never the batch's. */
+  readonly unknownAnswer: Pass;
+};
+
+/** Waits, longer each round, and lets `again` find out what is left to do; gives up when the rounds are used up. */
+export function blockedRounds(scope: Construct, again: IChainable): BlockedRounds {
+  const gaveUp = new Fail(scope, "GaveUp", { error: errorNames.blocked, causePath: "$.error.Cause" });
+  const countRound = new Pass(scope, "CountRound", {
+    comment: "Keeps what a new round needs, and drops what the tasks answered in this one",
+    parameters: {
+      input: JsonPath.objectAt("$.input"),
+      execution: JsonPath.stringAt("$.execution"),
+      rounds: JsonPath.mathAdd(JsonPath.numberAt("$.rounds"), 1),
+      waitSeconds: JsonPath.numberAt("$.waitSeconds"),
+      error: JsonPath.objectAt("$.error"),
+    },
+  });
+  countRound.next(
+    new Choice(scope, "RoundsLeft")
+      .when(Condition.numberGreaterThanEquals("$.rounds", blockedWait.rounds), gaveUp)
+      .otherwise(waitLonger(scope, again)),
+  );
+  return { countRound, unknownAnswer: unknownAnswer(scope, countRound) };
+}
+
+function waitLonger(scope: Construct, again: IChainable): Wait {
+  const wait = new Wait(scope, waitStates.blocked, { time: WaitTime.secondsPath("$.waitSeconds") });
+  const now = JsonPath.numberAt("$.waitSeconds");
+  const longer = new Pass(scope, "LongerWait", { parameters: nextRound(JsonPath.mathAdd(now, now)) });
+  const longest = new Pass(scope, "LongestWait", { parameters: nextRound(blockedWait.longestSeconds) });
+  wait.next(
+    new Choice(scope, "WaitLength")
+      .when(Condition.numberGreaterThan("$.waitSeconds", blockedWait.longestSeconds / 2), longest.next(again))
+      .otherwise(longer.next(again)),
+  );
+  return wait;
+}
+
+function nextRound(waitSeconds: number | string): Record<string, unknown> {
+  return {
+    input: JsonPath.objectAt("$.input"),
+    execution: JsonPath.stringAt("$.execution"),
+    rounds: JsonPath.numberAt("$.rounds"),
+    waitSeconds,
+  };
+}
+
+function unknownAnswer(scope: Construct, countRound: Pass): Pass {
+  const error = {
+    Error: errorNames.blocked,
+    Cause: "LOADER_BUG: a task gave an answer that the machine does not know",
+  };
+  const pass = new Pass(scope, "UnknownAnswer", { parameters: error, resultPath: "$.error" });
+  pass.next(countRound);
+  return pass;
+}

@@ -1,0 +1,197 @@
+import type postgres from "postgres";
+import type { BatchState } from "../core/batch.ts";
+import { StaleFence } from "../core/errors.ts";
+import type { Claim, ClaimRequest, Claims } from "../core/ports.ts";
+import type { Run } from "../core/run.ts";
+import { inTransaction, type Tx } from "./transaction.ts";
+
+type BatchRow = {
+  state: BatchState;
+  epoch: number;
+  attempt: number;
+  fence: number;
+  owner: string | null;
+  leased: boolean;
+  plan_id: number | null;
+  idle_takeovers: number;
+  progress_seen: number;
+  wake: number;
+  progress: number;
+};
+
+/** @param leaseSeconds by the database's clock; longer than a task may take */
+export function openClaims(sql: postgres.Sql, leaseSeconds: number): Claims {
+  return {
+    claim: async (request) => {
+      const first = await tryClaim(sql, request, leaseSeconds);
+      if (first) return first;
+      await countWake(sql, request.batchId);
+      // The holder may have let go between the two: then nobody would see the wake.
+      return tryClaim(sql, request, leaseSeconds);
+    },
+    renew: (run) => inTransaction(sql, {}, (tx) => renewLease(tx, run, leaseSeconds)),
+    release: (claimed, waiting) => inTransaction(sql, {}, (tx) => release(tx, claimed, waiting)),
+    noteBlocked: async (run, fault) => {
+      await sql`
+        update table_loader.batches
+        set reason_code = ${fault.code}, reason = ${fault.message}
+        where batch_id = ${run.batchId} and fence = ${run.fence}
+      `;
+    },
+  };
+}
+
+async function tryClaim(sql: postgres.Sql, request: ClaimRequest, leaseSeconds: number): Promise<Claim | null> {
+  return inTransaction(sql, {}, async (tx) => {
+    const created = await tx`
+      insert into table_loader.batches (batch_id) values (${request.batchId})
+      on conflict do nothing
+    `;
+    const batch = await lockBatch(tx, request.batchId);
+    if (!batch || (batch.leased && batch.owner !== request.owner)) return null;
+    const idle = idleTakeovers(batch, request.owner);
+    const [claimed] = await tx<{ fence: number }[]>`
+      update table_loader.batches
+      set fence = fence + 1,
+          owner = ${request.owner},
+          lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds}),
+          wake_seen = ${batch.wake},
+          idle_takeovers = ${idle},
+          progress_seen = ${batch.progress},
+          reason_code = null,
+          reason = null,
+          updated_at = clock_timestamp()
+      where batch_id = ${request.batchId}
+      returning fence
+    `;
+    await abandonEarlier(tx, request.batchId, batch.fence);
+    const { state, epoch, attempt, plan_id: planId } = batch;
+    return { fence: claimed?.fence ?? 0, state, epoch, attempt, planId, idleTakeovers: idle, isNew: created.count === 1 };
+  });
+}
+
+/** A locked batch row is a commit in progress: skip it as if its lease were held. */
+async function lockBatch(tx: Tx, batchId: string): Promise<BatchRow | undefined> {
+  const [batch] = await tx<BatchRow[]>`
+    select b.state, b.epoch, b.attempt, b.fence, b.owner, b.plan_id, b.idle_takeovers, b.progress_seen,
+           coalesce(b.lease_until > clock_timestamp(), false) as leased,
+           coalesce((select w.wake from table_loader.batch_wakes w where w.batch_id = b.batch_id), 0) as wake,
+           coalesce((select p.progress from table_loader.plans p where p.plan_id = b.plan_id), 0) as progress
+    from table_loader.batches b
+    where b.batch_id = ${batchId}
+    for update of b skip locked
+  `;
+  return batch;
+}
+
+/** How often in a row somebody else took the load over without any checkpoint having moved. */
+function idleTakeovers(batch: BatchRow, owner: string): number {
+  if (batch.state !== "loading" || batch.owner === null) return 0;
+  if (batch.owner === owner) return batch.idle_takeovers;
+  return batch.progress === batch.progress_seen ? batch.idle_takeovers + 1 : 0;
+}
+
+async function abandonEarlier(tx: Tx, batchId: string, fence: number): Promise<void> {
+  await tx`
+    update table_loader.attempts
+    set state = 'abandoned', ended_at = clock_timestamp()
+    where batch_id = ${batchId} and fence <= ${fence} and state = 'running'
+  `;
+}
+
+async function countWake(sql: postgres.Sql, batchId: string): Promise<void> {
+  await inTransaction(sql, {}, async (tx) => {
+    await tx`
+      insert into table_loader.batch_wakes as w (batch_id, wake) values (${batchId}, 1)
+      on conflict (batch_id) do update set wake = w.wake + 1
+    `;
+  });
+}
+
+/**
+ * Renews the lease and with it proves the fence: the last statement of every transaction that acts for a batch.
+ *
+ * @throws StaleFence where another execution took over
+ */
+export async function renewLease(tx: Tx, run: Run, leaseSeconds: number): Promise<void> {
+  if (run.kind === "preview") return renewPreview(tx, run, leaseSeconds);
+  const renewed = await tx`
+    update table_loader.batches
+    set lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds}), updated_at = clock_timestamp()
+    where batch_id = ${run.batchId} and fence = ${run.fence} and owner is not null
+  `;
+  if (renewed.count !== 1) throw new StaleFence(run.batchId, run.fence);
+}
+
+async function renewPreview(tx: Tx, run: Run, leaseSeconds: number): Promise<void> {
+  const renewed = await tx`
+    update table_loader.plans
+    set lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds})
+    where plan_id = ${run.planId} and kind = 'preview'
+  `;
+  if (renewed.count !== 1) throw new StaleFence(run.batchId, run.fence);
+}
+
+/** Locks the batch row and compares the fence; whoever commits or fails a batch does this first. */
+export async function lockFence(tx: Tx, run: Pick<Run, "batchId" | "fence">): Promise<BatchState> {
+  const [batch] = await tx<{ state: BatchState; fence: number }[]>`
+    select state, fence from table_loader.batches where batch_id = ${run.batchId} for update
+  `;
+  if (!batch || batch.fence !== run.fence) throw new StaleFence(run.batchId, run.fence);
+  return batch.state;
+}
+
+/**
+ * Compares the wakes and only then lets the lease go, in one transaction: an arrival that counts its wake later finds
+ * the batch free, one that counted it earlier is seen here.
+ */
+export async function wakeMoved(tx: Tx, batchId: string): Promise<boolean> {
+  await tx`insert into table_loader.batch_wakes (batch_id) values (${batchId}) on conflict do nothing`;
+  const [wake] = await tx<{ moved: boolean }[]>`
+    select w.wake <> b.wake_seen as moved
+    from table_loader.batch_wakes w join table_loader.batches b using (batch_id)
+    where w.batch_id = ${batchId}
+    for update of w
+  `;
+  return wake?.moved ?? false;
+}
+
+async function release(
+  tx: Tx,
+  claimed: Parameters<Claims["release"]>[0],
+  waiting: Parameters<Claims["release"]>[1],
+): Promise<"released" | "again"> {
+  const { batchId, fence } = claimed;
+  const moved = await wakeMoved(tx, batchId);
+  const state = await lockFence(tx, { batchId, fence });
+  if (moved) return "again";
+  const idle = state === "waiting" || state === "loading";
+  await tx`
+    update table_loader.batches
+    set owner = null,
+        lease_until = null,
+        plan_id = null,
+        state = ${idle ? "waiting" : state},
+        reason_code = ${waiting?.code ?? null},
+        reason = ${waiting?.message ?? null},
+        waiting_since = case when ${waiting !== null} then coalesce(waiting_since, now()) end,
+        updated_at = now()
+    where batch_id = ${batchId}
+  `;
+  await tx`
+    update table_loader.batch_tables set state = 'waiting', updated_at = now()
+    where batch_id = ${batchId} and state = 'loading'
+  `;
+  if (waiting?.code === "BATCH_EMPTY") await forgetUnknown(tx, batchId);
+  return "released";
+}
+
+/** A start by hand of a batch that does not exist leaves nothing behind. */
+async function forgetUnknown(tx: Tx, batchId: string): Promise<void> {
+  await tx`
+    delete from table_loader.batches b
+    where b.batch_id = ${batchId} and b.attempt = 0
+      and not exists (select from public.validation_queue q where q.batch_id = b.batch_id)
+      and not exists (select from table_loader.object_versions v where v.batch_id = b.batch_id)
+  `;
+}

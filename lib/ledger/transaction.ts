@@ -1,0 +1,70 @@
+import type postgres from "postgres";
+import { TransientError } from "../core/errors.ts";
+import { classifyDatabaseError } from "../core/faults.ts";
+
+export type Tx = postgres.ReservedSql;
+
+export type TransactionOptions = {
+  /** @default "read committed" */
+  readonly isolation?: "read committed" | "repeatable read";
+  /** Seconds for all of it. @default none */
+  readonly budget?: number;
+};
+
+/** A result whose transaction is rolled back. */
+export class RolledBack<T> {
+  readonly value: T;
+
+  constructor(value: T) {
+    this.value = value;
+  }
+}
+
+const lockTimeout = "20s";
+
+/**
+ * Runs `work` in a transaction on a connection of its own, and looks at the tag of COMMIT: a server answers the commit
+ * of an aborted transaction with ROLLBACK and without any error. Errors come out classified.
+ */
+export async function inTransaction<T>(
+  sql: postgres.Sql,
+  options: TransactionOptions,
+  work: (tx: Tx) => Promise<T | RolledBack<T>>,
+): Promise<T> {
+  const tx = await sql.reserve().catch(throwClassified);
+  try {
+    await tx.unsafe(`begin isolation level ${options.isolation ?? "read committed"}`);
+    await tx.unsafe(sessionSettings(options.budget));
+    const result = await work(tx);
+    if (result instanceof RolledBack) {
+      await tx`rollback`;
+      return result.value;
+    }
+    const { command } = await tx`commit`;
+    if (command !== "COMMIT") throw new TransientError("DB_NOT_COMMITTED", `the server answered COMMIT with ${command}`);
+    return result;
+  } catch (error) {
+    // On a lost connection there is nothing to roll back; the first error is the one that counts.
+    await tx`rollback`.catch(() => undefined);
+    throwClassified(error);
+  } finally {
+    tx.release();
+  }
+}
+
+/** Only what ends with the transaction: a proxy may hand the connection to somebody else. */
+function sessionSettings(budget: number | undefined): string {
+  const settings = [
+    `set local lock_timeout = '${lockTimeout}'`,
+    "set local timezone = 'UTC'",
+    "set local datestyle = 'ISO, YMD'",
+    "set local intervalstyle = 'iso_8601'",
+    "set local client_min_messages = 'warning'",
+  ];
+  if (budget !== undefined) settings.push(`set local statement_timeout = '${Math.max(1, Math.floor(budget))}s'`);
+  return settings.join("; ");
+}
+
+function throwClassified(error: unknown): never {
+  throw classifyDatabaseError(error) ?? error;
+}

@@ -1,0 +1,147 @@
+import type { PermanentError } from "../core/errors.ts";
+import type { ByteWindow } from "./byte-window.ts";
+import { decodeUtf8, findInvalidUtf8 } from "./charset.ts";
+import type { Compression } from "./content-encoding.ts";
+import { type At, jsonFault, type Place } from "./faults.ts";
+import { findSyntaxFault, isSpace, type SyntaxFault } from "./json-syntax.ts";
+import type { ReadLimits } from "./limits.ts";
+import { type Scan, type ScanOutcome, scanContainer } from "./scan.ts";
+
+/** `data` holds one record, `ndjson` one per line; the others an array of them. */
+export type Shape = "records" | "array" | "data" | "ndjson";
+
+/** What the first bytes told about a fragment. */
+export type Medium = { readonly shape: Shape; readonly compression: Compression | null };
+
+/** What may stand at the cursor: the first record or the array's end, a comma or line end, or a record for sure. */
+export type Expects = "first" | "separator" | "record";
+
+/** A reader's place in a fragment, with what it knows by then. Every function that takes it moves it on. */
+export type Cursor = Scan & {
+  readonly key: string;
+  readonly limits: ReadLimits;
+  readonly window: ByteWindow;
+  /** Complete records before the offset. */
+  records: number;
+  expects: Expects;
+};
+
+/** The bytes from one offset of the window to another. */
+export function bytesBetween(cursor: Cursor, from: number, to: number): Buffer {
+  const { bytes, base } = cursor.window;
+  return bytes.subarray(from - base, to - base);
+}
+
+export function placeOf(cursor: Cursor): Place {
+  return { offset: cursor.offset, line: cursor.line, column: cursor.offset - cursor.lineStart + 1 };
+}
+
+export function faultHere(cursor: Cursor, code: string, text: string): PermanentError {
+  return jsonFault(code, cursor.key, { text, at: { place: placeOf(cursor), records: cursor.records } });
+}
+
+/** The place `index` bytes behind `start`, whose bytes are given. */
+export function placeWithin(start: Place, bytes: Uint8Array, index: number): Place {
+  let { line, column } = start;
+  for (let i = 0; i < index; i++) {
+    const isLineEnd = bytes[i] === 0x0a;
+    line += isLineEnd ? 1 : 0;
+    column = isLineEnd ? 1 : column + 1;
+  }
+  return { offset: start.offset + index, line, column };
+}
+
+/** Something that is read as a whole: where it began, and the first byte that must stay at hand. */
+export type Span = { readonly from: Place; readonly keep: number };
+
+/** Passes white space and answers the byte behind it, or -1 at the end of the fragment. */
+export async function nextByte(cursor: Cursor, span?: Span): Promise<number> {
+  for (;;) {
+    const { bytes, base, end } = cursor.window;
+    let i = cursor.offset - base;
+    while (i < end && isSpace(bytes[i])) {
+      if (bytes[i++] !== 0x0a) continue;
+      cursor.line++;
+      cursor.lineStart = base + i;
+    }
+    cursor.offset = base + i;
+    if (i < end) return bytes[i] as number;
+    if (span !== undefined) refuseLarge(cursor, span);
+    if (!(await cursor.window.more(span?.keep ?? cursor.offset))) return -1;
+  }
+}
+
+/** Scans on in a container as far as the window reaches. */
+export function scanOn(cursor: Cursor): ScanOutcome {
+  return scanContainer(cursor, cursor.window, cursor.limits.maxDepth);
+}
+
+/** Passes the container that is being scanned; `reached` is how far that came by now. */
+export async function passContainer(cursor: Cursor, span: Span, reached = scanOn(cursor)): Promise<void> {
+  let outcome = reached;
+  while (outcome === "more") {
+    await needMore(cursor, span);
+    outcome = scanOn(cursor);
+  }
+  if (outcome === "deep") throw depthFault(cursor);
+  refuseLarge(cursor, span);
+}
+
+/** Takes in more of something that does not end in the window. */
+export async function needMore(cursor: Cursor, span: Span): Promise<void> {
+  refuseLarge(cursor, span);
+  if (!(await cursor.window.more(span.keep))) throw explainOpen(cursor, span.from, endFault(cursor));
+}
+
+function refuseLarge(cursor: Cursor, { from }: Span): void {
+  if (cursor.offset - from.offset > cursor.limits.maxRecordBytes)
+    throw explainOpen(cursor, from, tooLarge(cursor, from));
+}
+
+export function depthFault(cursor: Cursor): PermanentError {
+  return faultHere(cursor, "JSON_DEPTH", `more than ${cursor.limits.maxDepth} nested arrays and objects`);
+}
+
+/** The fragment ends inside of something. */
+export function endFault(cursor: Cursor): PermanentError {
+  const end = cursor.window.base + cursor.window.end;
+  const at: At = {
+    place: { ...placeOf(cursor), offset: end, column: end - cursor.lineStart + 1 },
+    records: cursor.records,
+  };
+  return jsonFault("JSON_TRUNCATED", cursor.key, { text: "the data ends in the middle; the upload was cut short", at });
+}
+
+function tooLarge(cursor: Cursor, from: Place): PermanentError {
+  const text = `record ${cursor.records + 1} (with metadata, where it has any) is larger than ${cursor.limits.maxRecordBytes} bytes,`;
+  return jsonFault("RECORD_TOO_LARGE", cursor.key, { text, at: { place: from, records: cursor.records } });
+}
+
+/** A container that never closes is a symptom: where its bytes are no JSON at all, that is what is said. */
+function explainOpen(cursor: Cursor, from: Place, symptom: PermanentError): PermanentError {
+  const bytes = bytesBetween(cursor, from.offset, cursor.window.base + cursor.window.end);
+  if (bytes[0] !== 0x7b && bytes[0] !== 0x5b) return symptom;
+  const fault = findSyntaxFault(bytes, cursor.limits.maxDepth);
+  return fault?.kind === "syntax" ? syntaxFault(cursor, { bytes, from, fault }) : symptom;
+}
+
+export type Faulty = { readonly bytes: Uint8Array; readonly from: Place; readonly fault: SyntaxFault };
+
+export function syntaxFault(cursor: Cursor, faulty: Faulty, records = cursor.records): PermanentError {
+  const place = placeWithin(faulty.from, faulty.bytes, faulty.fault.index);
+  return jsonFault("JSON_SYNTAX", cursor.key, { text: `no JSON: ${faulty.fault.text}`, at: { place, records } });
+}
+
+/** The text of bytes that must be UTF-8. */
+export function textOf(cursor: Cursor, from: Place, bytes: Buffer): string {
+  const text = decodeUtf8(bytes);
+  if (text !== null) return text;
+  const place = placeWithin(from, bytes, findInvalidUtf8(bytes));
+  throw jsonFault("JSON_ENCODING", cursor.key, { text: "no valid UTF-8", at: { place, records: cursor.records } });
+}
+
+/** Throws JSON_SYNTAX with the first fault of bytes that `JSON.parse` refused. */
+export function refuseSyntax(cursor: Cursor, from: Place, bytes: Uint8Array): never {
+  const unknown: SyntaxFault = { kind: "syntax", index: 0, text: "the parser refuses it" };
+  throw syntaxFault(cursor, { bytes, from, fault: findSyntaxFault(bytes, cursor.limits.maxDepth) ?? unknown });
+}

@@ -1,0 +1,98 @@
+import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
+import type { ReadPosition, RecordGroup } from "../core/records.ts";
+import { type ByteWindow, openWindow } from "./byte-window.ts";
+import type { Cursor, Medium, Shape } from "./cursor.ts";
+import { objectFault } from "./faults.ts";
+import { type BodySource, openBody, reopenBody } from "./fragment-body.ts";
+import { defaultReadLimits, type ReadLimits } from "./limits.ts";
+import { collectRecords, toGroup } from "./record-groups.ts";
+import { detectShape } from "./shape.ts";
+import { readTrailer } from "./trailer.ts";
+
+export type { ReadLimits } from "./limits.ts";
+
+export type ReadFragmentOptions = {
+  /** Where an earlier read of the same version stopped, or null for the beginning. */
+  readonly from: ReadPosition | null;
+  readonly limits?: Partial<ReadLimits>;
+};
+
+export type ReadSummary = {
+  /** Records of the whole fragment, those before `from` included. */
+  readonly records: number;
+  /** Decoded bytes of the whole fragment. */
+  readonly bytes: number;
+  readonly shape: string;
+};
+
+/**
+ * Records of a fragment from a position on, in groups. Reads `{"records": [...]}` and `{"data": {...}}` with other
+ * members around them, a bare array, and NDJSON; plain or compressed; told by the bytes, never by the name.
+ * Errors: PermanentError S3_EMPTY, S3_TOO_LARGE, S3_TRUNCATED, S3_CONTENT_ENCODING, JSON_SYNTAX, JSON_TRUNCATED,
+ * JSON_SHAPE, JSON_DEPTH, JSON_ENCODING, RECORD_TOO_LARGE, and those of the store. All complete records before a
+ * fault are handed over first.
+ */
+export async function* readFragment(
+  store: Pick<ObjectStore, "read">,
+  version: ObjectVersion,
+  options: ReadFragmentOptions,
+): AsyncGenerator<RecordGroup, ReadSummary> {
+  const limits = { ...defaultReadLimits, ...options.limits };
+  if (version.size > limits.maxDecodedBytes) {
+    const text = `${version.size} bytes, more than ${limits.maxDecodedBytes}, the limit of a fragment; split it`;
+    throw objectFault("S3_TOO_LARGE", version.key, { text });
+  }
+  const source = { store, version };
+  const opened = options.from === null ? openFirst(source, limits) : openAgain(source, limits, options.from);
+  const { cursor, medium } = await opened;
+  try {
+    yield* readGroups(cursor, medium, options.from?.offset ?? 0);
+    await readTrailer(cursor, medium.shape);
+    return { records: cursor.records, bytes: cursor.window.base + cursor.window.end, shape: medium.shape };
+  } finally {
+    await cursor.window.close();
+  }
+}
+
+async function* readGroups(cursor: Cursor, medium: Medium, from: number): AsyncGenerator<RecordGroup, void> {
+  let since = from;
+  for (;;) {
+    const { boundaries, isLast, fault } = await collectRecords(cursor, medium.shape);
+    if (boundaries !== null) {
+      const group = toGroup(cursor, boundaries, { ...medium, since });
+      since = group.next.offset;
+      yield group;
+    }
+    if (fault !== null) throw fault.error;
+    if (isLast) return;
+  }
+}
+
+type Opened = { readonly cursor: Cursor; readonly medium: Medium };
+
+async function openFirst(source: BodySource, limits: ReadLimits): Promise<Opened> {
+  const { key } = source.version;
+  const { chunks, compression } = await openBody(source);
+  const cursor = openCursor(key, limits, openWindow({ chunks, key, offset: 0 }, limits));
+  try {
+    return { cursor, medium: { shape: await detectShape(cursor), compression } };
+  } catch (error) {
+    await cursor.window.close();
+    throw error;
+  }
+}
+
+async function openAgain(source: BodySource, limits: ReadLimits, from: ReadPosition): Promise<Opened> {
+  const { key } = source.version;
+  const { offset, records, state } = from;
+  const medium = { shape: state.shape as Shape, compression: state.compression as Medium["compression"] };
+  const chunks = await reopenBody(source, { offset, compression: medium.compression });
+  const cursor = openCursor(key, limits, openWindow({ chunks, key, offset }, limits));
+  const { line, lineStart } = state as { line: number; lineStart: number };
+  return { medium, cursor: { ...cursor, offset, records, line, lineStart, expects: "separator" } };
+}
+
+function openCursor(key: string, limits: ReadLimits, window: ByteWindow): Cursor {
+  const start = { offset: 0, depth: 0, inString: false, exact: false, line: 1, lineStart: 0 };
+  return { key, limits, window, ...start, records: 0, expects: "first" };
+}

@@ -1,0 +1,95 @@
+import type { ReadPosition, RecordGroup, SourceRecord } from "../core/records.ts";
+import { type Cursor, type Medium, passContainer, placeOf, type Shape, scanOn } from "./cursor.ts";
+import { endBetween, stepToRecord, strangeFault } from "./next-record.ts";
+import { type Boundaries, parseRecords } from "./record-values.ts";
+
+export type Collected = {
+  /** Null where there was no further record. */
+  readonly boundaries: Boundaries | null;
+  readonly isLast: boolean;
+  /** What stopped it; the records before it are whole. */
+  readonly fault: { readonly error: unknown } | null;
+};
+
+/** Finds the boundaries of the next records, about a group of them. */
+export async function collectRecords(cursor: Cursor, shape: Shape): Promise<Collected> {
+  let boundaries: Boundaries | null = null;
+  try {
+    while (boundaries === null || cursor.offset - boundaries.from.offset < cursor.limits.groupBytes) {
+      if (!(await goToRecord(cursor, shape, boundaries))) return { boundaries, isLast: true, fault: null };
+      boundaries ??= beginGroup(cursor);
+      await takeRecords(cursor, shape, boundaries);
+    }
+    return { boundaries, isLast: false, fault: null };
+  } catch (error) {
+    return { boundaries: boundaries && boundaries.ends.length > 0 ? boundaries : null, isLast: true, fault: { error } };
+  }
+}
+
+function beginGroup(cursor: Cursor): Boundaries {
+  const { line, lineStart } = cursor;
+  return { from: placeOf(cursor), before: cursor.records, starts: [], ends: [], exact: [], line, lineStart };
+}
+
+async function goToRecord(cursor: Cursor, shape: Shape, group: Boundaries | null): Promise<boolean> {
+  for (;;) {
+    const step = stepToRecord(cursor, shape);
+    if (step === "record" || step === "done") return step === "record";
+    if (step === "strange") throw await strangeFault(cursor, shape);
+    if (await cursor.window.more(group?.from.offset ?? cursor.offset)) continue;
+    endBetween(cursor, shape);
+    return false;
+  }
+}
+
+/** Takes the record at the cursor, and those behind it that are in the window: without waiting for each. */
+async function takeRecords(cursor: Cursor, shape: Shape, group: Boundaries): Promise<void> {
+  const { groupBytes, maxRecordBytes } = cursor.limits;
+  const origin = group.from.offset;
+  do {
+    const { offset, line, lineStart } = cursor;
+    cursor.depth = 0;
+    cursor.exact = false;
+    const outcome = scanOn(cursor);
+    if (outcome !== "closed" || cursor.offset - offset > maxRecordBytes) {
+      const from = { offset, line, column: offset - lineStart + 1 };
+      await passContainer(cursor, { from, keep: origin }, outcome);
+    }
+    if (cursor.exact) group.exact.push(group.ends.length);
+    group.starts.push(offset - origin);
+    group.ends.push(cursor.offset - origin);
+    group.line = cursor.line;
+    group.lineStart = cursor.lineStart;
+    cursor.records++;
+    cursor.expects = "separator";
+  } while (cursor.offset - origin < groupBytes && stepToRecord(cursor, shape) === "record");
+}
+
+/** Where the group before ended, and what a position says of the fragment. */
+export type GroupContext = Medium & { readonly since: number };
+
+export function toGroup(cursor: Cursor, boundaries: Boundaries, context: GroupContext): RecordGroup {
+  const { from, before, starts } = boundaries;
+  const { values, text } = parseRecords(cursor, boundaries);
+  const records = values.map((value, i): SourceRecord => {
+    return { number: before + i + 1, offset: from.offset + (starts[i] as number), value };
+  });
+  const next = positionBehind(boundaries, context);
+  return { records, next, bytes: next.offset - context.since, rawText: toRawText(boundaries, text) };
+}
+
+function positionBehind({ from, before, ends, line, lineStart }: Boundaries, context: GroupContext): ReadPosition {
+  const { shape, compression } = context;
+  const offset = from.offset + (ends.at(-1) as number);
+  return { offset, records: before + ends.length, state: { shape, compression, line, lineStart } };
+}
+
+/** Raw text is asked for rejects only: until then the group's text is all that is kept. */
+function toRawText({ before, starts, ends }: Boundaries, text: string): RecordGroup["rawText"] {
+  let bytes: Buffer | null = null;
+  return (record) => {
+    bytes ??= Buffer.from(text);
+    const i = record.number - before - 1;
+    return bytes.toString("utf8", starts[i], ends[i]);
+  };
+}

@@ -1,0 +1,133 @@
+import type { ByteWindow } from "./byte-window.ts";
+
+/** Where the scanner stands. Between two calls the window may have moved: the offset is the fragment's. */
+export type Scan = {
+  offset: number;
+  /** Containers that are open, counted from where the scan began. */
+  depth: number;
+  inString: boolean;
+  /** A number was passed whose text `JSON.parse` would not give back. */
+  exact: boolean;
+  /** The line of `offset`, and where it begins. */
+  line: number;
+  lineStart: number;
+};
+
+export type ScanOutcome = "closed" | "more" | "deep";
+
+const plain = 0;
+const quote = 1;
+const digit = 2;
+const open = 3;
+const close = 4;
+const lineEnd = 5;
+
+function tableOf(classes: Readonly<Record<string, number>>): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const [characters, value] of Object.entries(classes)) {
+    for (const character of characters) table[character.charCodeAt(0)] = value;
+  }
+  return table;
+}
+
+const kinds = tableOf({ '"': quote, "-0123456789": digit, "{[": open, "}]": close, "\n": lineEnd });
+
+/**
+ * Passes bytes until the container closes that was opened at depth 0. It only finds the boundary: whether the bytes
+ * are JSON is for `JSON.parse` to say. "more" where the window ends first, "deep" beyond `maxDepth`.
+ */
+export function scanContainer(scan: Scan, window: ByteWindow, maxDepth: number): ScanOutcome {
+  const { bytes, base, end } = window;
+  let depth = scan.depth;
+  let outcome: ScanOutcome = "more";
+  if (scan.inString && !scanString(scan, window)) return "more";
+  let i = scan.offset - base;
+  while (i < end) {
+    const kind = kinds[bytes[i] as number];
+    if (kind === plain) {
+      i++;
+    } else if (kind === quote) {
+      i = passString(bytes, i + 1, end);
+      if (i < 0) {
+        i = ~i;
+        scan.inString = true;
+        break;
+      }
+    } else if (kind === digit) {
+      const stop = passNumber(bytes, i, end);
+      if (stop === end && stop - i < maxHeldNumber) break;
+      if (!scan.exact) scan.exact = needsText(bytes, i, stop);
+      i = stop;
+    } else if (kind === open) {
+      i++;
+      if (++depth > maxDepth) {
+        outcome = "deep";
+        break;
+      }
+    } else if (kind === close) {
+      i++;
+      if (--depth === 0) {
+        outcome = "closed";
+        break;
+      }
+    } else {
+      i++;
+      scan.line++;
+      scan.lineStart = base + i;
+    }
+  }
+  scan.offset = base + i;
+  scan.depth = depth;
+  return outcome;
+}
+
+/** Goes on in a string that is open; true where it closes. */
+export function scanString(scan: Scan, window: ByteWindow): boolean {
+  const i = passString(window.bytes, scan.offset - window.base, window.end);
+  scan.inString = i < 0;
+  scan.offset = window.base + (i < 0 ? ~i : i);
+  return i >= 0;
+}
+
+/** The index behind the closing quote, or the complement of where to go on: behind `end` if its last byte escapes. */
+function passString(bytes: Uint8Array, from: number, end: number): number {
+  let i = from;
+  while (i < end) {
+    const byte = bytes[i];
+    if (byte === 0x22) return i + 1;
+    i += byte === 0x5c ? 2 : 1;
+  }
+  return ~i;
+}
+
+const dot = 2;
+const exponent = 4;
+const numberKinds = tableOf({ "0123456789": 1, ".": dot, "eE+-": exponent });
+
+/** A number at the edge of the window is scanned again when more is there; one this long needs its text anyway. */
+const maxHeldNumber = 64;
+
+function passNumber(bytes: Uint8Array, from: number, end: number): number {
+  let i = from + 1;
+  while (i < end && numberKinds[bytes[i] as number] !== 0) i++;
+  return i;
+}
+
+/**
+ * Whether `String(Number(token))` may differ from the token. A decimal of up to 15 digits comes back from a double
+ * unchanged unless it ends in 0, is below 1e-6 (shown with an exponent) or is -0. Never false where it differs.
+ */
+function needsText(bytes: Uint8Array, from: number, stop: number): boolean {
+  if (stop - from >= 16) return true;
+  const start = bytes[from] === 0x2d ? from + 1 : from;
+  let seen = 0;
+  for (let i = start; i < stop; i++) seen |= numberKinds[bytes[i] as number] as number;
+  if ((seen & exponent) !== 0) return true;
+  if ((seen & dot) === 0) return start !== from && bytes[start] === 0x30;
+  return bytes[stop - 1] === 0x30 || isTiny(bytes, start);
+}
+
+/** 0.00... : perhaps below 1e-6. */
+function isTiny(bytes: Uint8Array, start: number): boolean {
+  return bytes[start] === 0x30 && bytes[start + 2] === 0x30 && bytes[start + 3] === 0x30 && bytes[start + 4] === 0x30;
+}

@@ -1,0 +1,175 @@
+import { foreignCharset, startsWithMark } from "./charset.ts";
+import {
+  bytesBetween,
+  type Cursor,
+  faultHere,
+  needMore,
+  nextByte,
+  passContainer,
+  placeOf,
+  refuseSyntax,
+  type Shape,
+  type Span,
+  textOf,
+} from "./cursor.ts";
+import { objectFault, type Place, showBytes } from "./faults.ts";
+import { findSyntaxFault } from "./json-syntax.ts";
+import { scanString } from "./scan.ts";
+
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+const openBracket = 0x5b;
+const quote = 0x22;
+const colon = 0x3a;
+const comma = 0x2c;
+
+/** Tells the shape of a fragment from its first bytes, and leaves the cursor where its records begin. */
+export async function detectShape(cursor: Cursor): Promise<Shape> {
+  while (cursor.window.end < 4 && (await cursor.window.more(0)));
+  const head = bytesBetween(cursor, 0, Math.min(4, cursor.window.end));
+  const charset = foreignCharset(head);
+  if (charset !== null) {
+    throw objectFault("JSON_ENCODING", cursor.key, { text: `the data is ${charset}, expected UTF-8; convert it` });
+  }
+  if (startsWithMark(head)) cursor.offset = cursor.lineStart = 3;
+  const byte = await nextByte(cursor);
+  if (byte === -1) {
+    throw objectFault("S3_EMPTY", cursor.key, { text: "no data at all, expected JSON; zero records are written []" });
+  }
+  if (byte === openBrace) return await objectShape(cursor);
+  if (byte !== openBracket) throw await scalarFault(cursor, byte);
+  cursor.offset++;
+  return "array";
+}
+
+/** A top-level object may hold the records, or one record as `data`, or be the first line of NDJSON. */
+async function objectShape(cursor: Cursor): Promise<Shape> {
+  const from = placeOf(cursor);
+  const { lineStart } = cursor;
+  const holder = await findHolder(cursor, { from, keep: from.offset });
+  const start = holder?.at ?? from;
+  Object.assign(cursor, {
+    offset: start.offset,
+    line: start.line,
+    lineStart: holder ? start.offset - start.column + 1 : lineStart,
+  });
+  if (holder === null) return "ndjson";
+  validateHead(cursor, from);
+  if (holder.shape === "records") cursor.offset++;
+  return holder.shape;
+}
+
+type Holder = { readonly shape: "records" | "data"; readonly at: Place };
+
+/** The member that holds the records. Null also for what is no JSON: reading it as a record says what is wrong. */
+async function findHolder(cursor: Cursor, span: Span): Promise<Holder | null> {
+  let data: Place | null = null;
+  let others = 0;
+  do {
+    cursor.offset++;
+    const name = await passName(cursor, span);
+    if (name === null) return null;
+    const byte = await nextByte(cursor, span);
+    const at = placeOf(cursor);
+    if (name === "records" && byte === openBracket) return { shape: "records", at };
+    if (name === "records" && byte !== -1) throw faultHere(cursor, "JSON_SHAPE", "records is no array, expected one");
+    if (name === "data" && byte === openBrace && data === null) data = at;
+    else if (name !== "metadata") others++;
+    await passValue(cursor, span);
+  } while ((await nextByte(cursor, span)) === comma);
+  const closes = (await nextByte(cursor, span)) === closeBrace;
+  return closes && data !== null && others === 0 ? { shape: "data", at: data } : null;
+}
+
+/** No name that matters is longer, even if every character is written as an escape. */
+const maxNameBytes = 64;
+
+/** Passes a key and its colon. Null where there is none; a name that cannot matter is empty. */
+async function passName(cursor: Cursor, span: Span): Promise<string | null> {
+  if ((await nextByte(cursor, span)) !== quote) return null;
+  const from = cursor.offset;
+  await passValue(cursor, span);
+  const text = cursor.offset - from > maxNameBytes ? '""' : bytesBetween(cursor, from, cursor.offset).toString();
+  if ((await nextByte(cursor, span)) !== colon) return null;
+  cursor.offset++;
+  return parseName(text);
+}
+
+function parseName(text: string): string {
+  try {
+    return String(JSON.parse(text));
+  } catch {
+    return ""; // the head or the record is refused as a whole, with the place
+  }
+}
+
+async function passValue(cursor: Cursor, span: Span): Promise<void> {
+  const byte = await nextByte(cursor, span);
+  cursor.depth = 0;
+  if (byte === openBrace || byte === openBracket) return await passContainer(cursor, span);
+  if (byte !== quote) return await passScalar(cursor, span);
+  cursor.offset++;
+  while (!scanString(cursor, cursor.window)) await needMore(cursor, span);
+}
+
+async function passScalar(cursor: Cursor, span: Span): Promise<void> {
+  for (;;) {
+    const { bytes, base, end } = cursor.window;
+    let i = cursor.offset - base;
+    while (i < end && !isDelimiter(bytes[i] as number)) i++;
+    cursor.offset = base + i;
+    if (i < end) return;
+    await needMore(cursor, span);
+  }
+}
+
+function isDelimiter(byte: number): boolean {
+  return byte === comma || byte === closeBrace || byte === 0x5d || byte <= 0x20;
+}
+
+/** What stands before the records is skipped, but it must be JSON. */
+function validateHead(cursor: Cursor, from: Place): void {
+  const head = bytesBetween(cursor, from.offset, cursor.offset);
+  const text = textOf(cursor, from, head);
+  try {
+    JSON.parse(`${text}0}`);
+  } catch {
+    refuseSyntax(cursor, from, Buffer.concat([head, Buffer.from("0}")]));
+  }
+}
+
+/** How far a value that should be an object is looked at, to say what it is. */
+const lookaheadBytes = 64 * 1024;
+
+export type Lookahead = { readonly bytes: Buffer; readonly isAll: boolean };
+
+export async function lookAhead(cursor: Cursor): Promise<Lookahead> {
+  const until = cursor.offset + lookaheadBytes;
+  let isAll = false;
+  while (!isAll && cursor.window.base + cursor.window.end < until) isAll = !(await cursor.window.more(cursor.offset));
+  return { bytes: bytesBetween(cursor, cursor.offset, cursor.window.base + cursor.window.end), isAll };
+}
+
+export function kindAt(byte: number): string {
+  if (byte === openBracket) return "an array";
+  if (byte === quote) return "a string";
+  if (byte === 0x6e) return "null";
+  return byte === 0x74 || byte === 0x66 ? "a boolean" : "a number";
+}
+
+/** No brace and no bracket: a lone scalar, lines of them, or something else by the name of .json. */
+async function scalarFault(cursor: Cursor, byte: number) {
+  const { bytes, isAll } = await lookAhead(cursor);
+  const fault = findSyntaxFault(bytes, cursor.limits.maxDepth);
+  const isLine = fault?.kind === "syntax" && findSyntaxFault(bytes.subarray(0, fault.index), 1) === null;
+  const isScalar =
+    fault === null || (fault.kind === "incomplete" && !isAll) || (isLine && endsLine(bytes, fault.index));
+  if (isScalar)
+    return faultHere(cursor, "JSON_SHAPE", `the top level is ${kindAt(byte)}, expected an object or an array of them,`);
+  return faultHere(cursor, "JSON_SYNTAX", `no JSON: the data begins with ${showBytes(bytes)}, expected "{" or "["`);
+}
+
+function endsLine(bytes: Buffer, index: number): boolean {
+  const before = bytes.lastIndexOf(0x0a, index - 1);
+  return before > 0 && bytes.subarray(before, index).every((byte) => byte <= 0x20);
+}

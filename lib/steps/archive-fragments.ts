@@ -1,0 +1,83 @@
+import type { BatchState } from "../core/batch.ts";
+import { duplicatePrefixOf, errorLogKey, failedPrefixOf, keyBelowBatch, loadedPrefixOf, stagingPrefixOf, versionLabel } from "../core/keys.ts";
+import type { ObjectArchive, ObjectStore } from "../core/objects.ts";
+import type { Attempts, Claims, Log, Reach, WorkItem, WorkItems } from "../core/ports.ts";
+import type { Run, TaskRequest } from "../core/run.ts";
+import type { Answer } from "../core/states.ts";
+import { toErrorLog } from "./error-log.ts";
+
+/** ArchiveFragments: moves every version that was read to `loaded/` or `failed/`, each verified before it is deleted. */
+
+export type ArchivePorts = {
+  readonly items: WorkItems;
+  readonly attempts: Attempts;
+  readonly claims: Claims;
+  readonly store: ObjectStore;
+  readonly archive: ObjectArchive;
+  readonly log: Log;
+  readonly reach: Reach;
+  readonly now: () => number;
+};
+
+export type ArchiveAnswer = { readonly next: Answer<"ArchiveFragments"> };
+
+const reserveSeconds = 20;
+/** Objects moved between two looks at the fence: it renews the lease, too. */
+const objectsPerRenewal = 20;
+
+/** @param deadline milliseconds since the epoch, when this invocation ends */
+export async function archiveFragments(
+  ports: ArchivePorts,
+  { run }: TaskRequest,
+  deadline: number,
+): Promise<ArchiveAnswer> {
+  await ports.claims.renew(run);
+  const { state, fault } = await ports.attempts.standing(run);
+  const items = await ports.items.list(run.planId);
+  const folder = archiveFolder(run, state);
+  if (state === "failing" && fault) {
+    const log = toErrorLog({ run, fault, items, rejects: await ports.attempts.rejects(run) });
+    await ports.store.write(errorLogKey(folder), JSON.stringify(log, null, 2), "application/json");
+  }
+  const open = archiveOrder(items.filter((item) => item.archivedKey === null));
+  for (const [index, item] of open.entries()) {
+    if (ports.now() >= deadline - reserveSeconds * 1000) return { next: "more" };
+    if (index % objectsPerRenewal === objectsPerRenewal - 1) await ports.claims.renew(run);
+    await archiveItem(ports, run, { item, folder });
+  }
+  await ports.reach("after-archive");
+  await ports.attempts.archived(run);
+  return { next: "done" };
+}
+
+function archiveFolder(run: Run, state: BatchState): string {
+  return state === "failing" ? failedPrefixOf(run.batchId, run.attempt) : loadedPrefixOf(run.batchId, run.epoch);
+}
+
+const kindOrder = { superseded: 0, fragment: 1, marker: 2 } as const;
+
+/**
+ * Older versions first, oldest first: deleting the newest would make an older one current again, without an event.
+ * Markers last: as long as one is there, its table's parts count as complete.
+ */
+function archiveOrder(items: readonly WorkItem[]): WorkItem[] {
+  return items.toSorted(
+    (a, b) =>
+      kindOrder[a.kind] - kindOrder[b.kind] || a.object.lastModified.getTime() - b.object.lastModified.getTime(),
+  );
+}
+
+type Placed = { readonly item: WorkItem; readonly folder: string };
+
+async function archiveItem(ports: ArchivePorts, run: Run, { item, folder }: Placed): Promise<void> {
+  if (item.kind === "superseded") {
+    await ports.archive.remove(item.object);
+    return ports.items.markArchived(run, item, item.object.key);
+  }
+  const home = run.kind === "compare" ? duplicatePrefixOf(run.batchId, versionLabel(item.object)) : folder;
+  const toKey = `${home}${keyBelowBatch(item.homeKey, stagingPrefixOf(run.batchId))}`;
+  await ports.reach("before-archive-copy");
+  await ports.archive.move(item.object, toKey);
+  await ports.reach("after-archive-copy");
+  return ports.items.markArchived(run, item, toKey);
+}

@@ -1,0 +1,105 @@
+import type { BatchState } from "../core/batch.ts";
+import { failedPrefixOf, loadedPrefixOf, loadResultKey, previewKey } from "../core/keys.ts";
+import type { ObjectStore } from "../core/objects.ts";
+import type { Attempts, Plans, Reach, Standing } from "../core/ports.ts";
+import { type LoadResult, type LoadStatus, noCounts, noticeOf, type RecordCounts, sumCounts } from "../core/report.ts";
+import type { Run, TaskRequest } from "../core/run.ts";
+import type { Answer } from "../core/states.ts";
+
+/** CloseBatch: writes the report, then ends the attempt, frees the lease and drops plan and staging in one transaction. */
+
+export type ClosePorts = {
+  readonly attempts: Attempts;
+  readonly plans: Plans;
+  readonly store: ObjectStore;
+  readonly reach: Reach;
+};
+
+/** What the machine sees of a load: ids and counts. The table results stay in the stored report. */
+export type CloseAnswer = {
+  readonly next: Answer<"CloseBatch">;
+  readonly result: Omit<LoadResult, "errors"> & { readonly code: string; readonly message: string; readonly notice: string };
+};
+
+export async function closeBatch(ports: ClosePorts, { run }: TaskRequest): Promise<CloseAnswer> {
+  if (run.kind === "preview") return closePreview(ports, run);
+  const standing = await ports.attempts.standing(run);
+  if (standing.closed) return toAnswer("closed", standing.closed);
+  const result = toResult(run, standing);
+  await ports.reach("before-report");
+  if (result.report_key) {
+    await ports.store.write(result.report_key, JSON.stringify(result, null, 2), "application/json");
+  }
+  await ports.reach("after-report");
+  const state = finalState(standing);
+  const ended = await ports.attempts.close(run, { state, result, fault: standing.fault });
+  await ports.reach("after-close");
+  return toAnswer(ended, result);
+}
+
+/** The preview's report is its only trace; its counts go back with the execution. */
+async function closePreview({ plans, store }: ClosePorts, run: Run): Promise<CloseAnswer> {
+  await plans.discard(run.planId);
+  const key = previewKey(run.batchId, run.runId);
+  const report = await store.readText(key);
+  const counts = report ? countsOf(JSON.parse(report.text) as RecordCounts) : noCounts;
+  const result = { ...emptyResult(run), ...counts, total_records: counts.records_read, report_key: report && key };
+  return toAnswer("closed", result);
+}
+
+function countsOf(report: RecordCounts): RecordCounts {
+  return sumCounts([report]);
+}
+
+function finalState({ state }: Standing): BatchState {
+  return state === "failing" ? "failed" : "loaded";
+}
+
+function statusOf(run: Run, standing: Standing): LoadStatus {
+  if (standing.state === "failing" || (run.kind === "compare" && standing.fault)) return "failed";
+  return run.kind === "compare" ? "already_processed" : "success";
+}
+
+function toResult(run: Run, standing: Standing): LoadResult {
+  const counts = sumCounts(Object.values(standing.tables));
+  const failed = standing.state === "failing";
+  const folder = failed ? failedPrefixOf(run.batchId, run.attempt) : loadedPrefixOf(run.batchId, run.epoch);
+  return {
+    ...emptyResult(run),
+    ...counts,
+    status: statusOf(run, standing),
+    tables: standing.tables,
+    total_records: counts.records_read,
+    total_time_seconds: (standing.now.getTime() - standing.startedAt.getTime()) / 1000,
+    errors: standing.fault ? [standing.fault] : [],
+    duplicate_of: standing.duplicateOf,
+    report_key: loadResultKey(folder, run.attempt),
+  };
+}
+
+function emptyResult(run: Run): LoadResult {
+  return {
+    batch_id: run.batchId,
+    epoch: run.epoch,
+    attempt: run.attempt,
+    status: "preview",
+    tables: {},
+    total_records: 0,
+    total_time_seconds: 0,
+    errors: [],
+    duplicate_of: [],
+    report_key: null,
+    ...noCounts,
+  };
+}
+
+/** Step Functions carries 256 KiB at most: of very many tables only the totals go back, the report has them all. */
+const maxTablesInAnswer = 200;
+
+function toAnswer(next: CloseAnswer["next"], result: LoadResult): CloseAnswer {
+  const { errors, ...rest } = result;
+  const [first] = errors;
+  const tables = Object.keys(result.tables).length > maxTablesInAnswer ? {} : result.tables;
+  const fault = { code: first?.code ?? "", message: first?.message ?? "" };
+  return { next, result: { ...rest, tables, ...fault, notice: noticeOf(result) } };
+}

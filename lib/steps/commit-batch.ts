@@ -1,0 +1,85 @@
+import { previewKey } from "../core/keys.ts";
+import { BlockedError, PermanentError, TransientError } from "../core/errors.ts";
+import { toPreview } from "../core/preview.ts";
+import type { ObjectStore } from "../core/objects.ts";
+import type { Attempts, Commits, Judgement, Log, Plan, Plans, Reach, WorkItem, WorkItems } from "../core/ports.ts";
+import type { Run, TaskRequest } from "../core/run.ts";
+import type { Answer } from "../core/states.ts";
+
+/** CommitBatch: judges and merges every staged record in one transaction, or says why it cannot. */
+
+export type CommitPorts = {
+  readonly plans: Plans;
+  readonly items: WorkItems;
+  readonly commits: Commits;
+  readonly attempts: Attempts;
+  readonly store: ObjectStore;
+  readonly log: Log;
+  readonly reach: Reach;
+  readonly now: () => number;
+  readonly settings: { readonly transactionTimeout: number; readonly maxRecordsPerBatch: number | null };
+};
+
+export type CommitAnswer = { readonly next: Answer<"CommitBatch"> };
+
+/** Kept back from the Lambda's time, so that the transaction ends before the Lambda is killed. */
+const reserveSeconds = 30;
+
+/** @param deadline milliseconds since the epoch, when this invocation ends */
+export async function commitBatch(ports: CommitPorts, { run }: TaskRequest, deadline: number): Promise<CommitAnswer> {
+  const plan = await ports.plans.read(run.planId);
+  if (!plan) throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
+  const items = await ports.items.list(run.planId);
+  const budget = Math.min(ports.settings.transactionTimeout, (deadline - ports.now()) / 1000 - reserveSeconds);
+  if (plan.kind === "compare") return compare(ports, run, plan);
+  refuseUnstaged(ports, run, items);
+  if (plan.kind === "preview") return preview(ports, { run, plan, items }, budget);
+  await ports.reach("before-commit");
+  const outcome = await ports.commits.commit(run, plan, budget);
+  await ports.reach("after-commit");
+  if (outcome.outcome === "rejected") return reject(ports, run, outcome.judgement);
+  return { next: outcome.outcome };
+}
+
+/** Every worker ended with an outcome of its own; here it is read from the ledger and thrown as one. */
+function refuseUnstaged({ settings }: CommitPorts, run: Run, items: readonly WorkItem[]): void {
+  const fragments = items.filter(({ kind }) => kind === "fragment");
+  const failed = fragments.filter(({ state }) => state === "failed");
+  const [first] = failed;
+  if (first?.fault && run.kind !== "preview") {
+    const more = failed.length > 1 ? ` (and ${failed.length - 1} more fragments failed)` : "";
+    throw new PermanentError(first.fault.code, `table ${first.table}: ${first.fault.message}${more}`);
+  }
+  const pending = fragments.filter(({ state }) => state === "pending");
+  if (pending.length > 0) {
+    const text = `${pending.length} of ${fragments.length} fragments of ${run.batchId} are not staged yet; the workers stopped early`;
+    throw run.kind === "preview" ? new TransientError("STAGE_UNFINISHED", text) : new BlockedError("STAGE_UNFINISHED", text);
+  }
+  const records = fragments.reduce((sum, item) => sum + item.records, 0);
+  if (settings.maxRecordsPerBatch !== null && records > settings.maxRecordsPerBatch) {
+    const text = `batch ${run.batchId} holds ${records} records, MAX_RECORDS_PER_BATCH allows ${settings.maxRecordsPerBatch}; deliver it in smaller batches`;
+    throw new PermanentError("BATCH_TOO_LARGE", text);
+  }
+}
+
+async function reject(ports: CommitPorts, run: Run, judgement: Judgement): Promise<never> {
+  await ports.attempts.keepRejects(run, judgement);
+  const read = judgement.tables.reduce((sum, { counts }) => sum + counts.records_read, 0);
+  const text = `${judgement.rejected} of ${read} records of ${run.batchId} were rejected and nothing was loaded; error_log.json in its failed/ folder names each one`;
+  throw new PermanentError("RECORDS_REJECTED", text);
+}
+
+async function compare(ports: CommitPorts, run: Run, plan: Plan): Promise<CommitAnswer> {
+  const { changed, same } = await ports.commits.compare(run, plan);
+  ports.log.info("redelivery compared", { batchId: run.batchId, changed: changed.length, same: same.length });
+  return { next: "compared" };
+}
+
+type Previewed = { readonly run: Run; readonly plan: Plan; readonly items: readonly WorkItem[] };
+
+async function preview(ports: CommitPorts, { run, plan, items }: Previewed, budget: number): Promise<CommitAnswer> {
+  const judgement = await ports.commits.preview(run, plan, budget);
+  const report = toPreview({ run, plan, items, judgement });
+  await ports.store.write(previewKey(run.batchId, run.runId), JSON.stringify(report, null, 2), "application/json");
+  return { next: "previewed" };
+}

@@ -1,0 +1,74 @@
+import type { Source, TableSources } from "../core/batch.ts";
+import { type Fault, PermanentError, parseFault } from "../core/errors.ts";
+import type { ExecutionInput } from "../core/execution.ts";
+import { hashOf, loaderVersion, type PlanBody, planTables, type TablePlan } from "../core/plan.ts";
+import type { CatalogReader, ContractStore, Log, NewItem } from "../core/ports.ts";
+import type { Run } from "../core/run.ts";
+import type { Answer } from "../core/states.ts";
+
+/** What planning a load and planning a preview have in common. */
+
+export type PlanningPorts = {
+  readonly contracts: ContractStore;
+  readonly catalog: CatalogReader;
+  readonly log: Log;
+  readonly settings: { readonly batchSize: number; readonly requireApproval: boolean };
+};
+
+export type ChosenTables = { readonly tables: readonly TableSources[]; readonly held: readonly string[] };
+
+export type ValidateAnswer = Run & {
+  readonly next: Answer<"ValidateBatch">;
+  readonly code?: string;
+  readonly message?: string;
+};
+
+/** A plan that cannot be made still gets its items: they say what goes to `failed/`. */
+export async function planBody(
+  ports: PlanningPorts,
+  input: ExecutionInput,
+  chosen: ChosenTables,
+): Promise<{ readonly body: PlanBody; readonly fault: Fault | null }> {
+  const contracts = await ports.contracts.current();
+  if (contracts.faults.length > 0) {
+    ports.log.warn("CONTRACT_INVALID: the last good contracts are used", { faults: contracts.faults });
+  }
+  const tables = chosen.tables.map(({ table }) => table);
+  const catalog = await ports.catalog.read(tables);
+  const toBody = (planned: readonly TablePlan[]): PlanBody => ({
+    tables: planned,
+    held: chosen.held,
+    batchSize: input.batchSize ?? ports.settings.batchSize,
+    contractHash: contracts.hash,
+    catalogHash: hashOf([...catalog.values()]),
+    loaderVersion,
+    approved: ports.settings.requireApproval,
+  });
+  try {
+    return { body: toBody(planTables(tables, { contracts, catalog, input })), fault: null };
+  } catch (error) {
+    if (!(error instanceof PermanentError)) throw error;
+    return { body: toBody([]), fault: parseFault(error.message, error.code) };
+  }
+}
+
+export function toItems(tables: readonly TableSources[]): NewItem[] {
+  return tables.flatMap(({ table, fragments, markers, superseded }) => [
+    ...fragments.map((source) => toItem(table, "fragment", source)),
+    ...markers.map((source) => toItem(table, "marker", source)),
+    ...superseded.map((source) => toItem(table, "superseded", source)),
+  ]);
+}
+
+function toItem(table: string, kind: NewItem["kind"], { object, homeKey }: Source): NewItem {
+  return { table, kind, homeKey, object };
+}
+
+export function emptyRun(batchId: string): Run {
+  return { batchId, kind: "load", planId: 0, fence: 0, epoch: 0, attempt: 0, runId: "", workers: [] };
+}
+
+export function answer(next: ValidateAnswer["next"], run: Run, fault?: Fault): ValidateAnswer {
+  return fault ? { ...run, next, code: fault.code, message: fault.message } : { ...run, next };
+}
+

@@ -1,0 +1,117 @@
+import { BlockedError, PermanentError, parseFault } from "../core/errors.ts";
+import type { ObjectStore } from "../core/objects.ts";
+import type { ObjectVersion } from "../core/objects.ts";
+import type { TablePlan } from "../core/plan.ts";
+import type { Log, Plan, Plans, Reach, SliceProgress, Slices, SliceWriter, WorkItem, WorkItems } from "../core/ports.ts";
+import type { ReadPosition, RecordGroup } from "../core/records.ts";
+import type { StageRequest } from "../core/run.ts";
+import type { Answer } from "../core/states.ts";
+import { type StagingTable, stagingOf } from "./staging-rows.ts";
+
+/** StageFragments: takes work items from the ledger until none is left, and stages their records slice by slice. */
+
+export type ReadRecords = (
+  store: ObjectStore,
+  version: ObjectVersion,
+  from: ReadPosition | null,
+) => AsyncGenerator<RecordGroup, unknown>;
+
+export type StagePorts = {
+  readonly plans: Plans;
+  readonly items: WorkItems;
+  readonly slices: Slices;
+  readonly store: ObjectStore;
+  readonly read: ReadRecords;
+  readonly log: Log;
+  readonly reach: Reach;
+  readonly now: () => number;
+};
+
+export type StageAnswer = { readonly next: Answer<"StageFragments">; readonly worker: number };
+
+/** A checkpoint at least this often: what a crash can cost. */
+const sliceSeconds = 30;
+const sliceBytes = 256 * 1024 * 1024;
+/** A slice that starts now has to be able to end before the Lambda does. */
+const reserveSeconds = 15;
+
+/** @param deadline milliseconds since the epoch, when this invocation ends */
+export async function stageFragments(
+  ports: StagePorts,
+  { run, worker }: StageRequest,
+  deadline: number,
+): Promise<StageAnswer> {
+  const plan = await ports.plans.read(run.planId);
+  if (!plan) throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
+  const tables = new Map(plan.body.tables.map((table) => [table.table, stagingOf(table)]));
+  const stopAt = deadline - reserveSeconds * 1000;
+  while (ports.now() < stopAt) {
+    const item = await ports.items.take(run, worker);
+    if (!item) return { next: (await ports.items.anyPending(run)) ? "wait" : "done", worker };
+    await stageItem({ ports, plan, request: { run, worker }, stopAt }, item, tables.get(item.table) ?? null);
+  }
+  return { next: "more", worker };
+}
+
+type Shift = {
+  readonly ports: StagePorts;
+  readonly plan: Plan;
+  readonly request: Pick<StageRequest, "run" | "worker">;
+  readonly stopAt: number;
+};
+
+/** A fragment that cannot be read is the batch's fault, but the others are staged all the same: all faults are named. */
+async function stageItem(shift: Shift, item: WorkItem, table: StagingTable | null): Promise<void> {
+  let current = item;
+  try {
+    while (current.state === "pending" && shift.ports.now() < shift.stopAt) {
+      current = await stageSlice(shift, current, table);
+    }
+  } catch (error) {
+    if (!(error instanceof PermanentError)) throw error;
+    const fault = parseFault(error.message, error.code);
+    shift.ports.log.warn("fragment failed", { code: fault.code, key: item.object.key, table: item.table });
+    await shift.ports.items.fail(shift.request.run, current, fault);
+  }
+}
+
+async function stageSlice(shift: Shift, item: WorkItem, table: StagingTable | null): Promise<WorkItem> {
+  const { ports, request, plan } = shift;
+  const staged: TablePlan | null = plan.kind === "compare" ? null : (table?.plan ?? null);
+  const slice = { run: request.run, worker: request.worker, item, plan: staged };
+  const next = await ports.slices.stage(slice, async (writer) => {
+    const progress = await readSlice(shift, { item, table }, writer);
+    await ports.reach("after-copy");
+    return progress;
+  });
+  return next;
+}
+
+type Reading = { readonly item: WorkItem; readonly table: StagingTable | null };
+
+/** Reads records from the item's position on until the fragment or the slice's budget ends. */
+async function readSlice(shift: Shift, { item, table }: Reading, writer: SliceWriter): Promise<SliceProgress> {
+  const { ports } = shift;
+  const started = ports.now();
+  const rows = table?.begin(item) ?? null;
+  let bytes = 0;
+  let records = 0;
+  let position = item.position ?? startPosition;
+  let done = true;
+  for await (const group of ports.read(ports.store, item.object, item.position)) {
+    const lines = rows?.add(group) ?? "";
+    records += group.records.length;
+    bytes += group.bytes;
+    position = group.next;
+    if (lines.length > 0) await writer.write(lines);
+    await ports.reach("mid-copy");
+    if (bytes >= sliceBytes || ports.now() - started >= sliceSeconds * 1000 || ports.now() >= shift.stopAt) {
+      done = false;
+      break;
+    }
+  }
+  const collected = rows?.end() ?? { rejects: [], rejected: 0, nulled: 0, fingerprint: 0n };
+  return { position, records, bytes, done, ...collected };
+}
+
+const startPosition: ReadPosition = { offset: 0, records: 0, state: {} };

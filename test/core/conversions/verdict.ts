@@ -1,0 +1,33 @@
+import type { ConversionOptions } from "../../../lib/core/conversion.ts";
+import type { JsonValue } from "../../../lib/core/json.ts";
+import type { RejectCode } from "../../../lib/core/rejects.ts";
+
+/**
+ * What a conversion makes of one input: the text that it hands to the server, or a code. `stored` is what the server
+ * shows for that text under `TimeZone` UTC and `DateStyle` ISO.
+ */
+export type Verdict = {
+  /** As in a cast; `mood` is the enum of column-types.ts. */
+  readonly type: string;
+  readonly input: JsonValue;
+  readonly verdict: { readonly text: string; readonly stored: string } | { readonly code: RejectCode };
+  readonly options: Partial<ConversionOptions>;
+};
+
+/** Input, the text handed over, and what the server shows for it where that differs. */
+type Accepted = readonly [input: JsonValue, text: string, stored?: string];
+
+export function accepts(type: string, rows: readonly Accepted[]): readonly Verdict[] {
+  return rows.map(([input, text, stored]) => ({ type, input, verdict: { text, stored: stored ?? text }, options: {} }));
+}
+
+export function refuses(type: string, code: RejectCode, inputs: readonly JsonValue[]): readonly Verdict[] {
+  return inputs.map((input) => ({ type, input, verdict: { code }, options: {} }));
+}
+
+export function underOptions(
+  options: Partial<ConversionOptions>,
+  ...verdicts: readonly (readonly Verdict[])[]
+): readonly Verdict[] {
+  return verdicts.flat().map((verdict) => ({ ...verdict, options }));
+}

@@ -1,0 +1,7 @@
+import { numberVerdicts } from "./number-verdicts.ts";
+import { scalarVerdicts } from "./scalar-verdicts.ts";
+import { timeVerdicts } from "./time-verdicts.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** Every example there is, for the unit tests and for a live server. */
+export const verdicts: readonly Verdict[] = [...numberVerdicts, ...scalarVerdicts, ...timeVerdicts];

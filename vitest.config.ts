@@ -1,0 +1,21 @@
+import { defineConfig } from "vitest/config";
+
+const onDatabase = { globalSetup: ["test/support/global-setup.ts"], testTimeout: 60_000, hookTimeout: 60_000 };
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["test/*.test.ts", "test/{core,readers,aws,cli,events}/**/*.test.ts"],
+        },
+      },
+      {
+        test: { name: "integration", include: ["test/{ledger,targets,steps,local}/**/*.test.ts"], ...onDatabase },
+      },
+      { test: { name: "faults", include: ["test/faults/**/*.test.ts"], ...onDatabase } },
+      { test: { name: "infra", include: ["test/infra/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 120_000 } },
+    ],
+  },
+});
