@@ -66,6 +66,10 @@ const access = row("blocked", "S3_ACCESS", "S3 denies access; check the role, th
 const storageClass = row("blocked", "S3_STORAGE_CLASS", "the object is in an archived storage class; restore it");
 const missing = row("permanent", "S3_MISSING", "the object version is gone");
 
+const awsUnavailable = row("transient", "AWS_UNAVAILABLE", "AWS cannot be reached or answered with an error of its own");
+const awsThrottled = row("transient", "AWS_THROTTLED", "AWS asks to slow down");
+const awsMissing = row("blocked", "AWS_MISSING", "it does not exist; check the deployment and its settings");
+
 const awsErrors: Readonly<Record<string, FaultRow>> = {
   NoSuchKey: missing,
   NoSuchVersion: missing,
@@ -80,11 +84,20 @@ const awsErrors: Readonly<Record<string, FaultRow>> = {
   ExpiredToken: access,
   CredentialsProviderError: access,
   SlowDown: throttled,
-  ThrottlingException: row("transient", "AWS_THROTTLED", "AWS asks to slow down"),
-  TooManyRequestsException: row("transient", "AWS_THROTTLED", "AWS asks to slow down"),
+  RequestTimeout: awsUnavailable,
+  OperationAborted: awsUnavailable,
+  ConditionalRequestConflict: awsUnavailable,
+  ThrottlingException: awsThrottled,
+  TooManyRequestsException: awsThrottled,
+  ExecutionLimitExceeded: awsThrottled,
+  AccessDeniedException: row("blocked", "AWS_ACCESS", "AWS denies access; check the role's permissions"),
+  StateMachineDoesNotExist: awsMissing,
+  StateMachineDeleting: awsMissing,
+  QueueDoesNotExist: awsMissing,
 };
 
-const awsUnavailable = row("transient", "AWS_UNAVAILABLE", "AWS cannot be reached or answered with an error of its own");
+/** S3 puts the errors of the encryption key under names of their own: KMS.DisabledException and the like. */
+const keyFault = row("blocked", "S3_KMS", "the encryption key cannot be used; check its state and its policy");
 
 function toError(fault: FaultRow, details: Record<string, unknown>, cause: unknown): LoaderError {
   const subject = typeof details["subject"] === "string" ? `${details["subject"]}: ${fault.text}` : fault.text;
@@ -120,13 +133,21 @@ export function classifyDatabaseError(error: unknown): LoaderError | null {
   return toError(fault, details, error);
 }
 
+/** True where the connection itself is gone, and not only the statement. */
+export function isConnectionLost(error: unknown): boolean {
+  const code = (error as Thrown | null)?.code;
+  if (typeof code !== "string") return false;
+  return code in socketErrors || sqlStates[code] === lost || (sqlStateOf(error) !== null && code.startsWith("08"));
+}
+
 /** Classifies what an AWS client threw; `subject` names key and version. Null where it is no AWS error. */
 export function classifyAwsError(error: unknown, subject: string): LoaderError | null {
   const thrown = (error ?? {}) as Thrown;
   const name = typeof thrown.name === "string" ? thrown.name : "";
   const status = (thrown.$metadata as { httpStatusCode?: number } | undefined)?.httpStatusCode;
   const code = typeof thrown.code === "string" ? thrown.code : "";
-  const known = awsErrors[name] ?? (status === 403 ? access : status === 404 ? missing : undefined);
+  const named = awsErrors[name] ?? (name.startsWith("KMS.") ? keyFault : undefined);
+  const known = named ?? (status === 403 ? access : status === 404 ? missing : undefined);
   const fault = known ?? (status === 412 ? awsErrors["PreconditionFailed"] : undefined);
   if (fault) return toError(fault, { subject, name, status }, error);
   const passing = (status !== undefined && status >= 500) || code in socketErrors || name === "TimeoutError";

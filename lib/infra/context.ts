@@ -6,9 +6,19 @@ import { instanceClasses, maxConnectionsOf } from "./capacity.ts";
 
 const whole = (least: number) => z.coerce.number("a whole number").int("a whole number").min(least);
 const flag = z.union([z.boolean(), z.enum(["true", "false"]).transform((text) => text === "true")], "true or false");
-const list = z.union([z.array(z.string()), z.string().transform((text) => text.split(","))], "a list").optional();
 const awsId = (prefix: string) =>
-  z.string().regex(new RegExp(`^${prefix}-[0-9a-f]+$`), `an id like ${prefix}-0a1b2c3d`);
+  z.string().regex(new RegExp(`^${prefix}-([0-9a-f]{8}|[0-9a-f]{17})$`), `an id like ${prefix}-0123456789abcdef0`);
+const idList = (prefix: string) =>
+  z.union(
+    [
+      z.array(awsId(prefix)),
+      z
+        .string()
+        .transform((text) => text.split(","))
+        .pipe(z.array(awsId(prefix))),
+    ],
+    `ids like ${prefix}-0123456789abcdef0, with commas between`,
+  );
 
 const names = z.strictObject({
   stage: z.enum(["dev", "prod"]).default("dev"),
@@ -27,7 +37,7 @@ const names = z.strictObject({
   databaseInstance: z.enum(instanceClasses as [string, ...string[]]).optional(),
   maxConnections: whole(1).optional(),
   vpcId: awsId("vpc").optional(),
-  subnetIds: list,
+  subnetIds: idList("subnet").optional(),
   securityGroupId: awsId("sg").optional(),
 
   requireApproval: flag.default(true),

@@ -4,6 +4,7 @@ import {
   GatewayVpcEndpointAwsService,
   InstanceType,
   InterfaceVpcEndpointAwsService,
+  type IVpc,
   Port,
   SecurityGroup,
   SubnetType,
@@ -28,6 +29,7 @@ const isolated = { subnetType: SubnetType.PRIVATE_ISOLATED };
 /** Network and database in a stack of their own: the pipeline can be deployed, and thrown away, without them. */
 export class DatabaseStack extends Stack {
   readonly access: DatabaseAccess;
+  readonly instance: DatabaseInstance;
 
   constructor(scope: Construct, id: string, props: DatabaseStackProps) {
     super(scope, id, props);
@@ -43,23 +45,23 @@ export class DatabaseStack extends Stack {
     database.addIngressRule(functions, port, "the functions reach the database");
     functions.addEgressRule(database, port, "the functions reach the database");
     this.endpoints(vpc, functions);
-    const instance = this.instance(context, vpc, database);
-    const secret = instance.secret;
+    this.instance = this.createInstance(context, vpc, database);
+    const secret = this.instance.secret;
     if (secret === undefined) throw new Error("database: secret, got none, expected the one that RDS manages");
     this.access = {
-      host: instance.dbInstanceEndpointAddress,
+      host: this.instance.dbInstanceEndpointAddress,
       port: String(context.databasePort),
       name: context.databaseName,
       user: context.databaseUser,
       tls: "verify",
-      login: { iamResourceId: instance.instanceResourceId ?? "" },
+      login: { iamResourceId: this.instance.instanceResourceId ?? "" },
       adminSecretArn: secret.secretArn,
       network: { vpc, subnets: isolated, securityGroup: functions },
     };
   }
 
   /** No NAT and no route to the internet: what a function needs outside has an endpoint. */
-  private network(): Vpc {
+  private network(): IVpc {
     const vpc = new Vpc(this, "Vpc", {
       maxAzs: 2,
       natGateways: 0,
@@ -70,10 +72,10 @@ export class DatabaseStack extends Stack {
       removalPolicy: RemovalPolicy.DESTROY,
     });
     vpc.addFlowLog("FlowLog", { destination: FlowLogDestination.toCloudWatchLogs(logGroup) });
-    return vpc;
+    return vpc as IVpc;
   }
 
-  private endpoints(vpc: Vpc, functions: SecurityGroup): void {
+  private endpoints(vpc: IVpc, functions: SecurityGroup): void {
     vpc.addGatewayEndpoint("S3", { service: GatewayVpcEndpointAwsService.S3 });
     // S3's addresses are public ones; only the gateway endpoint has a route to them.
     functions.connections.allowToAnyIpv4(Port.HTTPS, "S3 and the interface endpoints");
@@ -88,7 +90,7 @@ export class DatabaseStack extends Stack {
     }
   }
 
-  private instance(context: LoaderContext, vpc: Vpc, securityGroup: SecurityGroup): DatabaseInstance {
+  private createInstance(context: LoaderContext, vpc: IVpc, securityGroup: SecurityGroup): DatabaseInstance {
     const prod = context.stage === "prod";
     const engine = DatabaseInstanceEngine.postgres({ version: PostgresEngineVersion.VER_18 });
     return new DatabaseInstance(this, "Postgres", {

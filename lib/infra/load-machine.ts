@@ -10,6 +10,7 @@ import {
   type IChainable,
   JsonPath,
   LogLevel,
+  type Map as MapState,
   Pass,
   StateMachine,
   StateMachineType,
@@ -53,43 +54,31 @@ export class LoadMachine extends Construct {
   }
 }
 
+/** Everything that the ways between the states name. */
+type Parts = BlockedRounds & { readonly scope: Construct; readonly tasks: Tasks; readonly stage: MapState };
+
 function loadBatch(scope: Construct, props: LoadMachineProps): IChainable {
   const maxRetries = props.maxRetries ?? 3;
   const tasks = createTasks(scope, props.handlers, maxRetries);
   const stage = stageBatch(scope, { handler: props.handlers.StageFragments, maxRetries });
-  const rounds = blockedRounds(scope, tasks.ValidateBatch);
+  const parts = { scope, tasks, stage, ...blockedRounds(scope, tasks.ValidateBatch) };
   const superseded = new Succeed(scope, "Superseded", { comment: "Another execution acts on the batch by now" });
-
-  for (const task of Object.values(tasks))
-    task.addCatch(superseded, { errors: [errorNames.staleFence], ...keepingError });
-  tasks.CommitBatch.addCatch(tasks.FailBatch, { errors: [errorNames.permanent], ...keepingError });
-  for (const task of [...Object.values(tasks), stage]) {
-    task.addCatch(rounds.countRound, { errors: [Errors.ALL], ...keepingError });
-  }
-
-  tasks.ValidateBatch.next(afterValidate(scope, tasks, stage, rounds));
+  catchErrors(parts, superseded);
+  tasks.ValidateBatch.next(afterValidate(parts));
   stage.next(tasks.CommitBatch);
-  tasks.CommitBatch.next(afterCommit(scope, tasks, stage, rounds));
-  tasks.ArchiveFragments.next(
-    routeAnswers(new Choice(scope, "Archived"), "ArchiveFragments", {
-      more: tasks.ArchiveFragments,
-      done: tasks.CloseBatch,
-    }).otherwise(rounds.unknownAnswer),
-  );
-  tasks.CloseBatch.next(afterClose(scope, props.topic, tasks, rounds));
-  tasks.FailBatch.next(
-    routeAnswers(new Choice(scope, "Failed"), "FailBatch", {
-      archive: tasks.ArchiveFragments,
-      close: tasks.CloseBatch,
-      end: superseded,
-    }).otherwise(rounds.unknownAnswer),
-  );
-  tasks.RollbackBatch.next(
-    routeAnswers(new Choice(scope, "RolledBack"), "RollbackBatch", { close: tasks.CloseBatch }).otherwise(
-      rounds.unknownAnswer,
-    ),
-  );
+  tasks.CommitBatch.next(afterCommit(parts));
+  tasks.ArchiveFragments.next(afterArchive(parts));
+  tasks.CloseBatch.next(afterClose(parts, props.topic));
+  tasks.FailBatch.next(afterFail(parts, superseded));
+  tasks.RollbackBatch.next(afterRollback(parts));
   return begin(scope).next(tasks.ValidateBatch);
+}
+
+/** In this order, since States.ALL matches every name; FailBatch is for what happens before the commit only. */
+function catchErrors({ tasks, stage, countRound }: Parts, superseded: Succeed): void {
+  for (const task of Object.values(tasks)) task.addCatch(superseded, { errors: [errorNames.staleFence], ...keepingError });
+  tasks.CommitBatch.addCatch(tasks.FailBatch, { errors: [errorNames.permanent], ...keepingError });
+  for (const state of [...Object.values(tasks), stage]) state.addCatch(countRound, { errors: [Errors.ALL], ...keepingError });
 }
 
 function begin(scope: Construct): Pass {
@@ -126,9 +115,9 @@ function createTasks(scope: Construct, handlers: LoadMachineProps["handlers"], m
   };
 }
 
-function afterValidate(scope: Construct, tasks: Tasks, stage: IChainable, rounds: BlockedRounds): Choice {
+function afterValidate({ scope, tasks, stage, unknownAnswer }: Parts): Choice {
   const recorded = new Succeed(scope, "Recorded", { inputPath: "$.run" });
-  const faulty = new Pass(scope, "BatchAtFault", {
+  const atFault = new Pass(scope, "BatchAtFault", {
     comment: "FailBatch reads an error; here ValidateBatch answered it as data",
     parameters: { Error: errorNames.permanent, Cause: JsonPath.stringAt("$.run.message") },
     resultPath: "$.error",
@@ -138,26 +127,46 @@ function afterValidate(scope: Construct, tasks: Tasks, stage: IChainable, rounds
     archive: tasks.ArchiveFragments,
     close: tasks.CloseBatch,
     rollback: tasks.RollbackBatch,
-    fail: faulty,
+    fail: atFault,
     wait: recorded,
     busy: recorded,
     already_processed: recorded,
     refused: new Fail(scope, "Refused", { errorPath: "$.run.code", causePath: "$.run.message" }),
-  }).otherwise(rounds.unknownAnswer);
+  }).otherwise(unknownAnswer);
 }
 
-function afterCommit(scope: Construct, tasks: Tasks, stage: IChainable, rounds: BlockedRounds): Choice {
+function afterCommit({ scope, tasks, stage, unknownAnswer }: Parts): Choice {
   return routeAnswers(new Choice(scope, "Committed"), "CommitBatch", {
     committed: tasks.ArchiveFragments,
     compared: tasks.ArchiveFragments,
     previewed: tasks.CloseBatch,
     restage: stage,
     replan: tasks.ValidateBatch,
-  }).otherwise(rounds.unknownAnswer);
+  }).otherwise(unknownAnswer);
+}
+
+function afterArchive({ scope, tasks, unknownAnswer }: Parts): Choice {
+  return routeAnswers(new Choice(scope, "Archived"), "ArchiveFragments", {
+    more: tasks.ArchiveFragments,
+    done: tasks.CloseBatch,
+  }).otherwise(unknownAnswer);
+}
+
+function afterFail({ scope, tasks, unknownAnswer }: Parts, superseded: Succeed): Choice {
+  return routeAnswers(new Choice(scope, "Failed"), "FailBatch", {
+    archive: tasks.ArchiveFragments,
+    close: tasks.CloseBatch,
+    end: superseded,
+  }).otherwise(unknownAnswer);
+}
+
+function afterRollback({ scope, tasks, unknownAnswer }: Parts): Choice {
+  const ways = { close: tasks.CloseBatch };
+  return routeAnswers(new Choice(scope, "RolledBack"), "RollbackBatch", ways).otherwise(unknownAnswer);
 }
 
 /** A lost notice changes no outcome, and a preview gives none. */
-function afterClose(scope: Construct, topic: ITopic, tasks: Tasks, rounds: BlockedRounds): Choice {
+function afterClose({ scope, tasks, unknownAnswer }: Parts, topic: ITopic): Choice {
   const loaded = new Succeed(scope, "Loaded", { inputPath: "$.close.result" });
   const failed = new Fail(scope, "BatchFailed", {
     errorPath: "$.close.result.code",
@@ -170,7 +179,7 @@ function afterClose(scope: Construct, topic: ITopic, tasks: Tasks, rounds: Block
     .when(answered("CloseBatch", "again"), tasks.ValidateBatch)
     .when(Condition.and(closed, preview, failure), failed)
     .when(Condition.and(closed, preview), loaded)
-    .when(Condition.and(closed, failure), noticeTask(scope, noticeStates.failure, topic, failed))
-    .when(closed, noticeTask(scope, noticeStates.success, topic, loaded))
-    .otherwise(rounds.unknownAnswer);
+    .when(Condition.and(closed, failure), noticeTask(scope, noticeStates.failure, { topic, then: failed }))
+    .when(closed, noticeTask(scope, noticeStates.success, { topic, then: loaded }))
+    .otherwise(unknownAnswer);
 }

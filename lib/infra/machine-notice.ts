@@ -7,8 +7,15 @@ import { keepingError, retryTransientFaults } from "./machine-tasks.ts";
 
 const snsFaults = ["SNS.InternalErrorException", "SNS.ThrottledException", "SNS.SdkClientException", Errors.TIMEOUT];
 
-/** Sends the text that CloseBatch wrote (status, batch id, counts), then goes on to `then`, sent or not. */
-export function noticeTask(scope: Construct, state: string, topic: ITopic, then: IChainable): SnsPublish {
+export type NoticeProps = {
+  readonly topic: ITopic;
+  /** Where to go on, sent or not. */
+  readonly then: IChainable;
+};
+
+/** Sends the text that CloseBatch wrote (status, batch id, counts). */
+export function noticeTask(scope: Construct, state: string, props: NoticeProps): SnsPublish {
+  const { topic, then } = props;
   const notice = new SnsPublish(scope, state, {
     topic,
     message: TaskInput.fromJsonPathAt("$.close.result.notice"),

@@ -1,6 +1,6 @@
 import type postgres from "postgres";
 import { TransientError } from "../core/errors.ts";
-import { classifyDatabaseError } from "../core/faults.ts";
+import { classifyDatabaseError, isConnectionLost } from "../core/faults.ts";
 
 export type Tx = postgres.ReservedSql;
 
@@ -32,6 +32,7 @@ export async function inTransaction<T>(
   work: (tx: Tx) => Promise<T | RolledBack<T>>,
 ): Promise<T> {
   const tx = await sql.reserve().catch(throwClassified);
+  let alive = true;
   try {
     await tx.unsafe(`begin isolation level ${options.isolation ?? "read committed"}`);
     await tx.unsafe(sessionSettings(options.budget));
@@ -44,11 +45,13 @@ export async function inTransaction<T>(
     if (command !== "COMMIT") throw new TransientError("DB_NOT_COMMITTED", `the server answered COMMIT with ${command}`);
     return result;
   } catch (error) {
-    // On a lost connection there is nothing to roll back; the first error is the one that counts.
-    await tx`rollback`.catch(() => undefined);
+    // A lost connection has nothing to roll back. The driver takes it back by itself when it sees it closed; released
+    // by us it would count as open, and the next query would write to a closed socket.
+    alive = !isConnectionLost(error);
+    if (alive) await tx`rollback`.catch(() => undefined);
     throwClassified(error);
   } finally {
-    tx.release();
+    if (alive) tx.release();
   }
 }
 

@@ -15,9 +15,8 @@ export type Cluster = {
 
 export type ServerProcess = { readonly pid: number; close(): Promise<void> };
 
-/** What the server says when it takes connections; LC_MESSAGES=C keeps it in English. */
+/** What the server says when it takes connections, as long as lc_messages is C. */
 const readyMessage = "database system is ready to accept connections";
-const env = { ...process.env, LC_MESSAGES: "C" };
 
 /** Makes the cluster if there is none yet: aside, and then renamed, so that a crash leaves none half-made. */
 export async function initialiseCluster(cluster: Cluster, superuser: string, password: string): Promise<void> {
@@ -29,7 +28,7 @@ export async function initialiseCluster(cluster: Cluster, superuser: string, pas
     await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
     if ("uid" in cluster.user) await chown(passwordFile, cluster.user.uid, cluster.user.gid);
     const layout = [`--pgdata=${aside}`, `--username=${superuser}`, `--pwfile=${passwordFile}`];
-    const contents = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"];
+    const contents = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--lc-messages=C", "--no-sync"];
     await runInitdb(cluster, [...layout, ...contents]);
     await rename(aside, cluster.folder);
   } finally {
@@ -47,7 +46,7 @@ async function checkVersion({ folder, binaries }: Cluster): Promise<void> {
 }
 
 async function runInitdb(cluster: Cluster, args: readonly string[]): Promise<void> {
-  const child = spawn(cluster.binaries.initdb, args, { ...cluster.user, env });
+  const child = spawn(cluster.binaries.initdb, args, { ...cluster.user });
   const said = collectOutput(child, cluster.log);
   const [code] = await once(child, "close");
   if (code !== 0) throw new Error(`LOCAL_DATABASE_INIT: initdb ended with ${code}: ${said().trim()}`);
@@ -61,7 +60,6 @@ export async function startServer(cluster: Cluster, args: readonly string[]): Pr
   await clearStaleLock(cluster.folder);
   const child = spawn(cluster.binaries.postgres, ["-D", cluster.folder, ...args], {
     ...cluster.user,
-    env,
     detached: true,
     stdio: ["ignore", "ignore", "pipe"],
   });

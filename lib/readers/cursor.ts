@@ -65,8 +65,8 @@ export async function nextByte(cursor: Cursor, span?: Span): Promise<number> {
       cursor.lineStart = base + i;
     }
     cursor.offset = base + i;
-    if (i < end) return bytes[i] as number;
     if (span !== undefined) refuseLarge(cursor, span);
+    if (i < end) return bytes[i] as number;
     if (!(await cursor.window.more(span?.keep ?? cursor.offset))) return -1;
   }
 }
@@ -121,7 +121,7 @@ function tooLarge(cursor: Cursor, from: Place): PermanentError {
 function explainOpen(cursor: Cursor, from: Place, symptom: PermanentError): PermanentError {
   const bytes = bytesBetween(cursor, from.offset, cursor.window.base + cursor.window.end);
   if (bytes[0] !== 0x7b && bytes[0] !== 0x5b) return symptom;
-  const fault = findSyntaxFault(bytes, cursor.limits.maxDepth);
+  const fault = findSyntaxFault(bytes, cursor.limits.maxDepth, true);
   return fault?.kind === "syntax" ? syntaxFault(cursor, { bytes, from, fault }) : symptom;
 }
 

@@ -14,12 +14,13 @@ export type FragmentBody = { readonly chunks: AsyncIterable<Uint8Array>; readonl
 export async function openBody(source: BodySource): Promise<FragmentBody> {
   const { store, version } = source;
   const { bytes, contentEncoding } = await store.read(version);
-  const { head, chunks } = await readHead(bytes);
+  const { taken, rest } = await readHead(bytes);
   try {
-    const compression = findCompression(head, contentEncoding, version.key);
+    const compression = findCompression(Buffer.concat(taken), contentEncoding, version.key);
+    const chunks = chain(taken, rest);
     return { compression, chunks: compression === null ? chunks : decode(source, { compression, chunks }) };
   } catch (error) {
-    await chunks.return(undefined);
+    await rest.return?.();
     throw error;
   }
 }
@@ -37,16 +38,15 @@ export async function reopenBody(source: BodySource, start: BodyStart): Promise<
 }
 
 async function readHead(source: AsyncIterable<Uint8Array>) {
-  const iterator = source[Symbol.asyncIterator]();
+  const rest = source[Symbol.asyncIterator]();
   const taken: Uint8Array[] = [];
-  let length = 0;
-  while (length < magicBytes) {
-    const next = await iterator.next();
+  for (let length = 0; length < magicBytes; ) {
+    const next = await rest.next();
     if (next.done) break;
     taken.push(next.value);
     length += next.value.length;
   }
-  return { head: Buffer.concat(taken).subarray(0, magicBytes), chunks: chain(taken, iterator) };
+  return { taken, rest };
 }
 
 async function* chain(taken: readonly Uint8Array[], rest: AsyncIterator<Uint8Array>) {

@@ -17,7 +17,7 @@ export async function collectRecords(cursor: Cursor, shape: Shape): Promise<Coll
   try {
     while (boundaries === null || cursor.offset - boundaries.from.offset < cursor.limits.groupBytes) {
       if (!(await goToRecord(cursor, shape, boundaries))) return { boundaries, isLast: true, fault: null };
-      boundaries ??= beginGroup(cursor);
+      boundaries ??= beginGroup(cursor, shape);
       await takeRecords(cursor, shape, boundaries);
     }
     return { boundaries, isLast: false, fault: null };
@@ -26,9 +26,10 @@ export async function collectRecords(cursor: Cursor, shape: Shape): Promise<Coll
   }
 }
 
-function beginGroup(cursor: Cursor): Boundaries {
+function beginGroup(cursor: Cursor, shape: Shape): Boundaries {
   const { line, lineStart } = cursor;
-  return { from: placeOf(cursor), before: cursor.records, starts: [], ends: [], exact: [], line, lineStart };
+  const place = { from: placeOf(cursor), before: cursor.records, areLines: shape === "ndjson" };
+  return { ...place, starts: [], ends: [], exact: [], line, lineStart };
 }
 
 async function goToRecord(cursor: Cursor, shape: Shape, group: Boundaries | null): Promise<boolean> {

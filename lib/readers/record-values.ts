@@ -7,6 +7,8 @@ import { findSyntaxFault } from "./json-syntax.ts";
 /** Some whole records in the window. Starts and ends are relative to the first byte. */
 export type Boundaries = {
   readonly from: Place;
+  /** They stand on lines, without commas between them. */
+  readonly areLines: boolean;
   /** Records of the fragment before them. */
   readonly before: number;
   readonly starts: number[];
@@ -24,7 +26,8 @@ export type RecordValues = { readonly values: readonly JsonValue[]; readonly tex
 export function parseRecords(cursor: Cursor, boundaries: Boundaries): RecordValues {
   const { from, ends } = boundaries;
   const bytes = bytesBetween(cursor, from.offset, from.offset + (ends.at(-1) as number));
-  const text = decodeJoined(bytes, ends) ?? textOf({ ...cursor, records: boundaries.before }, from, bytes);
+  const decoded = boundaries.areLines ? decodeLines(bytes, ends) : decodeUtf8(bytes);
+  const text = decoded ?? textOf({ ...cursor, records: boundaries.before }, from, bytes);
   const mostlyExact = boundaries.exact.length * 2 > ends.length;
   try {
     if (mostlyExact) return { text, values: parseExactly(`[${text}]`) as JsonValue[] };
@@ -40,10 +43,9 @@ export function parseRecords(cursor: Cursor, boundaries: Boundaries): RecordValu
 
 const comma = 0x2c;
 
-/** Lines have no commas between them: each takes the place of the first white space for as long as it is decoded. */
-function decodeJoined(bytes: Buffer, ends: readonly number[]): string | null {
+/** Between lines a comma takes the place of the first white space, for as long as it takes to decode them. */
+function decodeLines(bytes: Buffer, ends: readonly number[]): string | null {
   const last = ends.length - 1;
-  if (last === 0) return decodeUtf8(bytes);
   const replaced = new Uint8Array(last);
   for (let i = 0; i < last; i++) {
     replaced[i] = bytes[ends[i] as number] as number;

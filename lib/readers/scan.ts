@@ -104,7 +104,7 @@ const dot = 2;
 const exponent = 4;
 const numberKinds = tableOf({ "0123456789": 1, ".": dot, "eE+-": exponent });
 
-/** A number at the edge of the window is scanned again when more is there; one this long needs its text anyway. */
+/** A number at the edge of the window is scanned again when more is there; no double is written this long. */
 const maxHeldNumber = 64;
 
 function passNumber(bytes: Uint8Array, from: number, end: number): number {
@@ -114,20 +114,24 @@ function passNumber(bytes: Uint8Array, from: number, end: number): number {
 }
 
 /**
- * Whether `String(Number(token))` may differ from the token. A decimal of up to 15 digits comes back from a double
- * unchanged unless it ends in 0, is below 1e-6 (shown with an exponent) or is -0. Never false where it differs.
+ * Whether `String(Number(token))` differs from the token. A decimal of up to 15 digits comes back from a double
+ * unchanged unless it ends in 0, is below 1e-6 (shown with an exponent) or is -0: only the rest has to be tried.
  */
-function needsText(bytes: Uint8Array, from: number, stop: number): boolean {
-  if (stop - from >= 16) return true;
+function needsText(bytes: Buffer, from: number, stop: number): boolean {
   const start = bytes[from] === 0x2d ? from + 1 : from;
   let seen = 0;
   for (let i = start; i < stop; i++) seen |= numberKinds[bytes[i] as number] as number;
-  if ((seen & exponent) !== 0) return true;
-  if ((seen & dot) === 0) return start !== from && bytes[start] === 0x30;
-  return bytes[stop - 1] === 0x30 || isTiny(bytes, start);
+  if ((seen & exponent) === 0) {
+    if ((seen & dot) !== 0 && bytes[stop - 1] === 0x30) return true;
+    if ((seen & dot) === 0 && start !== from && bytes[start] === 0x30) return true;
+    if (stop - from < 16 && !((seen & dot) !== 0 && isTiny(bytes, start))) return false;
+  }
+  if (stop - from > maxHeldNumber) return true;
+  const token = bytes.toString("latin1", from, stop);
+  return String(Number(token)) !== token;
 }
 
-/** 0.00... : perhaps below 1e-6. */
+/** 0.000... : perhaps below 1e-6. */
 function isTiny(bytes: Uint8Array, start: number): boolean {
   return bytes[start] === 0x30 && bytes[start + 2] === 0x30 && bytes[start + 3] === 0x30 && bytes[start + 4] === 0x30;
 }

@@ -73,10 +73,8 @@ function isShownAs(written: Decimal, shown: number, stored: number): boolean {
   if (isSameNumber(written, shortest)) return true;
   const full = decimalOf(stored.toPrecision(100));
   if (isSameNumber(written, full)) return true;
-  // Of two shortest decimals equally near, JavaScript takes the upper one, PostgreSQL the even one.
-  const isTwin = full.digits === `${written.digits}5` && written.digits.length === shortest.digits.length;
-  if (isTwin) return full.exponent === written.exponent - 1 && full.negative === written.negative;
-  return isHalfway(shortest, stored) && isSameNumber(written, decimalOf(stored.toPrecision(17)));
+  if (!isHalfway(shortest, stored)) return false;
+  return [16, 17].some((digits) => isSameNumber(written, decimalOf(stored.toPrecision(digits))));
 }
 
 /**
@@ -100,7 +98,16 @@ function shortestReal(stored: number): number {
     const candidate = Number(stored.toPrecision(digits));
     const mirrored = 2 * candidate - stored;
     const isHalfwayToNext = candidate !== stored && Math.fround(mirrored) === mirrored;
-    if (Math.fround(candidate) === stored && !isHalfwayToNext) return candidate;
+    if (Math.fround(candidate) === stored && !isHalfwayToNext) return evenTwin(stored, digits) ?? candidate;
   }
   return Number(stored.toPrecision(maxRealDigits));
+}
+
+/** Of two decimals equally near, toPrecision takes the upper one and PostgreSQL the even one: that, if they differ. */
+function evenTwin(stored: number, digits: number): number | null {
+  const oneMore = stored.toPrecision(digits + 1);
+  if (Number(oneMore) !== stored) return null;
+  const full = decimalOf(oneMore);
+  if (full.digits.length !== digits + 1 || !/[02468]5$/.test(full.digits)) return null;
+  return Number(`${full.negative ? "-" : ""}${full.digits.slice(0, -1)}e${full.exponent + 1}`);
 }

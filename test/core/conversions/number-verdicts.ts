@@ -207,6 +207,16 @@ const floats: readonly Verdict[] = [
     [8388608.5 - 0.5, "8388608", "8.388608e+06"],
     [exact("16777220"), "16777220", "1.677722e+07"],
   ]),
+  // 37007.3125 lies between two decimals, 223974208 is shortened by JavaScript alone: what PostgreSQL shows is taken.
+  ...accepts("real", [
+    [37007.312, "37007.312"],
+    [exact("2.2397421e8"), "223974210", "2.2397421e+08"],
+  ]),
+  ...refuses("real", "VALUE_PRECISION_LOSS", [37007.313, 223974200]),
+  ...accepts("double precision", [
+    ["-8.292783664695261e+16", "-82927836646952600", "-8.292783664695261e+16"],
+    ["-82927836646952600", "-82927836646952600", "-8.292783664695261e+16"],
+  ]),
   ...refuses("real", "VALUE_PRECISION_LOSS", [
     16777217,
     "16777217",

@@ -1,0 +1,3 @@
+import { tableLoaderApp } from "../lib/infra/loader-app.ts";
+
+tableLoaderApp().synth();

@@ -1,0 +1,61 @@
+import type { S3Client } from "@aws-sdk/client-s3";
+import { classifyAwsError } from "../core/faults.ts";
+import type { ObjectVersion } from "../core/objects.ts";
+
+/** What every call to the bucket needs. */
+export type BucketAccess = {
+  readonly client: S3Client;
+  readonly bucket: string;
+  readonly versioning: boolean;
+  /** Account that has to own the bucket; null where that is not checked. */
+  readonly bucketOwner: string | null;
+  readonly limits: BucketLimits;
+};
+
+export type BucketLimits = {
+  /** How long a body may send nothing. @default 30,000 */
+  readonly idleMilliseconds: number;
+  /** Greater objects are copied in parts. @default 5 GB, the most that S3 copies in one call */
+  readonly largestCopyBytes: number;
+  /** @default 512 MiB */
+  readonly copyPartBytes: number;
+};
+
+export const defaultLimits: BucketLimits = {
+  idleMilliseconds: 30_000,
+  largestCopyBytes: 5 * 1024 ** 3,
+  copyPartBytes: 512 * 1024 ** 2,
+};
+
+/** Bucket and its expected owner: a bucket that a stranger made anew under the old name is refused by S3. */
+export function bucketOf({ bucket, bucketOwner }: BucketAccess) {
+  return { Bucket: bucket, ...(bucketOwner === null ? {} : { ExpectedBucketOwner: bucketOwner }) };
+}
+
+/** `s3://bucket/key version v`, for messages. */
+export function subjectOf({ bucket }: BucketAccess, key: string, versionId: string | null = null): string {
+  return versionId === null ? `s3://${bucket}/${key}` : `s3://${bucket}/${key} version ${versionId}`;
+}
+
+/** What names exactly this version in a call that reads: its id, or the ETag where there are no versions. */
+export function pinOf(version: ObjectVersion) {
+  const { key: Key, versionId, etag } = version;
+  return versionId === null ? { Key, IfMatch: quoteEtag(etag) } : { Key, VersionId: versionId };
+}
+
+export function quoteEtag(etag: string): string {
+  return `"${etag}"`;
+}
+
+export function unquoteEtag(etag: string | undefined): string {
+  return (etag ?? "").replaceAll('"', "");
+}
+
+/** Runs a call and says of its failure what it means. */
+export async function callS3<Answer>(subject: string, call: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await call();
+  } catch (error) {
+    throw classifyAwsError(error, subject) ?? error;
+  }
+}

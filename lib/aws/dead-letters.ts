@@ -1,0 +1,25 @@
+import { SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { classifyAwsError } from "../core/faults.ts";
+import type { DeadLetters } from "../core/intake.ts";
+import { type ServiceAddress, toClientConfig } from "./client-config.ts";
+
+export type DeadLettersOptions = ServiceAddress & { readonly queueUrl: string };
+
+export type OpenDeadLetters = DeadLetters & { close(): void };
+
+/** The queue for what a human has to look at. Body as it came; the reason's code as the message attribute `code`. */
+export function openDeadLetters(options: DeadLettersOptions): OpenDeadLetters {
+  const client = new SQSClient(toClientConfig(options));
+  const { queueUrl: QueueUrl } = options;
+  return {
+    async send(body, { code }) {
+      const MessageAttributes = { code: { DataType: "String", StringValue: code } };
+      try {
+        await client.send(new SendMessageCommand({ QueueUrl, MessageBody: body, MessageAttributes }));
+      } catch (error) {
+        throw classifyAwsError(error, `queue ${QueueUrl}`) ?? error;
+      }
+    },
+    close: () => client.destroy(),
+  };
+}

@@ -1,0 +1,82 @@
+import {
+  DescribeExecutionCommand,
+  type DescribeExecutionCommandOutput,
+  SFNClient,
+  StartExecutionCommand,
+} from "@aws-sdk/client-sfn";
+import { BlockedError } from "../core/errors.ts";
+import type { ExecutionInput, ExecutionStatus, Executions } from "../core/execution.ts";
+import { classifyAwsError } from "../core/faults.ts";
+import { type ServiceAddress, toClientConfig } from "./client-config.ts";
+
+export type ExecutionsOptions = ServiceAddress & { readonly stateMachineArn: string };
+
+export type OpenExecutions = Executions & { close(): void };
+
+type Machine = { readonly client: SFNClient; readonly stateMachineArn: string };
+
+/** Step Functions, for one machine. */
+export function openExecutions(options: ExecutionsOptions): OpenExecutions {
+  const machine = { client: new SFNClient(toClientConfig(options)), stateMachineArn: options.stateMachineArn };
+  return {
+    start: (name, input) => start(machine, name, input),
+    describe: (executionArn) => describe(machine, executionArn),
+    close: () => machine.client.destroy(),
+  };
+}
+
+const mostTries = 20;
+const longestName = 80;
+
+/**
+ * A name is used up for 90 days, even by an execution that failed; then the same arrivals get the next suffix. (For
+ * the same name and input, Step Functions answers a second start with the execution that runs.)
+ */
+async function start(machine: Machine, name: string, input: ExecutionInput) {
+  for (let tries = 1; tries <= mostTries; tries += 1) {
+    const suffix = tries === 1 ? "" : `-${tries}`;
+    const fullName = `${name.slice(0, longestName - suffix.length)}${suffix}`;
+    const started = await tryStart(machine, fullName, input);
+    if (started !== null) return { executionArn: started, duplicate: false };
+    const executionArn = executionArnOf(machine.stateMachineArn, fullName);
+    const { status } = await describe(machine, executionArn);
+    if (status === "RUNNING" || status === "SUCCEEDED") return { executionArn, duplicate: true };
+  }
+  const text = `execution ${name}: expected at most ${mostTries} failed ones for the same arrivals; start the batch by hand`;
+  throw new BlockedError("EXECUTION_NAMES_USED", text, { name });
+}
+
+/** The ARN of a new execution; null where the name is taken. */
+async function tryStart(machine: Machine, name: string, input: ExecutionInput): Promise<string | null> {
+  const { client, stateMachineArn } = machine;
+  try {
+    const command = new StartExecutionCommand({ stateMachineArn, name, input: JSON.stringify(input) });
+    const { executionArn } = await client.send(command);
+    return executionArn ?? executionArnOf(stateMachineArn, name);
+  } catch (error) {
+    if ((error as { name?: unknown }).name === "ExecutionAlreadyExists") return null;
+    throw classifyAwsError(error, `state machine ${stateMachineArn}`) ?? error;
+  }
+}
+
+async function describe({ client }: Machine, executionArn: string) {
+  try {
+    const found = await client.send(new DescribeExecutionCommand({ executionArn }));
+    return { status: toStatus(found), output: found.output ?? null };
+  } catch (error) {
+    throw classifyAwsError(error, `execution ${executionArn}`) ?? error;
+  }
+}
+
+const ended: readonly string[] = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"] satisfies ExecutionStatus[];
+
+/** One that waits for its redrive is on its way again. */
+function toStatus({ status }: DescribeExecutionCommandOutput): ExecutionStatus {
+  return status !== undefined && ended.includes(status) ? (status as ExecutionStatus) : "RUNNING";
+}
+
+/** `arn:aws:states:<region>:<account>:stateMachine:<machine>` -> `...:execution:<machine>:<name>` */
+function executionArnOf(stateMachineArn: string, name: string): string {
+  const [arn, partition, states, region, account, , machine] = stateMachineArn.split(":");
+  return [arn, partition, states, region, account, "execution", machine, name].join(":");
+}

@@ -1,0 +1,67 @@
+import { createHash } from "node:crypto";
+import { Readable } from "node:stream";
+import { GetObjectCommand, type GetObjectCommandOutput } from "@aws-sdk/client-s3";
+import { PermanentError } from "../core/errors.ts";
+import { classifyAwsError } from "../core/faults.ts";
+import type { ObjectBody, ObjectVersion } from "../core/objects.ts";
+import { type BucketAccess, bucketOf, callS3, pinOf, subjectOf, unquoteEtag } from "./bucket-access.ts";
+import { watchBody } from "./object-body.ts";
+
+/** Reads one version from a byte on; a range that begins at its end is empty, where S3 would answer 416. */
+export async function readVersion(access: BucketAccess, version: ObjectVersion, fromByte = 0): Promise<ObjectBody> {
+  const subject = subjectOf(access, version.key, version.versionId);
+  const length = version.size - fromByte;
+  if (length === 0 && fromByte > 0) return { bytes: Readable.from([]), contentEncoding: null };
+  const range = fromByte > 0 ? { Range: `bytes=${fromByte}-` } : {};
+  const input = { ...bucketOf(access), ...pinOf(version), ...range };
+  const answer = await callS3(subject, () => access.client.send(new GetObjectCommand(input)));
+  const stream = bodyOf(answer);
+  if (answer.ContentLength !== undefined && answer.ContentLength !== length) {
+    stream.destroy();
+    const text = `${subject}: expected ${length} bytes from byte ${fromByte} on, got ${answer.ContentLength}; it was replaced`;
+    throw new PermanentError("S3_CHANGED", text, { length, got: answer.ContentLength });
+  }
+  const bytes = watchBody({ stream, length, subject, idleMilliseconds: access.limits.idleMilliseconds });
+  return { bytes, contentEncoding: answer.ContentEncoding || null };
+}
+
+/** What the loader reads whole is configuration and manifests; anything greater is a mistake. */
+const largestText = 64 * 1024 ** 2;
+
+/** The text of the current object, without a byte order mark; null where there is none. */
+export async function readText(access: BucketAccess, key: string): Promise<{ text: string; etag: string } | null> {
+  const subject = subjectOf(access, key);
+  const answer = await findObject(access, key);
+  if (answer === null) return null;
+  const stream = bodyOf(answer);
+  const length = answer.ContentLength ?? null;
+  if (length !== null && length > largestText) {
+    stream.destroy();
+    const text = `${subject}: expected at most ${largestText} bytes, got ${length}; store a smaller object`;
+    throw new PermanentError("S3_TOO_LARGE", text, { length });
+  }
+  const chunks: Uint8Array[] = [];
+  const watched = { stream, length, subject, idleMilliseconds: access.limits.idleMilliseconds };
+  for await (const chunk of watchBody(watched)) chunks.push(chunk);
+  return { text: new TextDecoder().decode(Buffer.concat(chunks)), etag: unquoteEtag(answer.ETag) };
+}
+
+/** SHA-256 of a version's bytes, in hex. */
+export async function hashVersion(access: BucketAccess, version: ObjectVersion): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of (await readVersion(access, version)).bytes) hash.update(chunk);
+  return hash.digest("hex");
+}
+
+async function findObject(access: BucketAccess, Key: string): Promise<GetObjectCommandOutput | null> {
+  try {
+    return await access.client.send(new GetObjectCommand({ ...bucketOf(access), Key }));
+  } catch (error) {
+    if ((error as { name?: unknown }).name === "NoSuchKey") return null;
+    throw classifyAwsError(error, subjectOf(access, Key)) ?? error;
+  }
+}
+
+function bodyOf({ Body }: GetObjectCommandOutput): Readable {
+  return Body instanceof Readable ? Body : Readable.from([]);
+}

@@ -1,0 +1,42 @@
+import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import type { ObjectArchive, ObjectStore } from "../core/objects.ts";
+import { type BucketAccess, type BucketLimits, bucketOf, callS3, defaultLimits, subjectOf } from "./bucket-access.ts";
+import { type ServiceAddress, toClientConfig } from "./client-config.ts";
+import { moveVersion, removeVersion } from "./object-archive.ts";
+import { listCurrent, listFolders, listVersions } from "./object-listing.ts";
+import { readText, readVersion } from "./object-reader.ts";
+
+export type ObjectStoreOptions = ServiceAddress & {
+  readonly bucket: string;
+  readonly versioning: boolean;
+  /** Account that has to own the bucket; null where that is not checked. */
+  readonly bucketOwner: string | null;
+  readonly limits?: Partial<BucketLimits>;
+};
+
+export type OpenObjectStore = ObjectStore & ObjectArchive & { close(): void };
+
+/** The bucket, as the ports of core/objects.ts describe it. */
+export function openObjectStore(options: ObjectStoreOptions): OpenObjectStore {
+  const { bucket, versioning, bucketOwner, endpoint } = options;
+  // a stand-in has one address for all buckets
+  const client = new S3Client({ ...toClientConfig(options), forcePathStyle: endpoint !== null });
+  const access = { client, bucket, versioning, bucketOwner, limits: { ...defaultLimits, ...options.limits } };
+  return {
+    list: (prefix) => (versioning ? listVersions(access, prefix) : listCurrent(access, prefix)),
+    folders: (prefix) => listFolders(access, prefix),
+    read: (version, fromByte) => readVersion(access, version, fromByte),
+    readText: (key) => readText(access, key),
+    write: (key, body, contentType) => writeText(access, { key, body, contentType }),
+    move: (version, toKey) => moveVersion(access, version, toKey),
+    remove: (version) => removeVersion(access, version),
+    close: () => client.destroy(),
+  };
+}
+
+type Text = { readonly key: string; readonly body: string; readonly contentType: string };
+
+async function writeText(access: BucketAccess, { key, body, contentType }: Text): Promise<void> {
+  const input = { ...bucketOf(access), Key: key, Body: body, ContentType: contentType };
+  await callS3(subjectOf(access, key), () => access.client.send(new PutObjectCommand(input)));
+}

@@ -1,0 +1,130 @@
+import { fileURLToPath } from "node:url";
+import { Duration, RemovalPolicy } from "aws-cdk-lib";
+import { Effect, PolicyStatement, Role, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import type { IKey } from "aws-cdk-lib/aws-kms";
+import { Alias, Architecture, type IVersion, Runtime, Tracing } from "aws-cdk-lib/aws-lambda";
+import { NodejsFunction, OutputFormat } from "aws-cdk-lib/aws-lambda-nodejs";
+import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
+import { Construct } from "constructs";
+import { functionSizes, type HandlerName } from "./capacity.ts";
+import type { DatabaseNetwork } from "./database-access.ts";
+
+export type LoaderFunctionProps = {
+  readonly handler: HandlerName;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly prod: boolean;
+  readonly logKey: IKey;
+  /** Where a function that needs the database sits. @default - outside any VPC */
+  readonly network?: DatabaseNetwork;
+  /** Folders below lib/ that are laid beside the bundle, by the name they get there. @default - none */
+  readonly folders?: Readonly<Record<string, string>>;
+};
+
+const projectRoot = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Some packages in the bundle still call `require`. */
+const requireBanner = [
+  'import { createRequire as requireMaker } from "node:module";',
+  "const require = requireMaker(import.meta.url);",
+].join("");
+
+/** One handler file as a Lambda function, with a role, a log group and published versions of its own. */
+export class LoaderFunction extends Construct {
+  readonly function: NodejsFunction;
+  readonly role: Role;
+  readonly logGroup: LogGroup;
+
+  constructor(scope: Construct, id: string, props: LoaderFunctionProps) {
+    super(scope, id);
+    this.logGroup = new LogGroup(this, "Logs", {
+      retention: props.prod ? RetentionDays.ONE_YEAR : RetentionDays.THREE_MONTHS,
+      removalPolicy: props.prod ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+      encryptionKey: props.logKey,
+    });
+    this.role = new Role(this, "Role", { assumedBy: new ServicePrincipal("lambda.amazonaws.com") });
+    this.logGroup.grantWrite(this.role);
+    if (props.network !== undefined) allowNetworkInterfaces(this.role);
+    this.function = this.nodejsFunction(props);
+  }
+
+  /** What the machine invokes: an execution ends with the code with which it began. */
+  get version(): IVersion {
+    return this.function.currentVersion as IVersion;
+  }
+
+  /** What events and people invoke. */
+  live(): Alias {
+    return (
+      (this.node.tryFindChild("Live") as Alias | undefined) ??
+      new Alias(this, "Live", { aliasName: "live", version: this.version })
+    );
+  }
+
+  allow(actions: readonly string[], resources: readonly string[]): void {
+    this.role.addToPolicy(new PolicyStatement({ actions: [...actions], resources: [...resources] }));
+  }
+
+  private nodejsFunction(props: LoaderFunctionProps): NodejsFunction {
+    const size = functionSizes[props.handler];
+    const { network } = props;
+    return new NodejsFunction(this, "Function", {
+      entry: `${projectRoot}functions/${props.handler}.ts`,
+      handler: "handler",
+      projectRoot,
+      depsLockFilePath: `${projectRoot}package-lock.json`,
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      description: `Table Loader: ${props.handler}`,
+      role: this.role,
+      logGroup: this.logGroup,
+      memorySize: size.memoryMb,
+      timeout: Duration.seconds(size.timeoutSeconds),
+      ...(size.connections !== null && { reservedConcurrentExecutions: size.connections }),
+      tracing: Tracing.ACTIVE,
+      environment: { ...props.environment },
+      currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
+      bundling: bundling(props.folders ?? {}),
+      ...(network && { vpc: network.vpc, vpcSubnets: network.subnets, securityGroups: [network.securityGroup] }),
+    });
+  }
+}
+
+function bundling(folders: Readonly<Record<string, string>>) {
+  return {
+    format: OutputFormat.ESM,
+    target: "node24",
+    mainFields: ["module", "main"],
+    minify: true,
+    sourceMap: false,
+    bundleAwsSDK: true,
+    tsconfig: `${projectRoot}tsconfig.json`,
+    banner: requireBanner,
+    commandHooks: {
+      beforeInstall: () => [],
+      beforeBundling: () => [],
+      afterBundling: (inputDir: string, outputDir: string) =>
+        Object.entries(folders).map(([name, path]) => `cp -R "${inputDir}/lib/${path}" "${outputDir}/${name}"`),
+    },
+  };
+}
+
+/** For Lambda itself, which makes the interfaces. The code of the function is denied what Lambda is allowed. */
+function allowNetworkInterfaces(role: Role): void {
+  const actions = [
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+  ];
+  role.addToPolicy(new PolicyStatement({ actions, resources: ["*"] }));
+  role.addToPolicy(
+    new PolicyStatement({
+      effect: Effect.DENY,
+      actions,
+      resources: ["*"],
+      conditions: { Null: { "lambda:SourceFunctionArn": "false" } },
+    }),
+  );
+}

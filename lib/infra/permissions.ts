@@ -1,0 +1,59 @@
+import type { KeyPattern } from "./bucket-patterns.ts";
+import type { HandlerName } from "./capacity.ts";
+
+/** What a function may do in the bucket; nothing else. */
+export type BucketPermissions = {
+  /**
+   * Lists keys and versions. Also what makes S3 answer 404 rather than 403 for an object that is not there, for which a
+   * condition on the prefix would not do: reading an object has no prefix.
+   */
+  readonly list?: boolean;
+  readonly read?: readonly KeyPattern[];
+  readonly write?: readonly KeyPattern[];
+  /** Never the archive of what was loaded. */
+  readonly remove?: readonly Exclude<KeyPattern, "loaded">[];
+  /** Reads how the bucket is set up. */
+  readonly inspect?: boolean;
+};
+
+export const bucketPermissions: Readonly<Record<HandlerName, BucketPermissions>> = {
+  "validate-batch": { list: true, read: ["contracts", "staging", "failed", "loaded"] },
+  "stage-fragments": { list: true, read: ["staging", "failed", "loaded"] },
+  "commit-batch": { write: ["previews"] },
+  "archive-fragments": {
+    list: true,
+    read: ["staging", "failed", "loaded"],
+    write: ["loaded", "failed"],
+    remove: ["staging", "failed"],
+  },
+  "close-batch": { write: ["loaded", "failed"] },
+  "fail-batch": {},
+  "rollback-batch": {},
+  "start-load": {},
+  sweep: { list: true },
+  operate: { list: true, read: ["contracts", "loaded", "failed", "previews"], inspect: true },
+  migrate: {},
+};
+
+/** Which functions start and watch executions. */
+export const startsExecutions: Readonly<Record<HandlerName, boolean>> = {
+  "validate-batch": false,
+  "stage-fragments": false,
+  "commit-batch": false,
+  "archive-fragments": false,
+  "close-batch": false,
+  "fail-batch": false,
+  "rollback-batch": false,
+  "start-load": true,
+  sweep: true,
+  operate: true,
+  migrate: false,
+};
+
+export const bucketActions = {
+  list: ["s3:ListBucket", "s3:ListBucketVersions"],
+  inspect: ["s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetBucketNotification"],
+  read: ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"],
+  write: ["s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"],
+  remove: ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+} as const;

@@ -1,0 +1,149 @@
+import { readFileSync } from "node:fs";
+import { Aws, Duration, RemovalPolicy } from "aws-cdk-lib";
+import { Effect, PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { Key } from "aws-cdk-lib/aws-kms";
+import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
+import {
+  BlockPublicAccess,
+  Bucket,
+  BucketEncryption,
+  type CfnBucket,
+  type IBucket,
+  ObjectOwnership,
+} from "aws-cdk-lib/aws-s3";
+import { AwsCustomResource, AwsCustomResourcePolicy, PhysicalResourceId } from "aws-cdk-lib/custom-resources";
+import { Construct } from "constructs";
+import { contractsKey, stagingPrefix } from "../core/keys.ts";
+import { archivePatterns, folderOf } from "./bucket-patterns.ts";
+
+export type StorageProps = {
+  readonly bucketName: string;
+  /** Path of the table contracts that are deployed with the stack. */
+  readonly contractsFile: string;
+};
+
+/** The bucket of fragments, archive and reports, its key, and the table contracts in it. */
+export class Storage extends Construct {
+  readonly key: Key;
+  readonly bucket: IBucket;
+  readonly accessLogs: Bucket;
+  readonly contracts: AwsCustomResource;
+
+  constructor(scope: Construct, id: string, props: StorageProps) {
+    super(scope, id);
+    this.key = this.encryptionKey();
+    this.accessLogs = new Bucket(this, "AccessLogs", {
+      encryption: BucketEncryption.S3_MANAGED, // S3 delivers access logs to no other kind
+      blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
+      objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
+      enforceSSL: true,
+      lifecycleRules: [{ expiration: Duration.days(365) }],
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    this.bucket = this.fragments(props.bucketName);
+    this.contracts = this.deployContracts(props.contractsFile);
+  }
+
+  /** One key for fragments, notices and logs; logs and alarms are services that use it in their own name. */
+  private encryptionKey(): Key {
+    const key = new Key(this, "Key", { enableKeyRotation: true, description: "Table Loader" });
+    const logs = new ServicePrincipal(`logs.${Aws.REGION}.amazonaws.com`);
+    const groups = `arn:${Aws.PARTITION}:logs:${Aws.REGION}:${Aws.ACCOUNT_ID}:log-group:*`;
+    const use = { effect: Effect.ALLOW, actions: ["kms:Decrypt", "kms:GenerateDataKey"], resources: ["*"] };
+    key.addToResourcePolicy(
+      new PolicyStatement({
+        ...use,
+        actions: [
+          "kms:Decrypt",
+          "kms:Encrypt",
+          "kms:GenerateDataKey",
+          "kms:GenerateDataKeyWithoutPlaintext",
+          "kms:ReEncryptFrom",
+          "kms:ReEncryptTo",
+          "kms:DescribeKey",
+        ],
+        principals: [logs],
+        conditions: { ArnLike: { "kms:EncryptionContext:aws:logs:arn": groups } },
+      }),
+    );
+    key.addToResourcePolicy(
+      new PolicyStatement({
+        ...use,
+        principals: [new ServicePrincipal("cloudwatch.amazonaws.com")],
+        conditions: { StringEquals: { "aws:SourceAccount": Aws.ACCOUNT_ID } },
+      }),
+    );
+    return key;
+  }
+
+  private fragments(bucketName: string): IBucket {
+    const bucket = new Bucket(this, "Fragments", {
+      bucketName,
+      versioned: true,
+      encryption: BucketEncryption.KMS,
+      encryptionKey: this.key,
+      bucketKeyEnabled: true,
+      blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
+      objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
+      enforceSSL: true,
+      minimumTLSVersion: 1.2,
+      serverAccessLogsBucket: this.accessLogs as IBucket,
+      serverAccessLogsPrefix: "fragments/",
+      lifecycleRules: [
+        {
+          id: "previews",
+          prefix: folderOf(archivePatterns.previews),
+          expiration: Duration.days(7),
+          noncurrentVersionExpiration: Duration.days(1),
+        },
+        { id: "multipart", abortIncompleteMultipartUploadAfter: Duration.days(1) },
+        {
+          id: "staging",
+          prefix: stagingPrefix,
+          noncurrentVersionExpiration: Duration.days(30),
+          expiredObjectDeleteMarker: true,
+        },
+      ],
+      removalPolicy: RemovalPolicy.RETAIN,
+    });
+    // Set by hand: the construct's own option brings a custom resource with a wildcard role.
+    const cfnBucket = bucket.node.defaultChild as CfnBucket;
+    cfnBucket.notificationConfiguration = { eventBridgeConfiguration: { eventBridgeEnabled: true } };
+    return bucket as IBucket;
+  }
+
+  /** Written through one call: small, versioned by the bucket, and repeated only when the file changes. */
+  private deployContracts(file: string): AwsCustomResource {
+    const body = readContracts(file);
+    const write = {
+      service: "S3",
+      action: "putObject",
+      parameters: { Bucket: this.bucket.bucketName, Key: contractsKey, Body: body, ContentType: "application/json" },
+      physicalResourceId: PhysicalResourceId.of(contractsKey),
+      outputPaths: ["VersionId"],
+    };
+    const contracts = new AwsCustomResource(this, "Contracts", {
+      onCreate: write,
+      onUpdate: write,
+      installLatestAwsSdk: false,
+      logGroup: new LogGroup(this, "ContractsLogs", {
+        retention: RetentionDays.ONE_MONTH,
+        removalPolicy: RemovalPolicy.DESTROY,
+      }),
+      policy: AwsCustomResourcePolicy.fromStatements([
+        new PolicyStatement({ actions: ["s3:PutObject"], resources: [this.bucket.arnForObjects(contractsKey)] }),
+        new PolicyStatement({ actions: ["kms:GenerateDataKey"], resources: [this.key.keyArn] }),
+      ]),
+    });
+    contracts.node.addDependency(this.bucket);
+    return contracts;
+  }
+}
+
+function readContracts(file: string): string {
+  try {
+    return JSON.stringify(JSON.parse(readFileSync(file, "utf8")), null, 2);
+  } catch (cause) {
+    throw new Error(`contracts: ${file}, expected a readable JSON file; correct it, or set contractsFile`, { cause });
+  }
+}

@@ -1,0 +1,97 @@
+import { CfnOutput, type Duration, RemovalPolicy, Stack, type StackProps } from "aws-cdk-lib";
+import { PolicyStatement } from "aws-cdk-lib/aws-iam";
+import type { IVersion } from "aws-cdk-lib/aws-lambda";
+import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
+import { Topic } from "aws-cdk-lib/aws-sns";
+import { Trigger } from "aws-cdk-lib/triggers";
+import type { Construct } from "constructs";
+import { type TaskState, taskStates } from "../core/states.ts";
+import { Alarms } from "./alarms.ts";
+import { assertCapacity } from "./capacity.ts";
+import { type LoaderContext, maxConnections } from "./context.ts";
+import { type DatabaseAccess, existingDatabase } from "./database-access.ts";
+import { Intake } from "./intake.ts";
+import { LoadMachine } from "./load-machine.ts";
+import { LoaderFunctions } from "./loader-functions.ts";
+import { acknowledgePipeline } from "./nag-acknowledgements.ts";
+import { Storage } from "./storage.ts";
+
+export type TableLoaderStackProps = StackProps & {
+  readonly context: LoaderContext;
+  /** The database of the database stack. @default - the existing one that the context names */
+  readonly database?: DatabaseAccess;
+};
+
+/** Storage, functions, state machine, intake and alarms: everything but the database. */
+export class TableLoaderStack extends Stack {
+  constructor(scope: Construct, id: string, props: TableLoaderStackProps) {
+    super(scope, id, props);
+    const { context } = props;
+    assertCapacity(maxConnections(context));
+    const database = props.database ?? existingDatabase(this, context);
+    const storage = new Storage(this, "Storage", context);
+    const functions = new LoaderFunctions(this, "Functions", { context, storage, database });
+    const topic = new Topic(this, "Notices", { masterKey: storage.key, enforceSSL: true, displayName: "Table Loader" });
+    const machine = this.machine(context, storage, functions, topic);
+    const intake = new Intake(this, "Intake", {
+      bucket: storage.bucket,
+      startLoad: functions.byHandler["start-load"],
+      sweep: functions.byHandler.sweep,
+    });
+    const operate = functions.byHandler.operate.live();
+    // Migrations only ever add, so that code of the version before can go on while they run; new code comes after them.
+    new Trigger(this, "Migrations", {
+      handler: functions.byHandler.migrate.function,
+      timeout: functions.byHandler.migrate.function.timeout as Duration,
+      executeAfter: [storage],
+      executeBefore: [machine, intake, operate, functions.byHandler.sweep.live()],
+    });
+    new Alarms(this, "Alarms", {
+      topic,
+      stateMachine: machine.stateMachine,
+      deadLetterQueues: [intake.deadLetters, intake.undelivered],
+    });
+    acknowledgePipeline({ stack: this, storage, functions, machine, intake });
+    this.outputs({
+      BucketName: storage.bucket.bucketName,
+      StateMachineArn: machine.stateMachine.stateMachineArn,
+      OperateFunction: operate.functionArn,
+      ArrivalsQueueUrl: intake.queue.queueUrl,
+      DeadLetterQueueUrl: intake.deadLetters.queueUrl,
+      NoticesTopicArn: topic.topicArn,
+    });
+  }
+
+  private machine(context: LoaderContext, storage: Storage, functions: LoaderFunctions, topic: Topic): LoadMachine {
+    const prod = context.stage === "prod";
+    const states = Object.keys(taskStates) as TaskState[];
+    const machine = new LoadMachine(this, "LoadBatch", {
+      handlers: Object.fromEntries(states.map((state) => [state, functions.ofState(state).version])) as Record<
+        TaskState,
+        IVersion
+      >,
+      topic,
+      logGroup: new LogGroup(this, "LoadBatchLogs", {
+        retention: prod ? RetentionDays.ONE_YEAR : RetentionDays.THREE_MONTHS,
+        removalPolicy: prod ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+        encryptionKey: storage.key,
+      }),
+      maxRetries: context.maxRetries,
+    });
+    // A deployment must not take from running executions the versions with which they began.
+    machine.stateMachine.addToRolePolicy(
+      new PolicyStatement({
+        actions: ["lambda:InvokeFunction"],
+        resources: states.map((state) => `${functions.ofState(state).function.functionArn}:*`),
+      }),
+    );
+    machine.stateMachine.addToRolePolicy(
+      new PolicyStatement({ actions: ["kms:Decrypt", "kms:GenerateDataKey"], resources: [storage.key.keyArn] }),
+    );
+    return machine;
+  }
+
+  private outputs(values: Readonly<Record<string, string>>): void {
+    for (const [name, value] of Object.entries(values)) new CfnOutput(this, name, { value });
+  }
+}

@@ -1,0 +1,38 @@
+import postgres from "postgres";
+
+export type ConnectionOptions = {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  /** Called once per connection, so that a rotated secret or an expired token is fetched anew. */
+  readonly password: () => string | Promise<string>;
+  /** The certificate authority that has to have signed the server's certificate; null for a plain loopback connection. */
+  readonly tls: { readonly ca: string | null } | null;
+  /** @default 1, as in a Lambda */
+  readonly connections?: number;
+};
+
+const int8 = 20;
+const connectSeconds = 10;
+
+/**
+ * Opens connections without prepared statements and without anything else that would pin a proxy. `int8` comes as a
+ * number: counts and ids of the ledger stay far below 2^53.
+ */
+export function openSql(options: ConnectionOptions): postgres.Sql {
+  const { host, port, database, user, password, tls, connections = 1 } = options;
+  return postgres({
+    host,
+    port,
+    database,
+    user,
+    password,
+    ssl: tls === null ? false : { rejectUnauthorized: true, ...(tls.ca === null ? {} : { ca: tls.ca }) },
+    max: connections,
+    prepare: false,
+    connect_timeout: connectSeconds,
+    onnotice: () => undefined,
+    types: { int8: { to: int8, from: [int8], parse: Number, serialize: String } },
+  }) as unknown as postgres.Sql;
+}

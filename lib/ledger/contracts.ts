@@ -1,0 +1,70 @@
+import { createHash } from "node:crypto";
+import type postgres from "postgres";
+import { type Contracts, contractFaults, parseContracts } from "../core/contract.ts";
+import { BlockedError } from "../core/errors.ts";
+import { contractsKey } from "../core/keys.ts";
+import type { ObjectStore } from "../core/objects.ts";
+import type { CatalogReader, ContractStore } from "../core/ports.ts";
+import { inTransaction } from "./transaction.ts";
+
+type ContractPorts = { readonly sql: postgres.Sql; readonly store: ObjectStore; readonly catalog: CatalogReader };
+
+/**
+ * The contracts in force. A text that was valid before is taken as it is; a new one is parsed and checked against the
+ * live catalog. An invalid text never replaces a valid one.
+ */
+export function openContractStore(ports: ContractPorts): ContractStore {
+  return {
+    current: async () => {
+      const object = await ports.store.readText(contractsKey);
+      const faults = object ? [] : [`${contractsKey} is not in the bucket; deploy it`];
+      const found = object ? await checked(ports, object.text) : { contracts: null, faults };
+      if (found.contracts && object) return { hash: hashText(object.text), contracts: found.contracts, faults: [] };
+      const lastGood = await readLastGood(ports.sql);
+      if (lastGood) return { ...lastGood, faults: found.faults };
+      throw new BlockedError("CONTRACT_INVALID", `table contracts cannot be used: ${found.faults.join("; ")}`);
+    },
+  };
+}
+
+const hashText = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 32);
+
+async function checked(
+  { sql, catalog }: ContractPorts,
+  text: string,
+): Promise<{ readonly contracts: Contracts | null; readonly faults: readonly string[] }> {
+  const parsed = parseContracts(text);
+  if (!parsed.contracts) return parsed;
+  const hash = hashText(text);
+  if (await isKnown(sql, hash)) return parsed;
+  const shapes = await catalog.read(Object.keys(parsed.contracts.tables));
+  const faults = contractFaults(parsed.contracts, shapes);
+  if (faults.length > 0) return { contracts: null, faults };
+  await remember(sql, hash, text);
+  return parsed;
+}
+
+/** True where this text was valid before; it is the newest again from now on. */
+async function isKnown(sql: postgres.Sql, hash: string): Promise<boolean> {
+  return inTransaction(sql, {}, async (tx) => {
+    const known = await tx`update table_loader.contracts set last_valid_at = now() where hash = ${hash}`;
+    return known.count === 1;
+  });
+}
+
+async function remember(sql: postgres.Sql, hash: string, text: string): Promise<void> {
+  await inTransaction(sql, {}, async (tx) => {
+    await tx`
+      insert into table_loader.contracts (hash, body) values (${hash}, ${text})
+      on conflict (hash) do update set last_valid_at = now()
+    `;
+  });
+}
+
+async function readLastGood(sql: postgres.Sql): Promise<{ hash: string; contracts: Contracts } | null> {
+  const [row] = await inTransaction(sql, {}, (tx) => tx<{ hash: string; body: string }[]>`
+    select hash, body from table_loader.contracts order by last_valid_at desc limit 1
+  `);
+  const parsed = row ? parseContracts(row.body) : null;
+  return row && parsed?.contracts ? { hash: row.hash, contracts: parsed.contracts } : null;
+}

@@ -1,0 +1,132 @@
+import type postgres from "postgres";
+import type { PlanBody } from "../core/plan.ts";
+import type { NewItem, NewPlan, Plan, Plans } from "../core/ports.ts";
+import { lockFence, renewLease } from "./claims.ts";
+import { inTransaction, type Tx } from "./transaction.ts";
+
+/** The staging of a plan, by the target that stages it. */
+export type StagingTables = {
+  readonly create: (tx: Tx, planId: number, body: PlanBody) => Promise<void>;
+  readonly drop: (tx: Tx, planId: number) => Promise<void>;
+};
+
+type PlanPorts = { readonly sql: postgres.Sql; readonly staging: StagingTables; readonly leaseSeconds: number };
+
+export function openPlans({ sql, staging, leaseSeconds }: PlanPorts): Plans {
+  return {
+    create: (plan) =>
+      inTransaction(sql, {}, async (tx) => {
+        const planId = await insertPlan(tx, plan);
+        await insertItems(tx, planId, plan.items);
+        if (plan.kind !== "compare") await staging.create(tx, planId, plan.body);
+        if (plan.kind !== "preview") await startAttempt(tx, plan, planId);
+        await renewLease(tx, { ...plan, planId, workers: [] }, leaseSeconds);
+        return planId;
+      }),
+    read: (planId) => readPlan(sql, planId),
+    adopt: (claimed, source) =>
+      inTransaction(sql, {}, async (tx) => {
+        await lockFence(tx, claimed);
+        await tx`
+          insert into table_loader.attempts (batch_id, fence, epoch, attempt, owner, source, plan_id, code, message)
+          select b.batch_id, b.fence, b.epoch, b.attempt, b.owner, ${source}, b.plan_id, a.code, a.message
+          from table_loader.batches b
+          left join lateral (
+            select a.code, a.message from table_loader.attempts a
+            where a.batch_id = b.batch_id and a.plan_id = b.plan_id order by a.fence desc limit 1
+          ) a on true
+          where b.batch_id = ${claimed.batchId}
+        `;
+      }),
+    discard: (planId) => inTransaction(sql, {}, (tx) => discardPlan(tx, staging, planId)),
+  };
+}
+
+async function insertPlan(tx: Tx, plan: NewPlan): Promise<number> {
+  const [row] = await tx<{ plan_id: number }[]>`
+    insert into table_loader.plans (batch_id, run_id, kind, epoch, attempt, body)
+    values (${plan.batchId}, ${plan.runId}, ${plan.kind}, ${plan.epoch}, ${plan.attempt},
+            ${JSON.stringify(plan.body)}::text::jsonb)
+    returning plan_id
+  `;
+  return row?.plan_id ?? 0;
+}
+
+async function insertItems(tx: Tx, planId: number, items: readonly NewItem[]): Promise<void> {
+  const rows = items.map(({ table, kind, homeKey, object }) => ({
+    table_name: table,
+    kind,
+    home_key: homeKey,
+    key: object.key,
+    version_id: object.versionId,
+    etag: object.etag,
+    size: object.size,
+    last_modified: object.lastModified.toISOString(),
+    state: kind === "fragment" ? "pending" : "done",
+  }));
+  await tx`
+    insert into table_loader.work_items
+      (plan_id, table_name, kind, home_key, key, version_id, etag, size, last_modified, state)
+    select ${planId}, i.table_name, i.kind, i.home_key, i.key, i.version_id, i.etag, i.size, i.last_modified, i.state
+    from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as i(
+      table_name text, kind text, home_key text, key text, version_id text, etag text, size bigint,
+      last_modified timestamptz, state text)
+  `;
+}
+
+/** A new attempt begins: batch, its tables and its queue rows are loading. */
+async function startAttempt(tx: Tx, plan: NewPlan, planId: number): Promise<void> {
+  await lockFence(tx, plan);
+  const loading = plan.kind === "load";
+  const tables = [...new Set(plan.items.map(({ table }) => table))];
+  await tx`
+    update table_loader.batches
+    set state = case when ${loading} then 'loading' else state end,
+        attempt = ${plan.attempt}, plan_id = ${planId}, progress_seen = 0, idle_takeovers = 0, waiting_since = null
+    where batch_id = ${plan.batchId}
+  `;
+  await tx`
+    insert into table_loader.attempts (batch_id, fence, epoch, attempt, owner, source, plan_id)
+    values (${plan.batchId}, ${plan.fence}, ${plan.epoch}, ${plan.attempt}, ${plan.runId}, ${plan.source}, ${planId})
+    on conflict (batch_id, fence) do update set attempt = excluded.attempt, plan_id = excluded.plan_id
+  `;
+  if (!loading) return;
+  await setTableStates(tx, plan, { tables, state: "loading" });
+  await setTableStates(tx, plan, { tables: plan.body.held, state: "held" });
+  await tx`
+    update public.validation_queue
+    set validation_status = 'loading', error_summary = null, updated_at = now()
+    where batch_id = ${plan.batchId} and table_name = any(${tables}::text[])
+  `;
+}
+
+type TableChange = { readonly tables: readonly string[]; readonly state: string };
+
+async function setTableStates(tx: Tx, plan: NewPlan, { tables, state }: TableChange): Promise<void> {
+  await tx`
+    insert into table_loader.batch_tables (batch_id, table_name, epoch, state, attempt)
+    select ${plan.batchId}, t.table_name, ${plan.epoch}, ${state}, ${plan.attempt}
+    from unnest(${[...tables]}::text[]) as t(table_name)
+    on conflict (batch_id, table_name, epoch)
+    do update set state = excluded.state, attempt = excluded.attempt, updated_at = now()
+  `;
+}
+
+async function readPlan(sql: postgres.Sql, planId: number): Promise<Plan | null> {
+  return inTransaction(sql, {}, async (tx) => {
+    const [row] = await tx<{ kind: Plan["kind"]; run_id: string; attempt: number; body: string }[]>`
+      select kind, run_id, attempt, body::text as body from table_loader.plans where plan_id = ${planId}
+    `;
+    if (!row) return null;
+    const body = JSON.parse(row.body) as PlanBody;
+    return { planId, kind: row.kind, runId: row.run_id, attempt: row.attempt, body };
+  });
+}
+
+/** Drops plan, items and staging; rejects that an attempt keeps stay. */
+export async function discardPlan(tx: Tx, staging: StagingTables, planId: number): Promise<void> {
+  await staging.drop(tx, planId);
+  await tx`delete from table_loader.rejects where plan_id = ${planId}`;
+  await tx`delete from table_loader.plans where plan_id = ${planId}`;
+}
+

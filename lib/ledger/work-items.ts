@@ -1,0 +1,189 @@
+import type postgres from "postgres";
+import { addFingerprints } from "../core/fingerprint.ts";
+import { StaleFence } from "../core/errors.ts";
+import type { Slices, SliceProgress, Slice, SliceWriter, WorkItem, WorkItems } from "../core/ports.ts";
+import type { ReadPosition } from "../core/records.ts";
+import type { Run } from "../core/run.ts";
+import { renewLease } from "./claims.ts";
+import { insertRejects } from "./rejects.ts";
+import { inTransaction, type Tx } from "./transaction.ts";
+
+type ItemRow = {
+  item_id: number;
+  table_name: string;
+  kind: WorkItem["kind"];
+  home_key: string;
+  key: string;
+  version_id: string | null;
+  etag: string;
+  size: number;
+  last_modified: Date;
+  state: WorkItem["state"];
+  position: string | null;
+  slices: number;
+  records: number;
+  rejected: number;
+  nulled: number;
+  bytes: number;
+  fingerprint: string;
+  error_code: string | null;
+  error_message: string | null;
+  archived_key: string | null;
+};
+
+const columns = (tx: Tx) => tx`
+  i.item_id, i.table_name, i.kind, i.home_key, i.key, i.version_id, i.etag, i.size, i.last_modified, i.state,
+  i.position::text as position, i.slices, i.records, i.rejected, i.nulled, i.bytes, i.fingerprint::text as fingerprint,
+  i.error_code, i.error_message, i.archived_key
+`;
+
+function toItem(row: ItemRow): WorkItem {
+  return {
+    itemId: row.item_id,
+    table: row.table_name,
+    kind: row.kind,
+    homeKey: row.home_key,
+    object: {
+      key: row.key,
+      versionId: row.version_id,
+      etag: row.etag,
+      size: row.size,
+      lastModified: row.last_modified,
+    },
+    state: row.state,
+    position: row.position === null ? null : (JSON.parse(row.position) as ReadPosition),
+    slices: row.slices,
+    records: row.records,
+    rejected: row.rejected,
+    nulled: row.nulled,
+    bytes: row.bytes,
+    fingerprint: BigInt(row.fingerprint),
+    fault: row.error_code === null ? null : { code: row.error_code, message: row.error_message ?? "" },
+    archivedKey: row.archived_key,
+  };
+}
+
+type ItemPorts = { readonly sql: postgres.Sql; readonly leaseSeconds: number };
+
+export function openWorkItems({ sql, leaseSeconds }: ItemPorts): WorkItems {
+  const acting = <T>(run: Run, work: (tx: Tx) => Promise<T>): Promise<T> =>
+    inTransaction(sql, {}, async (tx) => {
+      const result = await work(tx);
+      await renewLease(tx, run, leaseSeconds);
+      return result;
+    });
+  return {
+    take: (run, worker) => acting(run, (tx) => takeItem(tx, { run, worker, leaseSeconds })),
+    anyPending: (run) =>
+      acting(run, async (tx) => {
+        const [row] = await tx<{ pending: boolean }[]>`
+          select exists (select from table_loader.work_items where plan_id = ${run.planId} and state = 'pending') as pending
+        `;
+        return row?.pending ?? false;
+      }),
+    fail: (run, item, fault) =>
+      acting(run, async (tx) => {
+        await tx`
+          update table_loader.work_items
+          set state = 'failed', error_code = ${fault.code}, error_message = ${fault.message}
+          where item_id = ${item.itemId} and slices = ${item.slices}
+        `;
+      }),
+    list: (planId) => inTransaction(sql, {}, (tx) => listItems(tx, planId)),
+    markArchived: (run, item, archivedKey) =>
+      acting(run, async (tx) => {
+        await tx`update table_loader.work_items set archived_key = ${archivedKey} where item_id = ${item.itemId}`;
+      }),
+  };
+}
+
+export async function listItems(tx: Tx, planId: number): Promise<WorkItem[]> {
+  const rows = await tx<ItemRow[]>`
+    select ${columns(tx)} from table_loader.work_items i where i.plan_id = ${planId} order by i.item_id
+  `;
+  return rows.map(toItem);
+}
+
+type Taking = { readonly run: Run; readonly worker: number; readonly leaseSeconds: number };
+
+/** Free is what nobody of this fence holds: whoever held it under an older fence cannot checkpoint any more. */
+async function takeItem(tx: Tx, { run, worker, leaseSeconds }: Taking): Promise<WorkItem | null> {
+  const [row] = await tx<ItemRow[]>`
+    with free as (
+      select f.item_id
+      from table_loader.work_items f
+      where f.plan_id = ${run.planId} and f.state = 'pending'
+        and (f.owner_fence is distinct from ${run.fence}::bigint or f.owner_worker = ${worker}
+             or f.owner_until < clock_timestamp())
+      order by (f.owner_fence is not distinct from ${run.fence}::bigint and f.owner_worker = ${worker}) desc,
+               f.size desc, f.item_id
+      limit 1
+      for update skip locked
+    )
+    update table_loader.work_items i
+    set owner_fence = ${run.fence}, owner_worker = ${worker},
+        owner_until = clock_timestamp() + make_interval(secs => ${leaseSeconds})
+    from free
+    where i.item_id = free.item_id
+    returning ${columns(tx)}
+  `;
+  return row ? toItem(row) : null;
+}
+
+/** Opens COPY into the staging table of the slice's plan, on the slice's own transaction. */
+export type OpenCopy = (tx: Tx, slice: Slice) => Promise<SliceWriter & { end(): Promise<void>; abort(): Promise<void> }>;
+
+type SlicePorts = ItemPorts & { readonly openCopy: OpenCopy };
+
+export function openSlices({ sql, leaseSeconds, openCopy }: SlicePorts): Slices {
+  return {
+    stage: (slice, body) =>
+      inTransaction(sql, {}, async (tx) => {
+        const progress = await copyRows({ tx, slice, openCopy }, body);
+        await insertRejects(tx, slice.run, { itemId: slice.item.itemId, rejects: progress.rejects });
+        const item = await checkpoint(tx, slice, progress);
+        await tx`update table_loader.plans set progress = progress + 1 where plan_id = ${slice.run.planId}`;
+        await renewLease(tx, slice.run, leaseSeconds);
+        return item;
+      }),
+  };
+}
+
+type Copying = { readonly tx: Tx; readonly slice: Slice; readonly openCopy: OpenCopy };
+
+async function copyRows(
+  { tx, slice, openCopy }: Copying,
+  body: (writer: SliceWriter) => Promise<SliceProgress>,
+): Promise<SliceProgress> {
+  if (slice.plan === null) return body({ write: async () => undefined });
+  const copy = await openCopy(tx, slice);
+  try {
+    const progress = await body(copy);
+    await copy.end();
+    return progress;
+  } catch (error) {
+    await copy.abort();
+    throw error;
+  }
+}
+
+/** Compare-and-set on the number of slices: one that is delivered twice counts once. */
+async function checkpoint(tx: Tx, { run, worker, item }: Slice, progress: SliceProgress): Promise<WorkItem> {
+  const fingerprint = addFingerprints(item.fingerprint, progress.fingerprint);
+  const [row] = await tx<ItemRow[]>`
+    update table_loader.work_items i
+    set position = ${JSON.stringify(progress.position)}::text::jsonb,
+        slices = i.slices + 1,
+        records = i.records + ${progress.records},
+        rejected = i.rejected + ${progress.rejected},
+        nulled = i.nulled + ${progress.nulled},
+        bytes = i.bytes + ${progress.bytes},
+        fingerprint = ${fingerprint.toString()}::numeric,
+        state = ${progress.done ? "done" : "pending"}
+    where i.item_id = ${item.itemId} and i.slices = ${item.slices}
+      and i.owner_fence = ${run.fence} and i.owner_worker = ${worker}
+    returning ${columns(tx)}
+  `;
+  if (!row) throw new StaleFence(run.batchId, run.fence);
+  return toItem(row);
+}

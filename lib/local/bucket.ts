@@ -1,0 +1,105 @@
+import { buildFauxqs, type Upload } from "./fauxqs-app.ts";
+import { localAccount, type ObjectCreatedEvent, toObjectCreatedEvent } from "./object-event.ts";
+
+export type BucketOptions = {
+  /** Where objects are kept as files; null keeps them in memory. */
+  readonly storageDir: string | null;
+  /** @default 0, a free port */
+  readonly port?: number;
+  readonly bucket: string;
+  /** @default us-east-1 */
+  readonly region?: string;
+  /** Called for every object that is put, copied or completed. */
+  readonly onArrival?: (event: ObjectCreatedEvent) => void;
+};
+
+export type Queue = { readonly name: string; readonly url: string; readonly arn: string };
+export type SqsAction = "SendMessage" | "ReceiveMessage" | "DeleteMessage" | "GetQueueAttributes";
+
+export type LocalBucket = {
+  /** `http://127.0.0.1:<port>`, of S3 (path style) and SQS alike. */
+  readonly endpoint: string;
+  readonly port: number;
+  readonly name: string;
+  readonly region: string;
+  readonly intake: Queue;
+  readonly deadLetters: Queue;
+  put(key: string, body: string | Uint8Array<ArrayBuffer>): Promise<void>;
+  /** The object's bytes, or null where there is none. */
+  get(key: string): Promise<Uint8Array | null>;
+  /** All keys below a prefix, in order. */
+  keys(prefix: string): string[];
+  /** One call of the SQS protocol, as an SDK would make it. */
+  sqs(action: SqsAction, input: object, signal?: AbortSignal): Promise<unknown>;
+  close(): Promise<void>;
+};
+
+/** After five tries a message goes to the dead letters, as in the deployed stack. */
+const maxReceiveCount = 5;
+const visibilitySeconds = 30;
+
+/** Opens S3 and SQS on one port of this machine, with the bucket, the intake queue and its dead letters. */
+export async function openBucket(options: BucketOptions): Promise<LocalBucket> {
+  const { bucket: name, region = "us-east-1", onArrival = () => {} } = options;
+  const onUpload = (upload: Upload): void => onArrival(toObjectCreatedEvent(upload, { bucket: name, region }));
+  const { app, stores } = await buildFauxqs({ storageDir: options.storageDir, region, bucket: name, onUpload });
+  const endpoint = await app.listen({ port: options.port ?? 0, host: "127.0.0.1" });
+
+  const createQueue = (queue: string, attributes: Record<string, string>): Queue => {
+    const url = `${endpoint}/${localAccount}/${queue}`;
+    const arn = `arn:aws:sqs:${region}:${localAccount}:${queue}`;
+    stores.sqsStore.createQueue(queue, url, arn, attributes);
+    return { name: queue, url, arn };
+  };
+  const deadLetters = createQueue("table-loader-dead-letters", {});
+  const redrive = JSON.stringify({ deadLetterTargetArn: deadLetters.arn, maxReceiveCount });
+  const intake = createQueue("table-loader-intake", {
+    VisibilityTimeout: String(visibilitySeconds),
+    RedrivePolicy: redrive,
+  });
+
+  const objectUrl = (key: string): string => `${endpoint}/${name}/${key.split("/").map(encodeURIComponent).join("/")}`;
+  return {
+    endpoint,
+    port: Number(new URL(endpoint).port),
+    name,
+    region,
+    intake,
+    deadLetters,
+    put: (key, body) => put(objectUrl(key), body),
+    get: (key) => get(objectUrl(key)),
+    keys: (prefix) => {
+      const objects = stores.s3Store.listObjects(name, { prefix, maxKeys: Number.MAX_SAFE_INTEGER }).objects;
+      return objects.map((object) => object.key).sort();
+    },
+    sqs: (action, input, signal) => callSqs(endpoint, { action, input, signal }),
+    close: () => app.close(),
+  };
+}
+
+async function put(url: string, body: string | Uint8Array<ArrayBuffer>): Promise<void> {
+  const headers = { "content-type": "application/json" };
+  const response = await fetch(url, { method: "PUT", body, headers });
+  if (!response.ok) throw new Error(`LOCAL_S3_PUT: ${url} answered ${response.status}: ${await response.text()}`);
+}
+
+async function get(url: string): Promise<Uint8Array | null> {
+  const response = await fetch(url);
+  if (response.status === 404) return null;
+  if (!response.ok) throw new Error(`LOCAL_S3_GET: ${url} answered ${response.status}: ${await response.text()}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+type SqsCall = { readonly action: SqsAction; readonly input: object; readonly signal: AbortSignal | undefined };
+
+async function callSqs(endpoint: string, { action, input, signal }: SqsCall): Promise<unknown> {
+  const response = await fetch(endpoint, {
+    method: "POST",
+    headers: { "content-type": "application/x-amz-json-1.0", "x-amz-target": `AmazonSQS.${action}` },
+    body: JSON.stringify(input),
+    signal: signal ?? null,
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`LOCAL_SQS: ${action} answered ${response.status}: ${text}`);
+  return text === "" ? {} : JSON.parse(text);
+}

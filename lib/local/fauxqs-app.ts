@@ -1,0 +1,105 @@
+import { findPackageJSON } from "node:module";
+import { pathToFileURL } from "node:url";
+import { type BuildAppOptions, buildApp } from "fauxqs";
+
+type Stores = NonNullable<BuildAppOptions["stores"]>;
+export type FauxqsApp = ReturnType<typeof buildApp>;
+
+export type UploadReason = "PutObject" | "CopyObject" | "CompleteMultipartUpload";
+/** `key` is raw, as it was written: not URL-encoded. */
+export type Upload = {
+  readonly key: string;
+  readonly size: number;
+  /** In quotes, as S3 shows it in headers. */
+  readonly etag: string;
+  readonly reason: UploadReason;
+};
+
+export type FauxqsOptions = {
+  /** Where objects are kept as files; null keeps them in memory. */
+  readonly storageDir: string | null;
+  readonly region: string;
+  readonly bucket: string;
+  /** Called before the uploader gets its answer. */
+  readonly onUpload: (upload: Upload) => void;
+};
+
+/** fauxqs takes 11 MiB; S3 takes 5 GB, and a Buffer holds 4. */
+const largestBody = 1024 ** 3;
+
+/**
+ * S3 and SQS as one Fastify app, not yet listening. `startFauxqs` would listen on every interface, without any
+ * password; so the app is put together here from the same parts, of which the package exports but one.
+ */
+export async function buildFauxqs(options: FauxqsOptions): Promise<{ app: FauxqsApp; stores: Stores }> {
+  const stores = await openStores(options.storageDir);
+  const app = buildApp({ logger: false, defaultRegion: options.region, stores });
+  acceptLargeBodies(app);
+  stores.s3Store.createBucket(options.bucket);
+  app.addHook("onSend", (request, reply, _payload, done) => {
+    const { bucket, "*": key } = request.params as Record<string, string | undefined>;
+    const reason = reply.statusCode === 200 ? reasonOf(request) : null;
+    if (reason !== null && bucket === options.bucket && key) {
+      const { contentLength, etag } = stores.s3Store.headObject(bucket, key);
+      options.onUpload({ key, size: contentLength, etag, reason });
+    }
+    done();
+  });
+  return { app, stores };
+}
+
+type Request = { readonly method: string; readonly query: unknown; readonly headers: Record<string, unknown> };
+
+function reasonOf({ method, query, headers }: Request): UploadReason | null {
+  const parameters = query as Readonly<Record<string, string>>;
+  if (method === "POST") return "uploadId" in parameters ? "CompleteMultipartUpload" : null;
+  if (method !== "PUT" || "uploadId" in parameters || "lifecycle" in parameters) return null;
+  return headers["x-amz-copy-source"] === undefined ? "PutObject" : "CopyObject";
+}
+
+async function openStores(storageDir: string | null): Promise<Stores> {
+  const [{ S3Store }, { SqsStore }, { SnsStore }, { FileS3Persistence }] = await Promise.all([
+    part("s3/s3Store.js"),
+    part("sqs/sqsStore.js"),
+    part("sns/snsStore.js"),
+    part("s3/fileS3Persistence.js"),
+  ]);
+  const stores = { s3Store: make(S3Store), sqsStore: make(SqsStore), snsStore: make(SnsStore) } as Stores;
+  if (storageDir !== null) {
+    const files = make(FileS3Persistence, storageDir) as { loadS3(store: unknown): void };
+    files.loadS3(stores.s3Store);
+    Object.assign(stores.s3Store, { persistence: files });
+  }
+  return stores;
+}
+
+type Part = Readonly<Record<string, unknown>>;
+
+async function part(path: string): Promise<Part> {
+  const root = findPackageJSON("fauxqs", import.meta.url);
+  if (!root) throw new Error("LOCAL_S3_MISSING: package fauxqs is not installed; run npm install");
+  return (await import(/* @vite-ignore */ new URL(`dist/${path}`, pathToFileURL(root)).href)) as Part;
+}
+
+function make(type: unknown, ...args: readonly unknown[]): object {
+  if (typeof type === "function") return Reflect.construct(type, [...args]) as object;
+  throw new Error("LOCAL_S3_VERSION: this version of fauxqs is not the one that the loader knows (2.4.1)");
+}
+
+/** The same three parsers as fauxqs has, with a higher limit for object bodies. */
+function acceptLargeBodies(app: FauxqsApp): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/x-amz-json-1.0", { parseAs: "string" }, (_request, body, done) => {
+    try {
+      done(null, JSON.parse(String(body)));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+  app.addContentTypeParser("application/x-www-form-urlencoded", { parseAs: "string" }, (_request, body, done) => {
+    done(null, Object.fromEntries(new URLSearchParams(String(body))));
+  });
+  app.addContentTypeParser("*", { parseAs: "buffer", bodyLimit: largestBody }, (_request, body, done) => {
+    done(null, body);
+  });
+}

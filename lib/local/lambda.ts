@@ -1,0 +1,81 @@
+import { randomUUID } from "node:crypto";
+
+/** A deployed handler, as it is exported by a file in functions/. */
+export type Handler = (event: unknown, context: LambdaContext) => unknown;
+
+/** What the handlers get of Lambda's context object. */
+export type LambdaContext = {
+  readonly functionName: string;
+  readonly functionVersion: string;
+  readonly invokedFunctionArn: string;
+  readonly memoryLimitInMB: string;
+  readonly awsRequestId: string;
+  readonly logGroupName: string;
+  readonly logStreamName: string;
+  readonly callbackWaitsForEmptyEventLoop: boolean;
+  getRemainingTimeInMillis(): number;
+  done(): void;
+  fail(): void;
+  succeed(): void;
+};
+
+export type LambdaFunction = {
+  /** The name of its file: `stage-fragments`. */
+  readonly name: string;
+  readonly handler: Handler;
+  /** @default 60 */
+  readonly timeLimitSeconds?: number;
+};
+
+/** Why an invocation failed, in the form in which Step Functions gets it: `name` is Error, `message` is Cause. */
+export class LambdaFault extends Error {
+  constructor(error: unknown) {
+    const { errorType, errorMessage, trace } = describe(error);
+    super(JSON.stringify({ errorType, errorMessage, trace }), { cause: error });
+    this.name = errorType;
+  }
+}
+
+const traceLines = 10;
+
+function describe(error: unknown): { errorType: string; errorMessage: string; trace: string[] } {
+  if (!(error instanceof Error)) return { errorType: typeof error, errorMessage: String(error), trace: [] };
+  return { errorType: error.name, errorMessage: error.message, trace: (error.stack ?? "").split("\n", traceLines) };
+}
+
+/**
+ * Invokes a handler as Lambda would: nothing but JSON goes in and comes out, so no object, date or undefined can be
+ * shared by accident. The time limit is told and not enforced: a promise cannot be killed.
+ *
+ * @throws LambdaFault
+ */
+export async function invokeLambda(lambda: LambdaFunction, event: unknown): Promise<unknown> {
+  try {
+    const answer = await lambda.handler(copyAsJson(event), createContext(lambda));
+    return copyAsJson(answer);
+  } catch (error) {
+    throw new LambdaFault(error);
+  }
+}
+
+function copyAsJson(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value) ?? "null");
+}
+
+function createContext({ name, timeLimitSeconds = 60 }: LambdaFunction): LambdaContext {
+  const end = performance.now() + timeLimitSeconds * 1_000;
+  return {
+    functionName: name,
+    functionVersion: "$LATEST",
+    invokedFunctionArn: `arn:aws:lambda:us-east-1:000000000000:function:${name}`,
+    memoryLimitInMB: "512",
+    awsRequestId: randomUUID(),
+    logGroupName: `/aws/lambda/${name}`,
+    logStreamName: "local",
+    callbackWaitsForEmptyEventLoop: true,
+    getRemainingTimeInMillis: () => Math.max(0, Math.round(end - performance.now())),
+    done: () => {},
+    fail: () => {},
+    succeed: () => {},
+  };
+}

@@ -1,0 +1,84 @@
+import type postgres from "postgres";
+import type { Column } from "../../core/catalog.ts";
+import type { PlanBody, TablePlan } from "../../core/plan.ts";
+import { qualifiedName, quoteName, stagingSchema, stagingTableOf } from "../../core/sql-names.ts";
+import { conversionsOf } from "../../core/transform.ts";
+
+type Tx = postgres.ReservedSql;
+
+/** A column as it is staged. */
+export type StagedColumn = {
+  readonly column: Column;
+  readonly index: number;
+  /**
+   * True where it is staged in its own type, because the transform's check is exact; otherwise it is staged as text
+   * and the server judges it.
+   */
+  readonly exact: boolean;
+};
+
+export function stagedColumns(plan: TablePlan): StagedColumn[] {
+  const conversions = conversionsOf(plan);
+  return plan.columns.map((column, index) => ({ column, index, exact: conversions[index]?.exact ?? false }));
+}
+
+/** Unlogged: staging can be made again from the objects, so the server need not write it twice. */
+function createTableSql(table: string, plan: TablePlan): string {
+  const columns = stagedColumns(plan).map(
+    ({ column, exact }) => `${quoteName(column.name)} ${exact ? column.type.sql : "text"}`,
+  );
+  const own = ["_tl_item bigint not null", "_tl_record bigint not null", "_tl_absent text"];
+  return `create unlogged table ${table} (${[...own, ...columns].join(", ")})`;
+}
+
+export async function createStaging(tx: Tx, planId: number, body: PlanBody): Promise<void> {
+  for (const [index, plan] of body.tables.entries()) {
+    await tx.unsafe(createTableSql(stagingTableOf(planId, index), plan));
+  }
+}
+
+/** Drops whatever the plan staged; nothing where it is gone already. */
+export async function dropStaging(tx: Tx, planId: number): Promise<void> {
+  const tables = await tx<{ name: string }[]>`
+    select tablename as name from pg_tables
+    where schemaname = ${stagingSchema} and tablename like ${`p${planId}\\_%`}
+  `;
+  for (const { name } of tables) await tx.unsafe(`drop table if exists ${qualifiedName(stagingSchema, name)}`);
+}
+
+type Copying = { readonly planId: number; readonly index: number; readonly plan: TablePlan };
+
+export type Copy = { write(lines: string): Promise<void>; end(): Promise<void>; abort(): Promise<void> };
+
+/**
+ * Opens COPY into one staging table. Text in COPY's own format goes in, with backpressure. A refusal that the server
+ * sends after the last byte rejects the query's promise, which the driver has resolved with the stream by then: so the
+ * query's reject is watched, too.
+ */
+export async function openCopy(tx: Tx, { planId, index, plan }: Copying): Promise<Copy> {
+  const names = ["_tl_item", "_tl_record", "_tl_absent", ...plan.columns.map(({ name }) => name)].map(quoteName);
+  const query = tx.unsafe(`copy ${stagingTableOf(planId, index)} (${names.join(", ")}) from stdin`);
+  const stream = await query.writable();
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => undefined);
+  Object.assign(query, { reject: failed.reject });
+  stream.on("error", failed.reject);
+  const until = (event: "drain" | "finish"): Promise<void> => {
+    const reached = Promise.withResolvers<void>();
+    stream.once(event, reached.resolve);
+    return Promise.race([reached.promise, failed.promise]);
+  };
+  return {
+    write: async (lines) => {
+      if (!stream.write(lines)) await until("drain");
+    },
+    end: () => {
+      stream.end();
+      return until("finish");
+    },
+    abort: async () => {
+      stream.destroy(new Error("the loader gave the slice up"));
+      await failed.promise.catch(() => undefined);
+    },
+  };
+}

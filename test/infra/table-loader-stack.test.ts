@@ -1,0 +1,155 @@
+import { Template } from "aws-cdk-lib/assertions";
+import { beforeAll, describe, expect, test } from "vitest";
+import { taskStates } from "../../lib/core/states.ts";
+import type { CloudTemplate } from "../../lib/infra/template.ts";
+import { loaderFunctions, resourcesOf, synthesizeApp } from "./support/synthesize.ts";
+
+let pipeline: CloudTemplate;
+
+beforeAll(() => {
+  pipeline = synthesizeApp().pipeline;
+});
+
+const properties = (type: string) => resourcesOf(pipeline, type).map(([, { Properties }]) => Properties ?? {});
+
+const plainConnection = JSON.stringify({ Bool: { "aws:SecureTransport": "false" } });
+
+const deniesPlainConnections = (policies: Record<string, unknown>[]) =>
+  policies.filter(({ PolicyDocument }) =>
+    (PolicyDocument as { Statement: Record<string, unknown>[] }).Statement.some(
+      ({ Effect, Condition }) => Effect === "Deny" && JSON.stringify(Condition) === plainConnection,
+    ),
+  );
+
+describe("the pipeline stack", () => {
+  test("has no cycle and one state machine", () => {
+    Template.fromJSON(pipeline as never).resourceCountIs("AWS::StepFunctions::StateMachine", 1);
+  });
+
+  test("keeps fragments versioned, encrypted, private, over TLS only, with an access log, for ever", () => {
+    const buckets = resourcesOf(pipeline, "AWS::S3::Bucket");
+    expect(buckets).toHaveLength(2);
+    for (const [id, { Properties, DeletionPolicy }] of buckets) {
+      expect(DeletionPolicy, id).toBe("Retain");
+      expect(Properties?.PublicAccessBlockConfiguration).toEqual({
+        BlockPublicAcls: true,
+        BlockPublicPolicy: true,
+        IgnorePublicAcls: true,
+        RestrictPublicBuckets: true,
+      });
+    }
+    const [fragments] = properties("AWS::S3::Bucket").filter(
+      ({ BucketName }) => BucketName === "idhub-curated-fragments",
+    );
+    expect(fragments).toMatchObject({
+      VersioningConfiguration: { Status: "Enabled" },
+      NotificationConfiguration: { EventBridgeConfiguration: { EventBridgeEnabled: true } },
+    });
+    expect(fragments?.LoggingConfiguration).toBeDefined();
+    expect(JSON.stringify(fragments?.BucketEncryption)).toContain("aws:kms");
+    expect(properties("AWS::KMS::Key")[0]).toMatchObject({ EnableKeyRotation: true });
+    expect(deniesPlainConnections(properties("AWS::S3::BucketPolicy"))).toHaveLength(2);
+  });
+
+  test("expires previews, unfinished uploads and old versions of staging, and nothing else", () => {
+    const [fragments] = properties("AWS::S3::Bucket").filter(
+      ({ BucketName }) => BucketName === "idhub-curated-fragments",
+    );
+    expect(fragments?.LifecycleConfiguration).toEqual({
+      Rules: [
+        {
+          Id: "previews",
+          Prefix: "previews/",
+          Status: "Enabled",
+          ExpirationInDays: 7,
+          NoncurrentVersionExpiration: { NoncurrentDays: 1 },
+        },
+        { Id: "multipart", Status: "Enabled", AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } },
+        {
+          Id: "staging",
+          Prefix: "staging/validated/",
+          Status: "Enabled",
+          ExpiredObjectDeleteMarker: true,
+          NoncurrentVersionExpiration: { NoncurrentDays: 30 },
+        },
+      ],
+    });
+  });
+
+  test("brings arrivals through a queue that outlives a day, with dead letters for it and for the rule", () => {
+    const queues = properties("AWS::SQS::Queue");
+    expect(queues).toHaveLength(3);
+    for (const queue of queues) expect(queue.SqsManagedSseEnabled).toBe(true);
+    expect(deniesPlainConnections(properties("AWS::SQS::QueuePolicy"))).toHaveLength(3);
+    const [arrivals] = queues.filter(({ RedrivePolicy }) => RedrivePolicy !== undefined);
+    const { maxReceiveCount = 0 } = (arrivals?.RedrivePolicy ?? {}) as { maxReceiveCount?: number };
+    const visibility = arrivals?.VisibilityTimeout as number;
+    const startLoad = loaderFunctions(pipeline).get("start-load")?.Properties?.Timeout as number;
+    expect(visibility).toBeGreaterThanOrEqual(6 * startLoad);
+    expect(visibility * maxReceiveCount).toBeGreaterThanOrEqual(24 * 3600);
+    expect(arrivals?.MessageRetentionPeriod).toBeGreaterThan(visibility * maxReceiveCount);
+    const [rule] = properties("AWS::Events::Rule").filter(({ EventPattern }) => EventPattern !== undefined);
+    expect(rule?.EventPattern).toMatchObject({
+      source: ["aws.s3"],
+      "detail-type": ["Object Created"],
+      detail: { object: { key: [{ prefix: "staging/validated/" }] } },
+    });
+    expect(rule?.Targets).toEqual([expect.objectContaining({ DeadLetterConfig: expect.anything() })]);
+    expect(properties("AWS::Lambda::EventSourceMapping")[0]).toMatchObject({
+      BatchSize: 100,
+      FunctionResponseTypes: ["ReportBatchItemFailures"],
+    });
+  });
+
+  test("sweeps every five minutes, one at a time", () => {
+    const [schedule] = properties("AWS::Events::Rule").filter(
+      ({ ScheduleExpression }) => ScheduleExpression !== undefined,
+    );
+    expect(schedule?.ScheduleExpression).toBe("rate(5 minutes)");
+    expect(loaderFunctions(pipeline).get("sweep")?.Properties?.ReservedConcurrentExecutions).toBe(1);
+  });
+
+  test("has a function per handler: Node 24 on arm64, traced, with a log group that ends", () => {
+    const functions = loaderFunctions(pipeline);
+    expect([...functions.keys()].toSorted()).toEqual(
+      [...Object.values(taskStates), "start-load", "sweep", "operate", "migrate"].toSorted(),
+    );
+    for (const [name, { Properties }] of functions) {
+      expect(Properties, name).toMatchObject({
+        Runtime: "nodejs24.x",
+        Architectures: ["arm64"],
+        TracingConfig: { Mode: "Active" },
+      });
+      expect(Properties?.LoggingConfig).toBeDefined();
+      const environment = Properties?.Environment as { Variables: Record<string, unknown> };
+      expect(environment.Variables.POWERTOOLS_SERVICE_NAME).toBe("table-loader");
+      expect(Properties?.VpcConfig !== undefined, name).toBe(name !== "start-load");
+    }
+    for (const group of properties("AWS::Logs::LogGroup")) expect(group.RetentionInDays).toBeDefined();
+  });
+
+  test("migrates before new code runs", () => {
+    const [[trigger] = []] = resourcesOf(pipeline, "Custom::Trigger");
+    const waits = (type: string) =>
+      resourcesOf(pipeline, type).filter(([, { DependsOn }]) => [DependsOn].flat().includes(trigger));
+    expect(waits("AWS::StepFunctions::StateMachine")).toHaveLength(1);
+    expect(waits("AWS::Events::Rule")).toHaveLength(2);
+    expect(waits("AWS::Lambda::Alias")).toHaveLength(2);
+  });
+
+  test("raises four alarms, each with its entry in the runbook", () => {
+    const alarms = properties("AWS::CloudWatch::Alarm");
+    expect(alarms.map(({ AlarmDescription }) => String(AlarmDescription).replace(/^.*#/, "")).toSorted()).toEqual([
+      ...["blocked-loads", "dead-letters", "failed-executions", "stalled-loads"],
+    ]);
+    for (const { AlarmActions } of alarms) expect(AlarmActions).toHaveLength(1);
+    expect(properties("AWS::SNS::Topic")[0]?.KmsMasterKeyId).toBeDefined();
+  });
+
+  test("logs the machine without its data", () => {
+    expect(properties("AWS::StepFunctions::StateMachine")[0]).toMatchObject({
+      LoggingConfiguration: { IncludeExecutionData: false, Level: "ALL" },
+      TracingConfiguration: { Enabled: true },
+    });
+  });
+});

@@ -1,0 +1,58 @@
+import { randomBytes } from "node:crypto";
+import postgres from "postgres";
+import { inject } from "vitest";
+import type { TestServer } from "./global-setup.ts";
+
+export type TestDatabase = {
+  /** As the role that owns the database. */
+  readonly sql: postgres.Sql;
+  readonly server: TestServer;
+  readonly name: string;
+  /** The settings that point the loader at it. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** A further connection, for what happens at the same time. */
+  connect(options?: postgres.Options<Record<string, never>>): postgres.Sql;
+  close(): Promise<void>;
+};
+
+/** A database of the test file's own, with the migrations applied and the sample's tables made. */
+export async function openTestDatabase(): Promise<TestDatabase> {
+  const server = inject("server");
+  const name = `test_${randomBytes(6).toString("hex")}`;
+  await administrate(server, (admin) =>
+    admin`create database ${admin(name)} template ${admin(server.template)} owner ${admin(server.user)}`,
+  );
+  const { host, port, user, password } = server;
+  const connections: postgres.Sql[] = [];
+  const connect: TestDatabase["connect"] = (options = {}) => {
+    const sql = postgres({ host, port, user, password, database: name, max: 4, onnotice: () => {}, ...options });
+    connections.push(sql);
+    return sql;
+  };
+  const close = async (): Promise<void> => {
+    await Promise.all(connections.map((sql) => sql.end({ timeout: 1 })));
+    await administrate(server, (admin) => admin`drop database if exists ${admin(name)} with (force)`);
+  };
+  return { sql: connect(), server, name, variables: toVariables(server, name), connect, close };
+}
+
+function toVariables({ host, port, user, password }: TestServer, name: string): Record<string, string> {
+  return {
+    DB_HOST: host,
+    DB_PORT: String(port),
+    DB_NAME: name,
+    DB_USER: user,
+    DB_PASSWORD: password,
+    DB_AUTH: "password",
+    DB_TLS: "off",
+  };
+}
+
+async function administrate(server: TestServer, work: (admin: postgres.Sql) => Promise<unknown>): Promise<void> {
+  const admin = postgres(server.adminUrl, { max: 1, onnotice: () => {} });
+  try {
+    await work(admin);
+  } finally {
+    await admin.end();
+  }
+}
