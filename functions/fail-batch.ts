@@ -1,3 +1,12 @@
-export const handler = async (): Promise<never> => {
-  throw new Error("placeholder");
-};
+import { taskHandler } from "../lib/aws/task-handler.ts";
+import { failRequest } from "../lib/core/run.ts";
+import { failBatch } from "../lib/steps/fail-batch.ts";
+import { openLoader } from "../lib/wiring.ts";
+
+export const handler = taskHandler({
+  name: "FailBatch",
+  request: failRequest,
+  open: openLoader,
+  step: failBatch,
+  onBlocked: (ports, { run }, fault) => ports.claims.noteBlocked(run, fault),
+});

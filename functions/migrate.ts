@@ -1,3 +1,11 @@
-export const handler = async (): Promise<never> => {
-  throw new Error("placeholder");
-};
+import { z } from "zod";
+import { taskHandler } from "../lib/aws/task-handler.ts";
+import { openMigrator } from "../lib/wiring.ts";
+
+/** Run by the deployment before the machine's new version, with the master login. */
+export const handler = taskHandler({
+  name: "Migrate",
+  request: z.unknown(),
+  open: openMigrator,
+  step: async (ports) => ({ applied: await ports.migrate() }),
+});

@@ -1,3 +1,11 @@
-export const handler = async (): Promise<never> => {
-  throw new Error("placeholder");
-};
+import { taskHandler } from "../lib/aws/task-handler.ts";
+import { operateRequest } from "../lib/core/operations.ts";
+import { operate } from "../lib/steps/operate.ts";
+import { openStarter } from "../lib/wiring.ts";
+
+export const handler = taskHandler({
+  name: "Operate",
+  request: operateRequest,
+  open: openStarter,
+  step: operate,
+});

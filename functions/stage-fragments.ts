@@ -1,3 +1,12 @@
-export const handler = async (): Promise<never> => {
-  throw new Error("placeholder");
-};
+import { taskHandler } from "../lib/aws/task-handler.ts";
+import { stageRequest } from "../lib/core/run.ts";
+import { stageFragments } from "../lib/steps/stage-fragments.ts";
+import { openLoader } from "../lib/wiring.ts";
+
+export const handler = taskHandler({
+  name: "StageFragments",
+  request: stageRequest,
+  open: openLoader,
+  step: stageFragments,
+  onBlocked: (ports, { run }, fault) => ports.claims.noteBlocked(run, fault),
+});

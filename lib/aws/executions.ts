@@ -62,7 +62,8 @@ async function tryStart(machine: Machine, name: string, input: ExecutionInput): 
 async function describe({ client }: Machine, executionArn: string) {
   try {
     const found = await client.send(new DescribeExecutionCommand({ executionArn }));
-    return { status: toStatus(found), output: found.output ?? null };
+    const { output = null, error = null, cause = null } = found;
+    return { status: toStatus(found), output, error, cause };
   } catch (error) {
     throw classifyAwsError(error, `execution ${executionArn}`) ?? error;
   }

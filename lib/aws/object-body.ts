@@ -22,7 +22,7 @@ export function watchBody(body: WatchedBody): AsyncGenerator<Uint8Array> {
 }
 
 async function* readWatched(body: WatchedBody): AsyncGenerator<Uint8Array> {
-  const { stream, length, subject, idleMilliseconds } = body;
+  const { stream, length, subject } = body;
   let received = 0;
   // runs only while we wait for the sender: a slow reader is no stall
   let timer = startTimer(body);

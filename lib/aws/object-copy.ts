@@ -27,13 +27,20 @@ function sourceOf(access: BucketAccess, { key, versionId, etag }: ObjectVersion)
   return { CopySource: `${path}${version}`, CopySourceIfMatch: quoteEtag(etag), ...owner };
 }
 
-type Upload = { readonly source: ObjectVersion; readonly target: { Bucket: string; Key: string; UploadId: string | undefined } };
+type Upload = {
+  readonly source: ObjectVersion;
+  readonly target: { Bucket: string; Key: string; UploadId: string | undefined };
+};
+
+/** The kinds that S3 can give to a whole object that was put together from parts. */
+const partChecksums = ["CRC64NVME", "CRC32C", "CRC32"] as const;
 
 async function copyInParts(access: BucketAccess, { object, headers }: ObjectHead, toKey: string): Promise<void> {
   const { ContentType, ContentEncoding, ContentLanguage, ContentDisposition, CacheControl, Metadata } = headers;
   const kept = { ContentType, ContentEncoding, ContentLanguage, ContentDisposition, CacheControl, Metadata };
-  // the same kind of checksum as S3 gives to objects by itself, so that both can be compared
-  const checksum = { ChecksumAlgorithm: "CRC64NVME" as const, ChecksumType: "FULL_OBJECT" as const };
+  // the source's own kind, so that both can be compared without reading them; S3 gives CRC64NVME by itself
+  const ChecksumAlgorithm = partChecksums.find((kind) => headers[`Checksum${kind}`]) ?? "CRC64NVME";
+  const checksum = { ChecksumAlgorithm, ChecksumType: "FULL_OBJECT" as const };
   const create = { ...bucketOf(access), ...kept, ...checksum, Key: toKey };
   const { UploadId } = await access.client.send(new CreateMultipartUploadCommand(create));
   const target = { ...bucketOf(access), Key: toKey, UploadId };
@@ -59,7 +66,7 @@ async function copyParts(access: BucketAccess, { source, target }: Upload) {
     const part = { PartNumber: index + 1, CopySourceRange: `bytes=${index * partBytes}-${last}` };
     const input = { ...target, ...sourceOf(access, source), ...part };
     const { CopyPartResult } = await access.client.send(new UploadPartCopyCommand(input));
-    return { PartNumber: part.PartNumber, ETag: CopyPartResult?.ETag, ChecksumCRC64NVME: CopyPartResult?.ChecksumCRC64NVME };
+    return { ...CopyPartResult, PartNumber: part.PartNumber };
   };
   const parts: Awaited<ReturnType<typeof copyPart>>[] = [];
   for (let first = 0; first < count; first += partsAtOnce) {

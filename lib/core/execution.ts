@@ -23,9 +23,17 @@ export type ExecutionInput = z.infer<typeof executionInput>;
 
 export type ExecutionStatus = "RUNNING" | "SUCCEEDED" | "FAILED" | "TIMED_OUT" | "ABORTED";
 
+/** `output` where it succeeded, `error` and `cause` where it did not. */
+export type ExecutionState = {
+  readonly status: ExecutionStatus;
+  readonly output: string | null;
+  readonly error: string | null;
+  readonly cause: string | null;
+};
+
 /** Step Functions, as far as the loader needs it. */
 export interface Executions {
   /** Starts the machine; `duplicate` where an execution of that name runs or has succeeded. */
   start(name: string, input: ExecutionInput): Promise<{ readonly executionArn: string; readonly duplicate: boolean }>;
-  describe(executionArn: string): Promise<{ readonly status: ExecutionStatus; readonly output: string | null }>;
+  describe(executionArn: string): Promise<ExecutionState>;
 }

@@ -93,6 +93,7 @@ const awsErrors: Readonly<Record<string, FaultRow>> = {
   AccessDeniedException: row("blocked", "AWS_ACCESS", "AWS denies access; check the role's permissions"),
   StateMachineDoesNotExist: awsMissing,
   StateMachineDeleting: awsMissing,
+  ExecutionDoesNotExist: awsMissing,
   QueueDoesNotExist: awsMissing,
 };
 

@@ -143,12 +143,18 @@ export type SliceWriter = { write(lines: string): Promise<void> };
 export interface Slices {
   /**
    * Runs `body` and commits its rows, rejects and checkpoint together, or none of them.
-   * A null plan table stages nothing (the content is only read and fingerprinted).
+   * Without staging, the content is only read and fingerprinted.
    */
   stage(slice: Slice, body: (writer: SliceWriter) => Promise<SliceProgress>): Promise<WorkItem>;
 }
 
-export type Slice = { readonly run: Run; readonly worker: number; readonly item: WorkItem; readonly plan: TablePlan | null };
+export type Slice = {
+  readonly run: Run;
+  readonly worker: number;
+  readonly item: WorkItem;
+  /** The table of the plan, and its place in it. */
+  readonly staging: { readonly plan: TablePlan; readonly index: number } | null;
+};
 
 /** What judge and merge made of one table. */
 export type TableOutcome = {
@@ -203,6 +209,26 @@ export type Standing = {
   /** Set where the attempt was closed before, so that a repetition answers the same. */
   readonly closed: LoadResult | null;
 };
+
+export type BatchInLedger = {
+  readonly state: BatchState;
+  readonly epoch: number;
+  readonly fence: number;
+  readonly leased: boolean;
+  readonly waitingHours: number | null;
+};
+
+/** What the sweep looks at and heals. */
+export interface Sweeps {
+  /** False where another sweep is at work. */
+  begin(owner: string): Promise<boolean>;
+  end(owner: string): Promise<void>;
+  interrupted(): Promise<{ readonly batchId: string; readonly fence: number; readonly state: BatchState }[]>;
+  inLedger(batchId: string): Promise<BatchInLedger | null>;
+  /** Drops plans and staging that belong to nothing any more; answers how many. */
+  dropOrphans(): Promise<number>;
+  gauges(): Promise<{ readonly stalled: number; readonly blocked: number }>;
+}
 
 /** Structured log; never given a record's values. */
 export interface Log {

@@ -76,9 +76,11 @@ function loadBatch(scope: Construct, props: LoadMachineProps): IChainable {
 
 /** In this order, since States.ALL matches every name; FailBatch is for what happens before the commit only. */
 function catchErrors({ tasks, stage, countRound }: Parts, superseded: Succeed): void {
-  for (const task of Object.values(tasks)) task.addCatch(superseded, { errors: [errorNames.staleFence], ...keepingError });
+  for (const task of Object.values(tasks))
+    task.addCatch(superseded, { errors: [errorNames.staleFence], ...keepingError });
   tasks.CommitBatch.addCatch(tasks.FailBatch, { errors: [errorNames.permanent], ...keepingError });
-  for (const state of [...Object.values(tasks), stage]) state.addCatch(countRound, { errors: [Errors.ALL], ...keepingError });
+  for (const state of [...Object.values(tasks), stage])
+    state.addCatch(countRound, { errors: [Errors.ALL], ...keepingError });
 }
 
 function begin(scope: Construct): Pass {
@@ -179,7 +181,7 @@ function afterClose({ scope, tasks, unknownAnswer }: Parts, topic: ITopic): Choi
     .when(answered("CloseBatch", "again"), tasks.ValidateBatch)
     .when(Condition.and(closed, preview, failure), failed)
     .when(Condition.and(closed, preview), loaded)
-    .when(Condition.and(closed, failure), noticeTask(scope, noticeStates.failure, { topic, then: failed }))
-    .when(closed, noticeTask(scope, noticeStates.success, { topic, then: loaded }))
+    .when(Condition.and(closed, failure), noticeTask(scope, noticeStates.failure, { topic, next: failed }))
+    .when(closed, noticeTask(scope, noticeStates.success, { topic, next: loaded }))
     .otherwise(unknownAnswer);
 }

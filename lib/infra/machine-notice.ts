@@ -10,12 +10,12 @@ const snsFaults = ["SNS.InternalErrorException", "SNS.ThrottledException", "SNS.
 export type NoticeProps = {
   readonly topic: ITopic;
   /** Where to go on, sent or not. */
-  readonly then: IChainable;
+  readonly next: IChainable;
 };
 
 /** Sends the text that CloseBatch wrote (status, batch id, counts). */
 export function noticeTask(scope: Construct, state: string, props: NoticeProps): SnsPublish {
-  const { topic, then } = props;
+  const { topic, next } = props;
   const notice = new SnsPublish(scope, state, {
     topic,
     message: TaskInput.fromJsonPathAt("$.close.result.notice"),
@@ -23,7 +23,7 @@ export function noticeTask(scope: Construct, state: string, props: NoticeProps):
     taskTimeout: Timeout.duration(Duration.seconds(30)),
   });
   retryTransientFaults(notice, snsFaults, 3);
-  notice.addCatch(then, { errors: [Errors.ALL], ...keepingError });
-  notice.next(then);
+  notice.addCatch(next, { errors: [Errors.ALL], ...keepingError });
+  notice.next(next);
   return notice;
 }

@@ -1,4 +1,4 @@
-import { CfnOutput, type Duration, RemovalPolicy, Stack, type StackProps } from "aws-cdk-lib";
+import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from "aws-cdk-lib";
 import { PolicyStatement } from "aws-cdk-lib/aws-iam";
 import type { IVersion } from "aws-cdk-lib/aws-lambda";
 import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
@@ -7,7 +7,7 @@ import { Trigger } from "aws-cdk-lib/triggers";
 import type { Construct } from "constructs";
 import { type TaskState, taskStates } from "../core/states.ts";
 import { Alarms } from "./alarms.ts";
-import { assertCapacity } from "./capacity.ts";
+import { assertCapacity, functionSizes } from "./capacity.ts";
 import { type LoaderContext, maxConnections } from "./context.ts";
 import { type DatabaseAccess, existingDatabase } from "./database-access.ts";
 import { Intake } from "./intake.ts";
@@ -22,6 +22,13 @@ export type TableLoaderStackProps = StackProps & {
   readonly database?: DatabaseAccess;
 };
 
+type MachineParts = {
+  readonly context: LoaderContext;
+  readonly storage: Storage;
+  readonly functions: LoaderFunctions;
+  readonly topic: Topic;
+};
+
 /** Storage, functions, state machine, intake and alarms: everything but the database. */
 export class TableLoaderStack extends Stack {
   constructor(scope: Construct, id: string, props: TableLoaderStackProps) {
@@ -32,20 +39,10 @@ export class TableLoaderStack extends Stack {
     const storage = new Storage(this, "Storage", context);
     const functions = new LoaderFunctions(this, "Functions", { context, storage, database });
     const topic = new Topic(this, "Notices", { masterKey: storage.key, enforceSSL: true, displayName: "Table Loader" });
-    const machine = this.machine(context, storage, functions, topic);
-    const intake = new Intake(this, "Intake", {
-      bucket: storage.bucket,
-      startLoad: functions.byHandler["start-load"],
-      sweep: functions.byHandler.sweep,
-    });
-    const operate = functions.byHandler.operate.live();
-    // Migrations only ever add, so that code of the version before can go on while they run; new code comes after them.
-    new Trigger(this, "Migrations", {
-      handler: functions.byHandler.migrate.function,
-      timeout: functions.byHandler.migrate.function.timeout as Duration,
-      executeAfter: [storage],
-      executeBefore: [machine, intake, operate, functions.byHandler.sweep.live()],
-    });
+    const machine = this.loadMachine({ context, storage, functions, topic });
+    const { operate, sweep, "start-load": startLoad } = functions.byHandler;
+    const intake = new Intake(this, "Intake", { bucket: storage.bucket, startLoad, sweep });
+    this.migrateBefore(functions, [machine, intake, operate.live(), sweep.live()]);
     new Alarms(this, "Alarms", {
       topic,
       stateMachine: machine.stateMachine,
@@ -55,21 +52,19 @@ export class TableLoaderStack extends Stack {
     this.outputs({
       BucketName: storage.bucket.bucketName,
       StateMachineArn: machine.stateMachine.stateMachineArn,
-      OperateFunction: operate.functionArn,
+      OperateFunction: operate.live().functionArn,
       ArrivalsQueueUrl: intake.queue.queueUrl,
       DeadLetterQueueUrl: intake.deadLetters.queueUrl,
       NoticesTopicArn: topic.topicArn,
     });
   }
 
-  private machine(context: LoaderContext, storage: Storage, functions: LoaderFunctions, topic: Topic): LoadMachine {
+  private loadMachine({ context, storage, functions, topic }: MachineParts): LoadMachine {
     const prod = context.stage === "prod";
     const states = Object.keys(taskStates) as TaskState[];
+    const versions = states.map((state) => [state, functions.ofState(state).version]);
     const machine = new LoadMachine(this, "LoadBatch", {
-      handlers: Object.fromEntries(states.map((state) => [state, functions.ofState(state).version])) as Record<
-        TaskState,
-        IVersion
-      >,
+      handlers: Object.fromEntries(versions) as Record<TaskState, IVersion>,
       topic,
       logGroup: new LogGroup(this, "LoadBatchLogs", {
         retention: prod ? RetentionDays.ONE_YEAR : RetentionDays.THREE_MONTHS,
@@ -78,17 +73,25 @@ export class TableLoaderStack extends Stack {
       }),
       maxRetries: context.maxRetries,
     });
+    const allow = (actions: string[], resources: string[]) =>
+      machine.stateMachine.addToRolePolicy(new PolicyStatement({ actions, resources }));
     // A deployment must not take from running executions the versions with which they began.
-    machine.stateMachine.addToRolePolicy(
-      new PolicyStatement({
-        actions: ["lambda:InvokeFunction"],
-        resources: states.map((state) => `${functions.ofState(state).function.functionArn}:*`),
-      }),
+    allow(
+      ["lambda:InvokeFunction"],
+      states.map((state) => `${functions.ofState(state).function.functionArn}:*`),
     );
-    machine.stateMachine.addToRolePolicy(
-      new PolicyStatement({ actions: ["kms:Decrypt", "kms:GenerateDataKey"], resources: [storage.key.keyArn] }),
-    );
+    allow(["kms:Decrypt", "kms:GenerateDataKey"], [storage.key.keyArn]);
     return machine;
+  }
+
+  /** Migrations only ever add, so that code of the version before can go on meanwhile; new code comes after them. */
+  private migrateBefore(functions: LoaderFunctions, users: Construct[]): void {
+    const { migrate } = functions.byHandler;
+    new Trigger(this, "Migrations", {
+      handler: migrate.function,
+      timeout: Duration.seconds(functionSizes.migrate.timeoutSeconds),
+      executeBefore: users,
+    });
   }
 
   private outputs(values: Readonly<Record<string, string>>): void {

@@ -49,7 +49,7 @@ export async function inTransaction<T>(
     // by us it would count as open, and the next query would write to a closed socket.
     alive = !isConnectionLost(error);
     if (alive) await tx`rollback`.catch(() => undefined);
-    throwClassified(error);
+    throw classifyDatabaseError(error) ?? error;
   } finally {
     if (alive) tx.release();
   }

@@ -1,6 +1,7 @@
 import type postgres from "postgres";
 import { addFingerprints } from "../core/fingerprint.ts";
 import { StaleFence } from "../core/errors.ts";
+import type { TablePlan } from "../core/plan.ts";
 import type { Slices, SliceProgress, Slice, SliceWriter, WorkItem, WorkItems } from "../core/ports.ts";
 import type { ReadPosition } from "../core/records.ts";
 import type { Run } from "../core/run.ts";
@@ -131,7 +132,9 @@ async function takeItem(tx: Tx, { run, worker, leaseSeconds }: Taking): Promise<
 }
 
 /** Opens COPY into the staging table of the slice's plan, on the slice's own transaction. */
-export type OpenCopy = (tx: Tx, slice: Slice) => Promise<SliceWriter & { end(): Promise<void>; abort(): Promise<void> }>;
+export type OpenCopy = (tx: Tx, place: CopyPlace) => Promise<Copy>;
+type CopyPlace = { readonly run: Run; readonly plan: TablePlan; readonly index: number };
+type Copy = SliceWriter & { end(): Promise<void>; abort(): Promise<void> };
 
 type SlicePorts = ItemPorts & { readonly openCopy: OpenCopy };
 
@@ -155,8 +158,8 @@ async function copyRows(
   { tx, slice, openCopy }: Copying,
   body: (writer: SliceWriter) => Promise<SliceProgress>,
 ): Promise<SliceProgress> {
-  if (slice.plan === null) return body({ write: async () => undefined });
-  const copy = await openCopy(tx, slice);
+  if (slice.staging === null) return body({ write: async () => undefined });
+  const copy = await openCopy(tx, { run: slice.run, ...slice.staging });
   try {
     const progress = await body(copy);
     await copy.end();

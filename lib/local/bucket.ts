@@ -70,7 +70,7 @@ export async function openBucket(options: BucketOptions): Promise<LocalBucket> {
     get: (key) => get(objectUrl(key)),
     keys: (prefix) => {
       const objects = stores.s3Store.listObjects(name, { prefix, maxKeys: Number.MAX_SAFE_INTEGER }).objects;
-      return objects.map((object) => object.key).sort();
+      return objects.map((object) => object.key);
     },
     sqs: (action, input, signal) => callSqs(endpoint, { action, input, signal }),
     close: () => app.close(),

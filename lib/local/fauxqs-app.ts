@@ -1,6 +1,8 @@
 import { findPackageJSON } from "node:module";
 import { pathToFileURL } from "node:url";
 import { type BuildAppOptions, buildApp } from "fauxqs";
+import { isLocalRequest } from "./local-request.ts";
+import { listPage } from "./object-listing.ts";
 
 type Stores = NonNullable<BuildAppOptions["stores"]>;
 export type FauxqsApp = ReturnType<typeof buildApp>;
@@ -36,6 +38,10 @@ export async function buildFauxqs(options: FauxqsOptions): Promise<{ app: Fauxqs
   const app = buildApp({ logger: false, defaultRegion: options.region, stores });
   acceptLargeBodies(app);
   stores.s3Store.createBucket(options.bucket);
+  app.addHook("onRequest", (request, reply, done) => {
+    if (isLocalRequest(request.headers)) done();
+    else reply.status(403).send("only programs of this machine are served");
+  });
   app.addHook("onSend", (request, reply, _payload, done) => {
     const { bucket, "*": key } = request.params as Record<string, string | undefined>;
     const reason = reply.statusCode === 200 ? reasonOf(request) : null;
@@ -70,9 +76,19 @@ async function openStores(storageDir: string | null): Promise<Stores> {
     files.loadS3(stores.s3Store);
     Object.assign(stores.s3Store, { persistence: files });
   }
+  sortByBytes(stores.s3Store);
   return stores;
 }
 
+function sortByBytes(store: Stores["s3Store"]): void {
+  const listAsItIs = store.listObjects.bind(store);
+  store.listObjects = (bucket, options) => {
+    const objects = (store as unknown as { buckets: Map<string, Map<string, S3Object>> }).buckets.get(bucket);
+    return objects ? listPage(objects.values(), options) : listAsItIs(bucket, options); // which says NoSuchBucket
+  };
+}
+
+type S3Object = ReturnType<Stores["s3Store"]["headObject"]>;
 type Part = Readonly<Record<string, unknown>>;
 
 async function part(path: string): Promise<Part> {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { ExecutionRecord } from "./execution-record.ts";
+import { isLocalRequest } from "./local-request.ts";
 import { type LocalMachine, randomExecutionName } from "./machine.ts";
 import { type ExecutionRequest, isExecutionName, parseRequest } from "./machine-requests.ts";
 
@@ -46,6 +47,9 @@ function toErrorBody(error: unknown): object {
 }
 
 async function answer(machine: LocalMachine, request: IncomingMessage): Promise<object> {
+  if (!isLocalRequest(request.headers)) {
+    throw new ServiceError("AccessDeniedException", "only programs of this machine are served");
+  }
   const target = String(request.headers["x-amz-target"]).replace("AWSStepFunctions.", "");
   const action = actions[target];
   if (!action) throw new ServiceError("UnknownOperationException", `operation ${target} is not spoken here`);

@@ -68,27 +68,14 @@ export function machineArn(region: string): string {
 
 /** Interprets the synthesized machine with the deployed handlers. Its executions are kept in memory. */
 export function openMachine(options: MachineOptions): LocalMachine {
-  const { region = "us-east-1" } = options;
-  const definition = parseDefinition(options.definition);
-  // The definition holds CloudFormation's tokens in place of ARNs; asl-validator has judged it in the infra tests.
-  const machine = new StateMachine(definition as unknown as StateMachineInput, {
-    validationOptions: { noValidate: true },
-  });
-  const arn = machineArn(region);
-  const busy = new Set<Promise<unknown>>();
-  const overrides = {
-    taskResourceLocalHandlers: trackAll(createTaskHandlers(definition, options), busy),
-    ...createPauseOverrides(definition, options.pauses ?? {}),
-  } as NonNullable<RunOptions["overrides"]>;
+  const arn = machineArn(options.region ?? "us-east-1");
+  const interpreter = openInterpreter(options);
   const executions = new Map<string, Running>();
 
   const start = (name: string, input: string): ExecutionRecord => {
     const running = begin(name, arn, input);
-    const { arn: Id, startDate } = running.record;
-    const Execution = { Id, Name: name, StartTime: startDate.toISOString() };
-    const context = { Execution, StateMachine: { Id: arn, Name: machineName } };
-    const run = machine.run(JSON.parse(input) as RunInput, { overrides, context });
-    executions.set(Id, running);
+    const run = interpreter.run(running.record);
+    executions.set(running.record.arn, running);
     running.abort = run.abort;
     running.ended = follow(running, run, options.onEvent);
     return running.record;
@@ -114,8 +101,31 @@ export function openMachine(options: MachineOptions): LocalMachine {
     async close() {
       for (const { abort } of executions.values()) abort();
       await Promise.all([...executions.values()].map(({ ended }) => ended));
-      await Promise.race([Promise.allSettled(busy), pause(closeWaitMilliseconds, undefined, { ref: false })]);
+      await Promise.race([interpreter.idle(), pause(closeWaitMilliseconds, undefined, { ref: false })]);
     },
+  };
+}
+
+type Run = ReturnType<StateMachine["run"]>;
+type Interpreter = { run(execution: ExecutionRecord): Run; idle(): Promise<unknown> };
+
+function openInterpreter(options: MachineOptions): Interpreter {
+  const definition = parseDefinition(options.definition);
+  // Its ARNs stand for functions that are nowhere; asl-validator judges the machine in the infra tests.
+  const validationOptions = { noValidate: true };
+  const machine = new StateMachine(definition as unknown as StateMachineInput, { validationOptions });
+  const busy = new Set<Promise<unknown>>();
+  const overrides = {
+    taskResourceLocalHandlers: trackAll(createTaskHandlers(definition, options), busy),
+    ...createPauseOverrides(definition, options.pauses ?? {}),
+  } as NonNullable<RunOptions["overrides"]>;
+  return {
+    run({ arn, machineArn: Id, name, input, startDate }) {
+      const Execution = { Id: arn, Name: name, StartTime: startDate.toISOString() };
+      const context = { Execution, StateMachine: { Id, Name: machineName } };
+      return machine.run(JSON.parse(input) as RunInput, { overrides, context });
+    },
+    idle: () => Promise.allSettled(busy),
   };
 }
 
@@ -136,8 +146,6 @@ function begin(name: string, machineArn: string, input: string): Running {
   };
   return { record, states, abort: () => {}, ended: Promise.resolve() };
 }
-
-type Run = ReturnType<StateMachine["run"]>;
 
 /** Keeps the record up to date until the execution has ended and its last event is told. */
 async function follow(running: Running, run: Run, onEvent: MachineOptions["onEvent"]): Promise<void> {

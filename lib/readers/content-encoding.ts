@@ -17,6 +17,7 @@ const meaningless = ["", "identity", "aws-chunked"];
 /** How an object is compressed. Magic bytes decide; a header that contradicts them is refused. */
 export function findCompression(head: Uint8Array, header: string | null, key: string): Compression | null {
   const named = parseHeader(header, key);
+  if (head.length === 0) return null;
   const seen = magicOf(head);
   if (named === null || named === seen) return seen;
   if (named === "br") return named;

@@ -94,8 +94,8 @@ export async function needMore(cursor: Cursor, span: Span): Promise<void> {
 }
 
 function refuseLarge(cursor: Cursor, { from }: Span): void {
-  if (cursor.offset - from.offset > cursor.limits.maxRecordBytes)
-    throw explainOpen(cursor, from, tooLarge(cursor, from));
+  if (cursor.offset - from.offset <= cursor.limits.maxRecordBytes) return;
+  throw explainOpen(cursor, from, tooLarge(cursor, from));
 }
 
 export function depthFault(cursor: Cursor): PermanentError {

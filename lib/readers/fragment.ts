@@ -93,6 +93,6 @@ async function openAgain(source: BodySource, limits: ReadLimits, from: ReadPosit
 }
 
 function openCursor(key: string, limits: ReadLimits, window: ByteWindow): Cursor {
-  const start = { offset: 0, depth: 0, inString: false, exact: false, line: 1, lineStart: 0 };
+  const start = { offset: 0, depth: 0, inString: false, exact: [], line: 1, lineStart: 0 };
   return { key, limits, window, ...start, records: 0, expects: "first" };
 }

@@ -30,11 +30,6 @@ export function stepToRecord(cursor: Cursor, shape: Shape): Step {
   return step;
 }
 
-/** The fragment ends between records: fine for lines only. */
-export function endBetween(cursor: Cursor, shape: Shape): void {
-  if (shape !== "ndjson") throw endFault(cursor);
-}
-
 /** What stands where a record or a separator should. */
 export async function strangeFault(cursor: Cursor, shape: Shape) {
   const { bytes, isAll } = await lookAhead(cursor);

@@ -1,6 +1,6 @@
 import type { ReadPosition, RecordGroup, SourceRecord } from "../core/records.ts";
-import { type Cursor, type Medium, passContainer, placeOf, type Shape, scanOn } from "./cursor.ts";
-import { endBetween, stepToRecord, strangeFault } from "./next-record.ts";
+import { type Cursor, endFault, type Medium, passContainer, placeOf, type Shape, scanOn } from "./cursor.ts";
+import { stepToRecord, strangeFault } from "./next-record.ts";
 import { type Boundaries, parseRecords } from "./record-values.ts";
 
 export type Collected = {
@@ -16,9 +16,20 @@ export async function collectRecords(cursor: Cursor, shape: Shape): Promise<Coll
   let boundaries: Boundaries | null = null;
   try {
     while (boundaries === null || cursor.offset - boundaries.from.offset < cursor.limits.groupBytes) {
-      if (!(await goToRecord(cursor, shape, boundaries))) return { boundaries, isLast: true, fault: null };
-      boundaries ??= beginGroup(cursor, shape);
-      await takeRecords(cursor, shape, boundaries);
+      const step = stepToRecord(cursor, shape);
+      if (step === "record") {
+        boundaries ??= beginGroup(cursor, shape);
+        await takeRecords(cursor, shape, boundaries);
+      } else if (step === "done") {
+        return { boundaries, isLast: true, fault: null };
+      } else if (step === "strange") {
+        // looking ahead may push the records at hand out of the window: they go first
+        if (boundaries !== null) break;
+        throw await strangeFault(cursor, shape);
+      } else if (!(await cursor.window.more(boundaries?.from.offset ?? cursor.offset))) {
+        if (shape !== "ndjson") throw endFault(cursor);
+        return { boundaries, isLast: true, fault: null };
+      }
     }
     return { boundaries, isLast: false, fault: null };
   } catch (error) {
@@ -28,19 +39,9 @@ export async function collectRecords(cursor: Cursor, shape: Shape): Promise<Coll
 
 function beginGroup(cursor: Cursor, shape: Shape): Boundaries {
   const { line, lineStart } = cursor;
+  cursor.exact = [];
   const place = { from: placeOf(cursor), before: cursor.records, areLines: shape === "ndjson" };
-  return { ...place, starts: [], ends: [], exact: [], line, lineStart };
-}
-
-async function goToRecord(cursor: Cursor, shape: Shape, group: Boundaries | null): Promise<boolean> {
-  for (;;) {
-    const step = stepToRecord(cursor, shape);
-    if (step === "record" || step === "done") return step === "record";
-    if (step === "strange") throw await strangeFault(cursor, shape);
-    if (await cursor.window.more(group?.from.offset ?? cursor.offset)) continue;
-    endBetween(cursor, shape);
-    return false;
-  }
+  return { ...place, starts: [], ends: [], exact: [], numbers: cursor.exact, line, lineStart };
 }
 
 /** Takes the record at the cursor, and those behind it that are in the window: without waiting for each. */
@@ -50,13 +51,13 @@ async function takeRecords(cursor: Cursor, shape: Shape, group: Boundaries): Pro
   do {
     const { offset, line, lineStart } = cursor;
     cursor.depth = 0;
-    cursor.exact = false;
+    const exactBefore = cursor.exact.length;
     const outcome = scanOn(cursor);
     if (outcome !== "closed" || cursor.offset - offset > maxRecordBytes) {
       const from = { offset, line, column: offset - lineStart + 1 };
       await passContainer(cursor, { from, keep: origin }, outcome);
     }
-    if (cursor.exact) group.exact.push(group.ends.length);
+    if (cursor.exact.length > exactBefore) group.exact.push(group.ends.length);
     group.starts.push(offset - origin);
     group.ends.push(cursor.offset - origin);
     group.line = cursor.line;

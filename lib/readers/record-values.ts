@@ -3,6 +3,7 @@ import { decodeUtf8 } from "./charset.ts";
 import { bytesBetween, type Cursor, faultHere, placeWithin, syntaxFault, textOf } from "./cursor.ts";
 import type { Place } from "./faults.ts";
 import { findSyntaxFault } from "./json-syntax.ts";
+import { quoteNumbers, unquoteNumbers } from "./quoted-numbers.ts";
 
 /** Some whole records in the window. Starts and ends are relative to the first byte. */
 export type Boundaries = {
@@ -13,8 +14,10 @@ export type Boundaries = {
   readonly before: number;
   readonly starts: number[];
   readonly ends: number[];
-  /** Indexes of the records with a number that `JSON.parse` would not give back. */
+  /** Indexes of the records with numbers that `JSON.parse` would not give back. */
   readonly exact: number[];
+  /** Where these numbers stand in the fragment: start, end, start, end, ... */
+  readonly numbers: readonly number[];
   /** The line in which the last one ends, and where that line begins. */
   line: number;
   lineStart: number;
@@ -28,17 +31,21 @@ export function parseRecords(cursor: Cursor, boundaries: Boundaries): RecordValu
   const bytes = bytesBetween(cursor, from.offset, from.offset + (ends.at(-1) as number));
   const decoded = boundaries.areLines ? decodeLines(bytes, ends) : decodeUtf8(bytes);
   const text = decoded ?? textOf({ ...cursor, records: boundaries.before }, from, bytes);
-  const mostlyExact = boundaries.exact.length * 2 > ends.length;
   try {
-    if (mostlyExact) return { text, values: parseExactly(`[${text}]`) as JsonValue[] };
-    const values = JSON.parse(`[${text}]`) as JsonValue[];
-    for (const i of boundaries.exact) {
-      values[i] = parseExactly(bytes.toString("utf8", boundaries.starts[i], ends[i]));
-    }
-    return { text, values };
+    return { text, values: parseValues(boundaries, text) };
   } catch (error) {
-    throw explainRefusal(cursor, boundaries, bytes) ?? error;
+    throw error instanceof SyntaxError ? explainRefusal(cursor, boundaries, bytes) : error;
   }
+}
+
+function parseValues({ from, exact, numbers }: Boundaries, text: string): JsonValue[] {
+  if (exact.length === 0) return JSON.parse(`[${text}]`) as JsonValue[];
+  const places = numbers.map((offset) => offset - from.offset);
+  const quoted = quoteNumbers(text, places);
+  if (quoted === null) return parseWith(`[${text}]`, keepDigits) as JsonValue[];
+  const values = JSON.parse(`[${quoted}]`) as JsonValue[];
+  for (const i of exact) unquoteNumbers(values[i] as JsonValue);
+  return values;
 }
 
 const comma = 0x2c;
@@ -66,10 +73,6 @@ const keepDigits: Reviver = (_key, value, { source }) => {
 
 // the library's types do not know the reviver's third argument yet
 const parseWith = JSON.parse as (text: string, reviver: Reviver) => JsonValue;
-
-function parseExactly(text: string): JsonValue {
-  return parseWith(text, keepDigits);
-}
 
 function explainRefusal(cursor: Cursor, boundaries: Boundaries, all: Buffer) {
   const { from, before, starts, ends } = boundaries;

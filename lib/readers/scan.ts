@@ -6,8 +6,8 @@ export type Scan = {
   /** Containers that are open, counted from where the scan began. */
   depth: number;
   inString: boolean;
-  /** A number was passed whose text `JSON.parse` would not give back. */
-  exact: boolean;
+  /** Where numbers were passed whose text `JSON.parse` would not give back: start, end, start, end, ... */
+  exact: number[];
   /** The line of `offset`, and where it begins. */
   line: number;
   lineStart: number;
@@ -42,7 +42,7 @@ export function scanContainer(scan: Scan, window: ByteWindow, maxDepth: number):
   let outcome: ScanOutcome = "more";
   if (scan.inString && !scanString(scan, window)) return "more";
   let i = scan.offset - base;
-  while (i < end) {
+  while (i < end && outcome === "more") {
     const kind = kinds[bytes[i] as number];
     if (kind === plain) {
       i++;
@@ -56,20 +56,14 @@ export function scanContainer(scan: Scan, window: ByteWindow, maxDepth: number):
     } else if (kind === digit) {
       const stop = passNumber(bytes, i, end);
       if (stop === end && stop - i < maxHeldNumber) break;
-      if (!scan.exact) scan.exact = needsText(bytes, i, stop);
+      if (needsText(bytes, i, stop)) scan.exact.push(base + i, base + stop);
       i = stop;
     } else if (kind === open) {
       i++;
-      if (++depth > maxDepth) {
-        outcome = "deep";
-        break;
-      }
+      if (++depth > maxDepth) outcome = "deep";
     } else if (kind === close) {
       i++;
-      if (--depth === 0) {
-        outcome = "closed";
-        break;
-      }
+      if (--depth === 0) outcome = "closed";
     } else {
       i++;
       scan.line++;
@@ -105,7 +99,7 @@ const exponent = 4;
 const numberKinds = tableOf({ "0123456789": 1, ".": dot, "eE+-": exponent });
 
 /** A number at the edge of the window is scanned again when more is there; no double is written this long. */
-const maxHeldNumber = 64;
+export const maxHeldNumber = 64;
 
 function passNumber(bytes: Uint8Array, from: number, end: number): number {
   let i = from + 1;

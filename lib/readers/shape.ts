@@ -45,14 +45,9 @@ export async function detectShape(cursor: Cursor): Promise<Shape> {
 /** A top-level object may hold the records, or one record as `data`, or be the first line of NDJSON. */
 async function objectShape(cursor: Cursor): Promise<Shape> {
   const from = placeOf(cursor);
-  const { lineStart } = cursor;
   const holder = await findHolder(cursor, { from, keep: from.offset });
-  const start = holder?.at ?? from;
-  Object.assign(cursor, {
-    offset: start.offset,
-    line: start.line,
-    lineStart: holder ? start.offset - start.column + 1 : lineStart,
-  });
+  const { offset, line, column } = holder?.at ?? from;
+  Object.assign(cursor, { offset, line, lineStart: offset - column + 1 });
   if (holder === null) return "ndjson";
   validateHead(cursor, from);
   if (holder.shape === "records") cursor.offset++;

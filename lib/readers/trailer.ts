@@ -33,8 +33,8 @@ async function passMembers(cursor: Cursor): Promise<void> {
     const shifted = { offset: offset - opening.length, line, column: column - opening.length };
     return refuseSyntax(cursor, shifted, Buffer.concat([Buffer.from(opening), bytes]));
   }
-  if (Object.hasOwn(members, "records"))
-    throw faultHere(cursor, "JSON_SHAPE", "records stands twice, expected it once,");
+  if (!Object.hasOwn(members, "records")) return;
+  throw faultHere(cursor, "JSON_SHAPE", "records stands twice, expected it once,");
 }
 
 function parseMembers(text: string): object | null {

@@ -68,7 +68,9 @@ export function emptyRun(batchId: string): Run {
   return { batchId, kind: "load", planId: 0, fence: 0, epoch: 0, attempt: 0, runId: "", workers: [] };
 }
 
+/** `fail` goes to FailBatch by way of the machine, which hands on the message alone: so that carries the code, too. */
 export function answer(next: ValidateAnswer["next"], run: Run, fault?: Fault): ValidateAnswer {
-  return fault ? { ...run, next, code: fault.code, message: fault.message } : { ...run, next };
+  if (!fault) return { ...run, next };
+  const message = next === "fail" ? `${fault.code}: ${fault.message}` : fault.message;
+  return { ...run, next, code: fault.code, message };
 }
-

@@ -1,7 +1,5 @@
 import { BlockedError, PermanentError, parseFault } from "../core/errors.ts";
-import type { ObjectStore } from "../core/objects.ts";
-import type { ObjectVersion } from "../core/objects.ts";
-import type { TablePlan } from "../core/plan.ts";
+import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
 import type { Log, Plan, Plans, Reach, SliceProgress, Slices, SliceWriter, WorkItem, WorkItems } from "../core/ports.ts";
 import type { ReadPosition, RecordGroup } from "../core/records.ts";
 import type { StageRequest } from "../core/run.ts";
@@ -13,7 +11,7 @@ import { type StagingTable, stagingOf } from "./staging-rows.ts";
 export type ReadRecords = (
   store: ObjectStore,
   version: ObjectVersion,
-  from: ReadPosition | null,
+  options: { readonly from: ReadPosition | null },
 ) => AsyncGenerator<RecordGroup, unknown>;
 
 export type StagePorts = {
@@ -43,7 +41,7 @@ export async function stageFragments(
 ): Promise<StageAnswer> {
   const plan = await ports.plans.read(run.planId);
   if (!plan) throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
-  const tables = new Map(plan.body.tables.map((table) => [table.table, stagingOf(table)]));
+  const tables = new Map(plan.body.tables.map((table, index) => [table.table, stagingOf(table, index)]));
   const stopAt = deadline - reserveSeconds * 1000;
   while (ports.now() < stopAt) {
     const item = await ports.items.take(run, worker);
@@ -77,8 +75,8 @@ async function stageItem(shift: Shift, item: WorkItem, table: StagingTable | nul
 
 async function stageSlice(shift: Shift, item: WorkItem, table: StagingTable | null): Promise<WorkItem> {
   const { ports, request, plan } = shift;
-  const staged: TablePlan | null = plan.kind === "compare" ? null : (table?.plan ?? null);
-  const slice = { run: request.run, worker: request.worker, item, plan: staged };
+  const staging = plan.kind === "compare" || !table ? null : { plan: table.plan, index: table.index };
+  const slice = { run: request.run, worker: request.worker, item, staging };
   const next = await ports.slices.stage(slice, async (writer) => {
     const progress = await readSlice(shift, { item, table }, writer);
     await ports.reach("after-copy");
@@ -98,7 +96,7 @@ async function readSlice(shift: Shift, { item, table }: Reading, writer: SliceWr
   let records = 0;
   let position = item.position ?? startPosition;
   let done = true;
-  for await (const group of ports.read(ports.store, item.object, item.position)) {
+  for await (const group of ports.read(ports.store, item.object, { from: item.position })) {
     const lines = rows?.add(group) ?? "";
     records += group.records.length;
     bytes += group.bytes;

@@ -16,11 +16,15 @@ export type SliceRows = {
   readonly end: () => Collected;
 };
 
-export type StagingTable = { readonly plan: TablePlan; readonly begin: (item: WorkItem) => SliceRows };
+export type StagingTable = {
+  readonly plan: TablePlan;
+  readonly index: number;
+  readonly begin: (item: WorkItem) => SliceRows;
+};
 
-export function stagingOf(plan: TablePlan): StagingTable {
+export function stagingOf(plan: TablePlan, index: number): StagingTable {
   const transform = transformOf(plan);
-  return { plan, begin: (item) => beginSlice(transform, item) };
+  return { plan, index, begin: (item) => beginSlice(transform, item) };
 }
 
 const maxRawCharacters = 100_000;

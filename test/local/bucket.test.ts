@@ -1,10 +1,12 @@
 import { rm } from "node:fs/promises";
+import { request } from "node:http";
 import {
   CompleteMultipartUploadCommand,
   CopyObjectCommand,
   CreateMultipartUploadCommand,
   GetObjectCommand,
   PutObjectCommand,
+  paginateListObjectsV2,
   S3Client,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
@@ -113,3 +115,60 @@ test("has queues that an SQS client reads by their URL, and listens on this mach
   expect(Attributes?.ApproximateNumberOfMessages).toBe("0");
   expect(bucket.endpoint).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
 });
+
+test("lists over several pages in the order of bytes, each key and each folder once", async () => {
+  const { bucket, s3 } = await open();
+  const names = [
+    "_SUCCESS",
+    "B.json",
+    "a-1.json",
+    "a.json",
+    "a/1.json",
+    "a_1.json",
+    "b.json",
+    "é.json",
+    "\u{ffff}",
+    "\u{10000}",
+  ];
+  for (const name of names) await bucket.put(`staging/b/${name}`, "[]");
+  const list = async (Prefix: string, Delimiter?: string): Promise<string[]> => {
+    const found: string[] = [];
+    for await (const page of paginateListObjectsV2({ client: s3, pageSize: 3 }, { Bucket, Prefix, Delimiter })) {
+      found.push(
+        ...(page.Contents ?? []).map(({ Key = "" }) => Key),
+        ...(page.CommonPrefixes ?? []).map(({ Prefix: folder = "" }) => folder),
+      );
+    }
+    return found;
+  };
+  const expected = [
+    "B.json",
+    "_SUCCESS",
+    "a-1.json",
+    "a.json",
+    "a/1.json",
+    "a_1.json",
+    "b.json",
+    "é.json",
+    "\u{ffff}",
+    "\u{10000}",
+  ];
+  expect(await list("staging/b/")).toEqual(expected.map((name) => `staging/b/${name}`));
+  expect(bucket.keys("staging/b/")).toEqual(expected.map((name) => `staging/b/${name}`));
+  for (const batch of ["B", "_b", "a", "c", "d"]) await bucket.put(`loaded/${batch}/blood.json`, "[]");
+  expect(await list("loaded/", "/")).toEqual(["B", "_b", "a", "c", "d"].map((batch) => `loaded/${batch}/`));
+});
+
+test.each([{ origin: "https://example.org" }, { host: "rebound.example.org" }])(
+  "refuses a browser: %o",
+  async (headers) => {
+    const { bucket } = await open();
+    await bucket.put("a.json", "[]");
+    const status = await new Promise((resolve, reject) => {
+      request(`${bucket.endpoint}/${Bucket}/a.json`, { headers }, (response) => resolve(response.resume().statusCode))
+        .on("error", reject)
+        .end();
+    });
+    expect(status).toBe(403);
+  },
+);

@@ -72,6 +72,7 @@ describe("decoding", () => {
   });
 
   it("says empty where compressed data holds nothing", async () => {
+    expect((await faultOf({ body: Buffer.alloc(0), contentEncoding: "gzip" })).code).toBe("S3_EMPTY");
     expect((await faultOf(gzipSync(""))).code).toBe("S3_EMPTY");
     expect((await faultOf(gzipSync("\ufeff\n"))).code).toBe("S3_EMPTY");
   });

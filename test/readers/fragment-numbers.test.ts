@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ExactNumber, type JsonValue } from "../../lib/core/json.ts";
-import { read } from "./support.ts";
+import { faultOf, read } from "./support.ts";
 
 const differing = [
   ["9007199254740993"],
@@ -58,6 +58,19 @@ describe("numbers", () => {
     const { values } = await read(`{"a":${text},"b":"1e5 9007199254740993"}\n{"a":1.10}`);
     expect(values[0]).toEqual({ a: Number(text), b: "1e5 9007199254740993" });
   });
+
+  it("keeps strings that begin with U+0001 apart from numbers", async () => {
+    const { values } = await read('[{"a":"\\u00011.10","b":1.10},{"\\u0001":"\\\\u0001"}]');
+    expect(values).toEqual([{ a: "\u00011.10", b: new ExactNumber("1.10") }, { "\u0001": "\\u0001" }]);
+  });
+
+  it.each(['{"a":{1.10:2},"a":1}', '{"a":01.10,"a":1}', '{"a":1.10.10}', '{"a":1e}', "{1.10 : 1}", '{"a":-01e5}'])(
+    "refuses %s, as JSON.parse does",
+    async (record) => {
+      for (const text of [`[${record}]`, `[{"b":1.10},${record}]`])
+        expect((await faultOf(text)).code).toBe("JSON_SYNTAX");
+    },
+  );
 
   it("takes 1e21 as written by JavaScript for a number", async () => {
     expect((await read('[{"a":1e+21,"b":1e-7,"c":1e21}]')).values).toEqual([

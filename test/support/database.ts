@@ -19,8 +19,9 @@ export type TestDatabase = {
 export async function openTestDatabase(): Promise<TestDatabase> {
   const server = inject("server");
   const name = `test_${randomBytes(6).toString("hex")}`;
-  await administrate(server, (admin) =>
-    admin`create database ${admin(name)} template ${admin(server.template)} owner ${admin(server.user)}`,
+  await administrate(
+    server,
+    (admin) => admin`create database ${admin(name)} template ${admin(server.template)} owner ${admin(server.user)}`,
   );
   const { host, port, user, password } = server;
   const connections: postgres.Sql[] = [];

@@ -3,10 +3,11 @@ import { inject } from "vitest";
 import { overrideEnvironment } from "../../lib/config.ts";
 import { contractsKey } from "../../lib/core/keys.ts";
 import type { ExecutionRecord, MachineEvent } from "../../lib/local/execution-record.ts";
+import { findFreePort } from "../../lib/local/free-port.ts";
 import { type FunctionName, type LoadFunction, loadFunction, loadTaskFunctions } from "../../lib/local/functions.ts";
 import { type Delivery, type Intake, openIntake } from "../../lib/local/intake.ts";
 import { invokeLambda } from "../../lib/local/lambda.ts";
-import { type LocalMachine, openMachine, randomExecutionName } from "../../lib/local/machine.ts";
+import { type LocalMachine, machineArn, openMachine, randomExecutionName } from "../../lib/local/machine.ts";
 import { openMachineEndpoint } from "../../lib/local/machine-endpoint.ts";
 import type { Notice, Pauses } from "../../lib/local/machine-tasks.ts";
 import { openTestBucket, type TestBucket } from "./bucket.ts";
@@ -67,28 +68,20 @@ export async function openFlow(options: FlowOptions = {}): Promise<Flow> {
   const database = defer(stack, await openTestDatabase());
   const bucket = defer(stack, await openTestBucket((event) => intake?.deliver(event)));
   const load = options.load ?? loadFunction;
+  const machinePort = await findFreePort();
+  // Before any handler is imported: it may read its settings then.
+  overrideEnvironment({ ...toVariables(database, bucket, machinePort), ...options.variables });
   const steps: MachineEvent[] = [];
   const notices: Notice[] = [];
-  const machine = defer(
-    stack,
-    openMachine({
-      definition: readDefinition(),
-      functions: lazily(load),
-      pauses: options.pauses ?? { waitMilliseconds: 0, retryMilliseconds: 0 },
-      onEvent: (step) => steps.push(step),
-      onNotice: (notice) => notices.push(notice),
-    }),
-  );
-  const endpoint = defer(stack, await openMachineEndpoint(machine));
-  overrideEnvironment({
-    ...database.variables,
-    ...bucket.variables,
-    LOCAL_MACHINE_ENDPOINT: endpoint.url,
-    STATE_MACHINE_ARN: machine.arn,
-    LEASE_SECONDS: "120",
-    LOG_LEVEL: "SILENT",
-    ...options.variables,
+  const machine = openMachine({
+    definition: readDefinition(),
+    functions: await loadTaskFunctions(load),
+    pauses: options.pauses ?? { waitMilliseconds: 0, retryMilliseconds: 0 },
+    onEvent: (step) => steps.push(step),
+    onNotice: (notice) => notices.push(notice),
   });
+  defer(stack, machine);
+  defer(stack, await openMachineEndpoint(machine, machinePort));
   await bucket.put(contractsKey, options.contracts ?? (await readSampleContracts()));
   intake = defer(stack, openIntake({ bucket, startLoad: await load("start-load") }));
   const parts = { database, bucket, machine, intake, load };
@@ -96,7 +89,21 @@ export async function openFlow(options: FlowOptions = {}): Promise<Flow> {
   return { ...parts, sql: database.sql, steps, notices, ...createActions(parts), close: () => owned.disposeAsync() };
 }
 
-type FlowParts = Pick<Flow, "database" | "bucket" | "machine"> & { readonly intake: Intake; readonly load: LoadFunction };
+function toVariables(database: TestDatabase, bucket: TestBucket, machinePort: number): Record<string, string> {
+  return {
+    ...database.variables,
+    ...bucket.variables,
+    LOCAL_MACHINE_ENDPOINT: `http://127.0.0.1:${machinePort}`,
+    STATE_MACHINE_ARN: machineArn(bucket.region),
+    LEASE_SECONDS: "120",
+    LOG_LEVEL: "SILENT",
+  };
+}
+
+type FlowParts = Pick<Flow, "database" | "bucket" | "machine"> & {
+  readonly intake: Intake;
+  readonly load: LoadFunction;
+};
 type FlowActions = Omit<Flow, "database" | "bucket" | "machine" | "sql" | "steps" | "notices" | "close">;
 
 function createActions({ database: { sql }, bucket, machine, intake, load }: FlowParts): FlowActions {

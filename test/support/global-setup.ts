@@ -53,7 +53,7 @@ export async function teardown(): Promise<void> {
 }
 
 async function openServer(project: TestProject): Promise<void> {
-  const majorVersion = process.env["TEST_POSTGRES"] ?? "18";
+  const majorVersion = process.env.TEST_POSTGRES ?? "18";
   const release = releases[majorVersion];
   if (!release) throw new Error(`TEST_POSTGRES: expected 16 or 18, got ${majorVersion}`);
   const directory = await makeTemporaryDirectory();

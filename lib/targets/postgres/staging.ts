@@ -1,10 +1,14 @@
 import type postgres from "postgres";
 import type { Column } from "../../core/catalog.ts";
 import type { PlanBody, TablePlan } from "../../core/plan.ts";
+import type { Plan, WorkItem } from "../../core/ports.ts";
+import type { Run } from "../../core/run.ts";
 import { qualifiedName, quoteName, stagingSchema, stagingTableOf } from "../../core/sql-names.ts";
 import { conversionsOf } from "../../core/transform.ts";
 
 type Tx = postgres.ReservedSql;
+
+type Copying = { readonly run: Pick<Run, "planId">; readonly plan: TablePlan; readonly index: number };
 
 /** A column as it is staged. */
 export type StagedColumn = {
@@ -46,7 +50,20 @@ export async function dropStaging(tx: Tx, planId: number): Promise<void> {
   for (const { name } of tables) await tx.unsafe(`drop table if exists ${qualifiedName(stagingSchema, name)}`);
 }
 
-type Copying = { readonly planId: number; readonly index: number; readonly plan: TablePlan };
+/** Items whose rows are not all there: a crash or failover of the server empties unlogged tables. */
+export async function missingRows(tx: Tx, plan: Plan, items: readonly WorkItem[]): Promise<number[]> {
+  const missing: number[] = [];
+  for (const [index, { table }] of plan.body.tables.entries()) {
+    const rows = await tx.unsafe<{ item: number; rows: number }[]>(
+      `select _tl_item as item, count(*) as rows from ${stagingTableOf(plan.planId, index)} group by _tl_item`,
+    );
+    const counts = new Map(rows.map(({ item, rows: count }) => [item, count]));
+    const ofTable = items.filter((item) => item.table === table && item.kind === "fragment");
+    const short = ofTable.filter((item) => (counts.get(item.itemId) ?? 0) !== item.records - item.rejected);
+    missing.push(...short.map(({ itemId }) => itemId));
+  }
+  return missing;
+}
 
 export type Copy = { write(lines: string): Promise<void>; end(): Promise<void>; abort(): Promise<void> };
 
@@ -55,9 +72,9 @@ export type Copy = { write(lines: string): Promise<void>; end(): Promise<void>; 
  * sends after the last byte rejects the query's promise, which the driver has resolved with the stream by then: so the
  * query's reject is watched, too.
  */
-export async function openCopy(tx: Tx, { planId, index, plan }: Copying): Promise<Copy> {
+export async function openCopy(tx: Tx, { run, plan, index }: Copying): Promise<Copy> {
   const names = ["_tl_item", "_tl_record", "_tl_absent", ...plan.columns.map(({ name }) => name)].map(quoteName);
-  const query = tx.unsafe(`copy ${stagingTableOf(planId, index)} (${names.join(", ")}) from stdin`);
+  const query = tx.unsafe(`copy ${stagingTableOf(run.planId, index)} (${names.join(", ")}) from stdin`);
   const stream = await query.writable();
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => undefined);

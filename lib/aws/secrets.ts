@@ -1,0 +1,64 @@
+import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
+import { z } from "zod";
+import { BlockedError, TransientError } from "../core/errors.ts";
+import { classifyAwsError } from "../core/faults.ts";
+import { type ServiceAddress, toClientConfig } from "./client-config.ts";
+
+export type DatabaseLogin = { readonly username: string; readonly password: string };
+
+export type DatabaseSecret = {
+  /** The login, kept over invocations; `fresh` fetches it again, as after a rotation. */
+  read(options?: { readonly fresh: boolean }): Promise<DatabaseLogin>;
+  close(): void;
+};
+
+export type DatabaseSecretOptions = ServiceAddress & { readonly secretArn: string };
+
+/** RDS puts more members into its secrets; host and port come from the settings. */
+const secretText = z.object({ username: z.string().min(1), password: z.string().min(1) });
+
+/** @throws BlockedError DB_AUTH, never with anything of the secret in it */
+export function openDatabaseSecret(options: DatabaseSecretOptions): DatabaseSecret {
+  const client = new SecretsManagerClient(toClientConfig(options));
+  let login: Promise<DatabaseLogin> | null = null;
+  return {
+    read({ fresh } = { fresh: false }) {
+      if (login === null || fresh) login = fetchLogin(client, options.secretArn);
+      // a failure is not kept
+      login.catch(() => {
+        login = null;
+      });
+      return login;
+    },
+    close: () => client.destroy(),
+  };
+}
+
+async function fetchLogin(client: SecretsManagerClient, secretArn: string): Promise<DatabaseLogin> {
+  const parsed = secretText.safeParse(parseJson(await fetchText(client, secretArn)));
+  if (parsed.success) return parsed.data;
+  // without a cause: a parser's message may quote what it read
+  const text = `secret ${secretArn}: expected JSON with the texts "username" and "password", got something else; store it so`;
+  throw new BlockedError("DB_AUTH", text);
+}
+
+async function fetchText(client: SecretsManagerClient, SecretId: string): Promise<string> {
+  try {
+    const { SecretString } = await client.send(new GetSecretValueCommand({ SecretId }));
+    return SecretString ?? "";
+  } catch (error) {
+    const fault = classifyAwsError(error, `secret ${SecretId}`);
+    if (fault instanceof TransientError) throw fault;
+    const name = error instanceof Error ? error.name : "unknown";
+    const text = `secret ${SecretId}: cannot be read (${name}); check DB_SECRET_ARN and the role's permissions`;
+    throw new BlockedError("DB_AUTH", text, { name }, error);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,86 @@
+import { z } from "zod";
+import { executionInput } from "./execution.ts";
+
+/** What the CLI asks of the `operate` function: one union, refused where a key is unknown. */
+
+const batchId = z.string().max(300);
+
+export const operateRequest = z.discriminatedUnion("operation", [
+  z.strictObject({ operation: z.literal("start"), input: executionInput }),
+  z.strictObject({ operation: z.literal("execution"), executionArn: z.string() }),
+  z.strictObject({
+    operation: z.literal("approve"),
+    batchId,
+    tables: z.array(z.string().min(1).max(63)).min(1).optional(),
+    approvedBy: z.string().min(1).max(200),
+  }),
+  z.strictObject({ operation: z.literal("status"), batchId }),
+  z.strictObject({ operation: z.literal("batches") }),
+  z.strictObject({ operation: z.literal("preview"), batchId, runId: z.string().max(100) }),
+  z.strictObject({ operation: z.literal("report"), batchId }),
+]);
+
+export type OperateRequest = z.infer<typeof operateRequest>;
+
+export type TableStatus = {
+  readonly table: string;
+  readonly state: string | null;
+  readonly validation_status: string | null;
+  readonly approved: boolean | null;
+  readonly approved_by: string | null;
+  readonly approved_at: string | null;
+  readonly loaded_at: string | null;
+  readonly error_summary: string | null;
+  readonly staged_records: number | null;
+};
+
+export type AttemptStatus = {
+  readonly attempt: number;
+  readonly epoch: number;
+  readonly state: string;
+  readonly source: string;
+  readonly code: string | null;
+  readonly message: string | null;
+  readonly started_at: string;
+  readonly ended_at: string | null;
+};
+
+export type BatchStatus = {
+  readonly batch_id: string;
+  readonly state: string;
+  readonly health: string;
+  readonly epoch: number;
+  readonly reason_code: string | null;
+  readonly reason: string | null;
+  readonly tables: readonly TableStatus[];
+  readonly attempts: readonly AttemptStatus[];
+  readonly outcomes: readonly { code: string; source: string; times: number; message: string | null; last_at: string }[];
+  /** The newest report or error log in the bucket. */
+  readonly report_key: string | null;
+};
+
+export type BatchSummary = {
+  readonly batch_id: string;
+  readonly state: string;
+  readonly reason_code: string | null;
+  readonly reason: string | null;
+  readonly tables: number;
+  readonly approved_tables: number;
+  readonly in_staging: boolean;
+  readonly updated_at: string | null;
+};
+
+export type Approval = {
+  readonly batch_id: string;
+  readonly approved: readonly string[];
+  /** Tables whose queue rows were missing and were made. */
+  readonly created: readonly string[];
+};
+
+/** What operate needs of the ledger. */
+export interface Operations {
+  epochOf(batchId: string): Promise<number>;
+  approve(batchId: string, tables: readonly string[], approvedBy: string): Promise<Approval>;
+  status(batchId: string): Promise<BatchStatus | null>;
+  summaries(): Promise<Omit<BatchSummary, "in_staging">[]>;
+}

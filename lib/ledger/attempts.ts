@@ -1,0 +1,178 @@
+import type postgres from "postgres";
+import type { BatchState } from "../core/batch.ts";
+import { StaleFence, type Fault } from "../core/errors.ts";
+import type { Attempts, Closing, Judgement } from "../core/ports.ts";
+import { maxStoredRejects } from "../core/rejects.ts";
+import { type LoadResult, noCounts, type TableResult } from "../core/report.ts";
+import type { Run } from "../core/run.ts";
+import { lockFence, renewLease, wakeMoved } from "./claims.ts";
+import { discardPlan, type StagingTables } from "./plans.ts";
+import { insertRejects, rejectsOfAttempt } from "./rejects.ts";
+import { inTransaction, type Tx } from "./transaction.ts";
+import { listItems } from "./work-items.ts";
+import { readStanding } from "./standing.ts";
+
+type AttemptPorts = { readonly sql: postgres.Sql; readonly staging: StagingTables; readonly leaseSeconds: number };
+
+export function openAttempts(ports: AttemptPorts): Attempts {
+  const { sql, leaseSeconds } = ports;
+  return {
+    fail: (run, fault) =>
+      inTransaction(sql, {}, async (tx) => {
+        const ended = await fail(tx, run, fault);
+        await renewLease(tx, run, leaseSeconds);
+        return ended;
+      }),
+    keepRejects: (run, judgement) =>
+      inTransaction(sql, {}, async (tx) => {
+        await keepRejects(tx, run, judgement);
+        await renewLease(tx, run, leaseSeconds);
+      }),
+    rejects: (run) => inTransaction(sql, {}, (tx) => rejectsOfAttempt(tx, run, maxStoredRejects)),
+    standing: (run) => inTransaction(sql, {}, (tx) => readStanding(tx, run)),
+    archived: (run) =>
+      inTransaction(sql, {}, async (tx) => {
+        await markArchived(tx, run);
+        await renewLease(tx, run, leaseSeconds);
+      }),
+    close: (run, closing) => inTransaction(sql, {}, (tx) => close(ports, tx, { run, closing })),
+  };
+}
+
+/** First the batch row, which waits out a commit in flight; then what is true: a committed batch never fails. */
+async function fail(tx: Tx, run: Run, fault: Fault): Promise<"failing" | "committed" | "compared"> {
+  const state = await lockFence(tx, run);
+  if (run.kind === "compare") {
+    await noteFault(tx, run, fault);
+    return "compared";
+  }
+  if (state === "failing") return "failing";
+  if (state !== "loading") return "committed";
+  await noteFault(tx, run, fault);
+  await tx`
+    update table_loader.batches set state = 'failing', reason_code = null, reason = null where batch_id = ${run.batchId}
+  `;
+  const failed = await tx<{ table_name: string }[]>`
+    update table_loader.batch_tables set state = 'failed', updated_at = now()
+    where batch_id = ${run.batchId} and epoch = ${run.epoch} and state = 'loading'
+    returning table_name
+  `;
+  await tx`
+    update public.validation_queue
+    set validation_status = 'load_failed', error_summary = ${`${fault.code}: ${fault.message}`}, updated_at = now()
+    where batch_id = ${run.batchId} and table_name = any(${failed.map((row) => row.table_name)}::text[])
+  `;
+  await recordFailure(tx, run, fault);
+  return "failing";
+}
+
+async function noteFault(tx: Tx, run: Run, { code, message }: Fault): Promise<void> {
+  await tx`
+    update table_loader.attempts set code = ${code}, message = ${message}
+    where batch_id = ${run.batchId} and fence = ${run.fence}
+  `;
+}
+
+/** A row in load_audit_log per table, and the rejects of the plan become those of the attempt. */
+async function recordFailure(tx: Tx, run: Run, fault: Fault): Promise<void> {
+  const items = await listItems(tx, run.planId);
+  const tables = [...new Set(items.map(({ table }) => table))];
+  await tx`
+    update table_loader.rejects r set attempt = ${run.attempt}, plan_id = null
+    where r.plan_id = ${run.planId} and r.reject_id in (
+      select k.reject_id from table_loader.rejects k where k.plan_id = ${run.planId}
+      order by k.table_name, k.key, k.record, k.reject_id limit ${maxStoredRejects})
+  `;
+  await tx`
+    insert into public.load_audit_log
+      (batch_id, operation, table_name, records_failed, load_time_seconds, status, error_message)
+    select ${run.batchId}, 'load', t.table_name,
+           (select count(distinct (r.key, r.record)) from table_loader.rejects r
+            where r.batch_id = ${run.batchId} and r.epoch = ${run.epoch} and r.attempt = ${run.attempt}
+              and r.table_name = t.table_name),
+           0, 'failed', ${`${fault.code}: ${fault.message}`}
+    from unnest(${tables}::text[]) as t(table_name)
+  `;
+}
+
+/** The judgement was rolled back with its rejects; the attempt keeps them, and what each table came to. */
+async function keepRejects(tx: Tx, run: Run, judgement: Judgement): Promise<void> {
+  await lockFence(tx, run);
+  await tx`
+    delete from table_loader.rejects
+    where plan_id = ${run.planId}
+       or (batch_id = ${run.batchId} and epoch = ${run.epoch} and attempt = ${run.attempt})
+  `;
+  await insertRejects(tx, run, { rejects: judgement.rejects, itemId: null });
+  const tables = judgement.tables.map(({ table, counts, seconds }): [string, TableResult] => [
+    table,
+    {
+      ...noCounts,
+      records_read: counts.records_read,
+      records_failed: counts.records_failed,
+      status: "failed",
+      load_time_seconds: Number(seconds.toFixed(3)),
+      s3_key: null,
+      values_nulled: 0,
+      immutable_attempts: {},
+      warnings: [],
+    },
+  ]);
+  await tx`
+    update table_loader.attempts set result = ${JSON.stringify({ tables: Object.fromEntries(tables) })}::text::jsonb
+    where batch_id = ${run.batchId} and fence = ${run.fence}
+  `;
+}
+
+/** Every object is where it belongs: the ledger learns where, and a committed batch becomes archived. */
+async function markArchived(tx: Tx, run: Run): Promise<void> {
+  const state = await lockFence(tx, run);
+  await tx`
+    update table_loader.object_versions o
+    set archived_key = i.archived_key,
+        state = case when ${state} = 'failing' and o.state <> 'loaded' then 'failed' else o.state end,
+        updated_at = now()
+    from table_loader.work_items i
+    where i.plan_id = ${run.planId} and i.kind <> 'superseded' and i.archived_key is not null
+      and o.key = i.home_key and o.epoch = ${run.epoch}
+      and o.version in (coalesce(i.version_id, ''), regexp_replace(coalesce(i.version_id, i.etag || '-' || i.size), '[^A-Za-z0-9._-]', '', 'g'))
+  `;
+  if (state === "committed" && run.kind === "load") {
+    await tx`update table_loader.batches set state = 'archived' where batch_id = ${run.batchId}`;
+  }
+}
+
+type Ending = { readonly run: Run; readonly closing: Closing };
+
+async function close({ staging }: AttemptPorts, tx: Tx, { run, closing }: Ending): Promise<"closed" | "again"> {
+  const moved = await wakeMoved(tx, run.batchId);
+  await lockFence(tx, run);
+  const result: LoadResult = closing.result;
+  await tx`
+    update table_loader.attempts
+    set state = ${closing.state === "failed" ? "failed" : run.kind === "compare" ? "compared" : "loaded"},
+        result = ${JSON.stringify(result)}::text::jsonb, ended_at = clock_timestamp(), plan_id = ${run.planId}
+    where batch_id = ${run.batchId} and fence = ${run.fence}
+  `;
+  await discardPlan(tx, staging, run.planId);
+  await freeBatch(tx, run, closing.state);
+  return moved ? "again" : "closed";
+}
+
+/** Tables that were left out by hand keep the batch waiting for them. */
+async function freeBatch(tx: Tx, run: Run, state: BatchState): Promise<void> {
+  const freed = await tx`
+    update table_loader.batches b
+    set state = case
+          when ${state} = 'failed' then 'failed'
+          when exists (select from table_loader.batch_tables t where t.batch_id = b.batch_id and t.epoch = b.epoch
+                       and t.state = 'failed') then 'failed'
+          when exists (select from table_loader.batch_tables t where t.batch_id = b.batch_id and t.epoch = b.epoch
+                       and t.state = 'held') then 'waiting'
+          else 'loaded' end,
+        owner = null, lease_until = null, plan_id = null, reason_code = null, reason = null, updated_at = now()
+    where b.batch_id = ${run.batchId} and b.fence = ${run.fence}
+  `;
+  if (freed.count !== 1) throw new StaleFence(run.batchId, run.fence);
+}
+

@@ -1,0 +1,138 @@
+import type postgres from "postgres";
+import type { BatchState } from "../core/batch.ts";
+import { maxStoredRejects } from "../core/rejects.ts";
+import { sumCounts } from "../core/report.ts";
+import type { CommitOutcome, Commits, Judgement, Plan, TableOutcome, WorkItem } from "../core/ports.ts";
+import type { Run } from "../core/run.ts";
+import { lockFence, renewLease } from "./claims.ts";
+import { compareRedelivery } from "./compare.ts";
+import { discardPlan, type StagingTables } from "./plans.ts";
+import { rejectsOfPlan } from "./rejects.ts";
+import { recordCommit } from "./record-commit.ts";
+import { inTransaction, RolledBack, type Tx } from "./transaction.ts";
+import { listItems } from "./work-items.ts";
+
+/** What the commit needs of the target, on its own transaction. */
+export type Target = StagingTables & {
+  readonly lock: (tx: Tx, plan: Plan) => Promise<void>;
+  readonly catalogHash: (tx: Tx, plan: Plan) => Promise<string>;
+  /** Items whose staged rows are missing, as after a crash of the server that empties unlogged tables. */
+  readonly missingRows: (tx: Tx, plan: Plan, items: readonly WorkItem[]) => Promise<readonly number[]>;
+  readonly judge: (tx: Tx, judging: { run: Run; plan: Plan; items: readonly WorkItem[] }) => Promise<TableOutcome[]>;
+};
+
+export type CommitPorts = { readonly sql: postgres.Sql; readonly target: Target; readonly leaseSeconds: number };
+
+export function openCommits(ports: CommitPorts): Commits {
+  return {
+    commit: (run, plan, budget) => commit(ports, { run, plan, budget }),
+    preview: (run, plan, budget) =>
+      inTransaction(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
+        await ports.target.lock(tx, plan);
+        const items = await listItems(tx, plan.planId);
+        return new RolledBack(await judge(ports, tx, { run, plan, items }));
+      }),
+    compare: (run, plan) =>
+      inTransaction(ports.sql, {}, async (tx) => {
+        await lockFence(tx, run);
+        const compared = await compareRedelivery(tx, run, await listItems(tx, plan.planId));
+        await renewLease(tx, run, ports.leaseSeconds);
+        return compared;
+      }),
+  };
+}
+
+type Committing = { readonly run: Run; readonly plan: Plan; readonly budget: number };
+
+/** Everything between begin and commit decides by what it reads there, under the batch row's lock. */
+async function commit(ports: CommitPorts, { run, plan, budget }: Committing): Promise<CommitOutcome> {
+  const ended = await inTransaction<Ended>(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
+    // Before any select: the snapshot must come after the lock, or two loads insert twins.
+    await ports.target.lock(tx, plan);
+    const state = await lockFence(tx, run);
+    const ready = await checkReady(ports, tx, { run, plan, state });
+    if (ready.outcome !== "go") return new RolledBack<Ended>(ready);
+    if (!(await takeCommit(tx, run, plan))) return new RolledBack<Ended>({ outcome: "committed", judgement: null });
+    const items = await listItems(tx, plan.planId);
+    const judgement = await judge(ports, tx, { run, plan, items });
+    if (judgement.rejected > 0) return new RolledBack<Ended>({ outcome: "rejected", judgement });
+    await recordCommit(tx, run, { plan, items, judgement });
+    await renewLease(tx, run, ports.leaseSeconds);
+    return { outcome: "committed", judgement };
+  });
+  if (ended.outcome === "restage") await forgetStaged(ports, run, ended.items);
+  if (ended.outcome === "replan") await forgetPlan(ports, run, plan);
+  return ended;
+}
+
+type Ended = Exclude<CommitOutcome, { outcome: "restage" | "replan" }> | Unready;
+type Unready = { readonly outcome: "restage"; readonly items: readonly number[] } | { readonly outcome: "replan" };
+
+type Looking = { readonly run: Run; readonly plan: Plan; readonly state: BatchState };
+
+async function checkReady(
+  { target }: CommitPorts,
+  tx: Tx,
+  { run, plan, state }: Looking,
+): Promise<{ readonly outcome: "go" } | Ended> {
+  if (state !== "loading") return { outcome: "committed", judgement: null };
+  if (plan.body.approved && !(await isApproved(tx, run, plan))) return { outcome: "replan" };
+  if ((await target.catalogHash(tx, plan)) !== plan.body.catalogHash) return { outcome: "replan" };
+  const missing = await target.missingRows(tx, plan, await listItems(tx, plan.planId));
+  return missing.length > 0 ? { outcome: "restage", items: missing } : { outcome: "go" };
+}
+
+/** Reads the approval again, locked: whoever withdraws it now waits until the load is committed. */
+async function isApproved(tx: Tx, run: Run, plan: Plan): Promise<boolean> {
+  const tables = plan.body.tables.map(({ table }) => table);
+  const rows = await tx<{ approved: boolean }[]>`
+    select coalesce(approved_for_load, false) as approved
+    from public.validation_queue
+    where batch_id = ${run.batchId} and table_name = any(${tables}::text[])
+    for update
+  `;
+  return rows.length >= tables.length && rows.every(({ approved }) => approved);
+}
+
+/** The rows whose uniqueness makes the effect happen once. False where somebody has done it. */
+async function takeCommit(tx: Tx, run: Run, plan: Plan): Promise<boolean> {
+  const tables = plan.body.tables.map(({ table }) => table);
+  const taken = await tx`
+    insert into table_loader.commits (batch_id, epoch, table_name, attempt, fence, plan_id)
+    select ${run.batchId}, ${run.epoch}, t.table_name, ${run.attempt}, ${run.fence}, ${plan.planId}
+    from unnest(${tables}::text[]) as t(table_name)
+    on conflict do nothing
+  `;
+  return taken.count === tables.length;
+}
+
+type Judging = { readonly run: Run; readonly plan: Plan; readonly items: readonly WorkItem[] };
+
+async function judge({ target }: CommitPorts, tx: Tx, judging: Judging): Promise<Judgement> {
+  const tables = await target.judge(tx, judging);
+  const rejects = await rejectsOfPlan(tx, judging.plan.planId, maxStoredRejects);
+  return { tables, rejects, rejected: sumCounts(tables.map(({ counts }) => counts)).records_failed };
+}
+
+/** Zeroes the checkpoints of items whose rows are gone: they are staged again from the objects. */
+async function forgetStaged({ sql, leaseSeconds }: CommitPorts, run: Run, items: readonly number[]): Promise<void> {
+  await inTransaction(sql, {}, async (tx) => {
+    await tx`
+      update table_loader.work_items
+      set position = null, state = 'pending', slices = slices + 1, records = 0, rejected = 0, nulled = 0, bytes = 0,
+          fingerprint = 0, owner_fence = null, owner_worker = null, owner_until = null
+      where item_id = any(${[...items]}::bigint[])
+    `;
+    await tx`delete from table_loader.rejects where item_id = any(${[...items]}::bigint[])`;
+    await renewLease(tx, run, leaseSeconds);
+  });
+}
+
+async function forgetPlan({ sql, target, leaseSeconds }: CommitPorts, run: Run, plan: Plan): Promise<void> {
+  await inTransaction(sql, {}, async (tx) => {
+    await lockFence(tx, run);
+    await discardPlan(tx, target, plan.planId);
+    await tx`update table_loader.batches set plan_id = null where batch_id = ${run.batchId}`;
+    await renewLease(tx, run, leaseSeconds);
+  });
+}

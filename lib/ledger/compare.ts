@@ -1,0 +1,90 @@
+import { listNames } from "../core/decide.ts";
+import { addFingerprints } from "../core/fingerprint.ts";
+import { versionLabel } from "../core/keys.ts";
+import type { WorkItem } from "../core/ports.ts";
+import type { Run } from "../core/run.ts";
+import type { Tx } from "./transaction.ts";
+
+type Loaded = { readonly key: string; readonly fingerprint: bigint; readonly records: number };
+
+/**
+ * Compares a redelivery with what was loaded, without any effect on the targets. The same content is archived as a
+ * duplicate; changed content is recorded once per version and left where it is.
+ */
+export async function compareRedelivery(
+  tx: Tx,
+  run: Run,
+  items: readonly WorkItem[],
+): Promise<{ readonly changed: string[]; readonly same: string[] }> {
+  const tables = Map.groupBy(items, (item) => item.table);
+  const changed: WorkItem[] = [];
+  for (const [table, ofTable] of tables) {
+    const loaded = await readLoaded(tx, run, table);
+    const fragments = ofTable.filter(({ kind }) => kind === "fragment");
+    if (isSameTable(fragments, loaded)) continue;
+    const different = fragments.filter((item) => !isSameFragment(item, loaded));
+    // The marker of a table that changed stays with its parts.
+    changed.push(...different, ...(different.length > 0 ? ofTable.filter(({ kind }) => kind === "marker") : []));
+  }
+  const same = items.filter((item) => item.kind !== "superseded" && !changed.includes(item));
+  await markVersions(tx, run, { items: changed, state: "changed" });
+  await markVersions(tx, run, { items: same, state: "duplicate" });
+  await leaveInPlace(tx, changed);
+  const keys = changed.filter(({ kind }) => kind === "fragment").map(({ homeKey }) => homeKey);
+  await noteVerdict(tx, run, keys);
+  return { changed: keys, same: same.map(({ homeKey }) => homeKey) };
+}
+
+async function readLoaded(tx: Tx, run: Run, table: string): Promise<Loaded[]> {
+  const rows = await tx<{ key: string; fingerprint: string; records: number }[]>`
+    select key, fingerprint::text as fingerprint, records
+    from table_loader.object_versions
+    where batch_id = ${run.batchId} and epoch = ${run.epoch} and table_name = ${table} and state = 'loaded'
+  `;
+  return rows.map((row) => ({ ...row, fingerprint: BigInt(row.fingerprint) }));
+}
+
+function isSameFragment(item: WorkItem, loaded: readonly Loaded[]): boolean {
+  if (item.state !== "done") return false;
+  return loaded.some(
+    ({ key, fingerprint, records }) =>
+      key === item.homeKey && fingerprint === item.fingerprint && records === item.records,
+  );
+}
+
+/** The same records in other parts are the same table. */
+function isSameTable(items: readonly WorkItem[], loaded: readonly Loaded[]): boolean {
+  if (items.some(({ state }) => state !== "done")) return false;
+  const sum = (parts: readonly { fingerprint: bigint; records: number }[]) => ({
+    fingerprint: parts.reduce((total, { fingerprint }) => addFingerprints(total, fingerprint), 0n),
+    records: parts.reduce((total, { records }) => total + records, 0),
+  });
+  const [now, before] = [sum(items), sum(loaded)];
+  return now.fingerprint === before.fingerprint && now.records === before.records;
+}
+
+type Marking = { readonly items: readonly WorkItem[]; readonly state: "changed" | "duplicate" };
+
+async function markVersions(tx: Tx, run: Run, { items, state }: Marking): Promise<void> {
+  const versions = items.map((item) => ({ key: item.homeKey, version: versionLabel(item.object) }));
+  await tx`
+    update table_loader.object_versions o
+    set state = ${state}, updated_at = now()
+    from jsonb_to_recordset(${JSON.stringify(versions)}::text::jsonb) as v(key text, version text)
+    where o.key = v.key and o.version = v.version and o.epoch = ${run.epoch} and o.state <> 'loaded'
+  `;
+}
+
+async function leaveInPlace(tx: Tx, items: readonly WorkItem[]): Promise<void> {
+  const ids = items.map(({ itemId }) => itemId);
+  await tx`update table_loader.work_items set archived_key = key where item_id = any(${ids}::bigint[])`;
+}
+
+async function noteVerdict(tx: Tx, run: Run, changed: readonly string[]): Promise<void> {
+  if (changed.length === 0) return;
+  const message = `batch ${run.batchId} is loaded and these fragments came again with other content: ${listNames(changed)}; they stay where they are, and nothing was loaded from them`;
+  await tx`
+    update table_loader.attempts set code = 'BATCH_CONTENT_CHANGED', message = ${message}
+    where batch_id = ${run.batchId} and fence = ${run.fence}
+  `;
+}

@@ -1,0 +1,120 @@
+import { addFingerprints } from "../core/fingerprint.ts";
+import { versionLabel } from "../core/keys.ts";
+import type { Judgement, Plan, TableOutcome, WorkItem } from "../core/ports.ts";
+import type { TableResult } from "../core/report.ts";
+import type { Run } from "../core/run.ts";
+import type { Tx } from "./transaction.ts";
+
+type Committed = { readonly plan: Plan; readonly items: readonly WorkItem[]; readonly judgement: Judgement };
+
+/** Writes into the ledger what took effect, in the transaction in which it takes effect. */
+export async function recordCommit(tx: Tx, run: Run, { plan, items, judgement }: Committed): Promise<void> {
+  const fragments = items.filter(({ kind }) => kind === "fragment");
+  const results = judgement.tables.map((outcome) => ({
+    outcome,
+    result: toTableResult(plan, outcome, fragments),
+    fingerprint: fragmentsOf(fragments, outcome.table).reduce((sum, item) => addFingerprints(sum, item.fingerprint), 0n),
+  }));
+  const rows = results.map(({ outcome, result, fingerprint }) => ({
+    table_name: outcome.table,
+    counts: result,
+    records: outcome.counts.records_read,
+    fingerprint: fingerprint.toString(),
+  }));
+  await tx`
+    with done as (
+      select * from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb)
+        as d(table_name text, counts jsonb, records bigint, fingerprint numeric)
+    ), counted as (
+      update table_loader.commits c set counts = d.counts
+      from done d
+      where c.batch_id = ${run.batchId} and c.epoch = ${run.epoch} and c.table_name = d.table_name
+    ), audited as (
+      insert into public.load_audit_log
+        (batch_id, operation, table_name, records_loaded, records_updated, records_skipped, records_failed,
+         load_time_seconds, status)
+      select ${run.batchId}, 'load', d.table_name, (d.counts->>'records_loaded')::bigint,
+             (d.counts->>'records_updated')::bigint, (d.counts->>'records_skipped')::bigint, 0,
+             (d.counts->>'load_time_seconds')::numeric, 'success'
+      from done d
+    )
+    update table_loader.batch_tables b
+    set state = 'loaded', records = d.records, fingerprint = d.fingerprint, updated_at = now()
+    from done d
+    where b.batch_id = ${run.batchId} and b.epoch = ${run.epoch} and b.table_name = d.table_name
+  `;
+  await markVersions(tx, run, fragments);
+  await markLoaded(tx, run, plan);
+}
+
+const fragmentsOf = (items: readonly WorkItem[], table: string): WorkItem[] => items.filter((item) => item.table === table);
+
+function toTableResult(plan: Plan, outcome: TableOutcome, items: readonly WorkItem[]): TableResult {
+  const fragments = fragmentsOf(items, outcome.table);
+  const strategy = plan.body.tables.find(({ table }) => table === outcome.table)?.contract.update_strategy;
+  return {
+    ...outcome.counts,
+    status: "success",
+    load_time_seconds: Number(outcome.seconds.toFixed(3)),
+    s3_key: null,
+    values_nulled: fragments.reduce((sum, item) => sum + item.nulled, 0),
+    immutable_attempts: outcome.immutableAttempts,
+    warnings: warningsOf(outcome, strategy, fragments),
+  };
+}
+
+function warningsOf(outcome: TableOutcome, strategy: string | undefined, fragments: readonly WorkItem[]): string[] {
+  const { records_skipped: skipped } = outcome.counts;
+  const warnings: string[] = [];
+  if (skipped > 0 && strategy === "insert_only") {
+    warnings.push(`DUPLICATE_KEYS: ${skipped} records have keys that are stored already; insert_only skips them`);
+  }
+  if (skipped > 0 && strategy === "update_only") {
+    warnings.push(`UNKNOWN_KEYS: ${skipped} records have keys that are not stored; update_only skips them`);
+  }
+  const attempts = Object.entries(outcome.immutableAttempts);
+  for (const [field, count] of attempts) {
+    warnings.push(`IMMUTABLE_FIELD: ${count} records would change ${field}, which stays as it is`);
+  }
+  const empty = fragments.filter(({ records }) => records === 0).map(({ homeKey }) => homeKey);
+  if (empty.length > 0) warnings.push(`NO_RECORDS: ${empty.length} fragments hold no records, the first is ${empty[0]}`);
+  return warnings;
+}
+
+async function markVersions(tx: Tx, run: Run, fragments: readonly WorkItem[]): Promise<void> {
+  const rows = fragments.map((item) => ({
+    key: item.homeKey,
+    version: versionLabel(item.object),
+    table_name: item.table,
+    etag: item.object.etag,
+    size: item.object.size,
+    last_modified: item.object.lastModified.toISOString(),
+    records: item.records,
+    fingerprint: item.fingerprint.toString(),
+  }));
+  await tx`
+    insert into table_loader.object_versions
+      (key, version, epoch, batch_id, table_name, etag, size, last_modified, state, records, fingerprint, source_label)
+    select v.key, v.version, ${run.epoch}, ${run.batchId}, v.table_name, v.etag, v.size, v.last_modified, 'loaded',
+           v.records, v.fingerprint, 'content-' || left(md5(v.fingerprint::text), 12)
+    from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as v(
+      key text, version text, table_name text, etag text, size bigint, last_modified timestamptz, records bigint,
+      fingerprint numeric)
+    on conflict (key, version, epoch)
+    do update set state = 'loaded', records = excluded.records, fingerprint = excluded.fingerprint,
+                  source_label = excluded.source_label, updated_at = now()
+  `;
+}
+
+async function markLoaded(tx: Tx, run: Run, plan: Plan): Promise<void> {
+  const tables = plan.body.tables.map(({ table }) => table);
+  await tx`
+    update public.validation_queue
+    set validation_status = 'loaded', loaded_at = now(), error_summary = null, updated_at = now()
+    where batch_id = ${run.batchId} and table_name = any(${tables}::text[])
+  `;
+  await tx`
+    update table_loader.batches set state = 'committed', reason_code = null, reason = null
+    where batch_id = ${run.batchId}
+  `;
+}

@@ -1,0 +1,102 @@
+import type { Column } from "../../core/catalog.ts";
+import { isImmutable, type TablePlan } from "../../core/plan.ts";
+import { qualifiedName, quoteConstant, quoteName } from "../../core/sql-names.ts";
+import { type StagedColumn, stagedColumns } from "./staging.ts";
+
+/**
+ * The SQL expressions of one table, over the aliases `s` (staged row), `t` (stored row) and `v` (verdict). Everything
+ * that judge and merge say about a value is put together from these.
+ */
+export type Expressions = {
+  readonly target: string;
+  readonly staged: readonly StagedColumn[];
+  readonly key: readonly string[];
+  /** The staged value in the column's type; null where it is not valid. */
+  readonly typed: (column: string) => string;
+  /** True where the record did not carry the field. */
+  readonly absent: (column: string) => string;
+  /** Joins `t` to `s` by the natural key. */
+  readonly sameKey: string;
+  /** What an insert stores in the column. */
+  readonly inserted: (column: Column) => string;
+  /** What an update leaves in the column. */
+  readonly updated: (column: Column) => string;
+  /** True where an update would change nothing. */
+  readonly unchanged: string;
+  /** Columns that an update may change. */
+  readonly updatable: readonly Column[];
+};
+
+export function expressionsOf(plan: TablePlan): Expressions {
+  const staged = stagedColumns(plan);
+  const byName = new Map(staged.map((column) => [column.column.name, column]));
+  const key = plan.contract.natural_key;
+  const typed = (name: string): string => typedValue(byName.get(name));
+  const absent = (name: string): string => absentFlag(byName.get(name));
+  const updatable = staged
+    .map(({ column }) => column)
+    .filter(({ name }) => !key.includes(name) && !isImmutable(plan, name));
+  const updates = new Set(updatable.map(({ name }) => name));
+  const merging = plan.contract.conflict_resolution === "merge";
+  const updated = (column: Column): string => {
+    const stored = `t.${quoteName(column.name)}`;
+    if (!updates.has(column.name)) return stored;
+    if (merging) return `coalesce(${typed(column.name)}, ${stored})`;
+    return `case when ${absent(column.name)} then ${stored} else ${typed(column.name)} end`;
+  };
+  return {
+    target: qualifiedName(plan.shape.schema, plan.table),
+    staged,
+    key,
+    typed,
+    absent,
+    sameKey: key.map((name) => `t.${quoteName(name)} = ${typed(name)}`).join(" and "),
+    inserted: (column) => insertedValue(plan, column, { typed, absent, isStaged: byName.has(column.name) }),
+    updated,
+    unchanged: updatable.map((column) => sameValue(column, updated(column))).join(" and ") || "true",
+    updatable,
+  };
+}
+
+/** Casts stand inside the case: the server may cast before it filters. */
+function typedValue(staged: StagedColumn | undefined): string {
+  if (!staged) return "null";
+  const value = `s.${quoteName(staged.column.name)}`;
+  if (staged.exact) return value;
+  const type = staged.column.type.sql;
+  return `case when pg_input_is_valid(${value}, ${quoteConstant(type)}) then ${value}::${type} end`;
+}
+
+function absentFlag(staged: StagedColumn | undefined): string {
+  return staged ? `coalesce(substr(s._tl_absent, ${staged.index + 1}, 1) = '1', false)` : "true";
+}
+
+/** Types without an equality operator are compared by their text. */
+function sameValue({ name, type }: Column, value: string): string {
+  const stored = `t.${quoteName(name)}`;
+  if (["json", "xml", "point"].includes(type.name)) return `(${value})::text is not distinct from ${stored}::text`;
+  return `${value} is not distinct from ${stored}`;
+}
+
+type Staged = {
+  readonly typed: (name: string) => string;
+  readonly absent: (name: string) => string;
+  readonly isStaged: boolean;
+};
+
+function insertedValue(plan: TablePlan, column: Column, { typed, absent, isStaged }: Staged): string {
+  const fallback = defaultOf(plan, column);
+  if (!isStaged) return fallback ?? `null::${column.type.sql}`;
+  return fallback === null ? typed(column.name) : `case when ${absent(column.name)} then ${fallback} else ${typed(column.name)} end`;
+}
+
+function defaultOf(plan: TablePlan, column: Column): string | null {
+  if (column.identity === null) return column.defaultSql;
+  const sequence = `pg_get_serial_sequence(${quoteConstant(qualifiedName(plan.shape.schema, plan.table))}, ${quoteConstant(column.name)})`;
+  return `nextval(${sequence})::${column.type.sql}`;
+}
+
+/** True where evaluating the default draws from a sequence: only the insert itself may do that. */
+export function drawsFromSequence(column: Column): boolean {
+  return column.identity !== null || /\bnextval\(/i.test(column.defaultSql ?? "");
+}

@@ -1,0 +1,181 @@
+import { randomUUID } from "node:crypto";
+import { signDatabaseToken } from "./aws/database-token.ts";
+import { openDeadLetters } from "./aws/dead-letters.ts";
+import { openExecutions } from "./aws/executions.ts";
+import { openObjectStore } from "./aws/object-store.ts";
+import { openDatabaseSecret } from "./aws/secrets.ts";
+import { openLog, setLogLevel, setMetricsEnabled } from "./aws/telemetry.ts";
+import { type DatabaseSettings, type Settings, settings } from "./config.ts";
+import { BlockedError } from "./core/errors.ts";
+import { hashOf } from "./core/plan.ts";
+import type { CrashPoint, Reach } from "./core/ports.ts";
+import { openAttempts } from "./ledger/attempts.ts";
+import { openBatchRecords } from "./ledger/batch-records.ts";
+import { openClaims } from "./ledger/claims.ts";
+import { openCommits, type Target } from "./ledger/commits.ts";
+import { openSql } from "./ledger/connection.ts";
+import { openContractStore } from "./ledger/contracts.ts";
+import { migrate } from "./ledger/migrate.ts";
+import { openOperations } from "./ledger/operations.ts";
+import { openPlans } from "./ledger/plans.ts";
+import { openSweeps } from "./ledger/sweeps.ts";
+import { openSlices, openWorkItems } from "./ledger/work-items.ts";
+import { readFragment } from "./readers/fragment.ts";
+import { openCatalog } from "./targets/postgres/catalog.ts";
+import { judgeTables, lockTargets } from "./targets/postgres/judge.ts";
+import { createStaging, dropStaging, missingRows, openCopy } from "./targets/postgres/staging.ts";
+
+/** The only place where adapters meet ports. */
+
+type Sql = ReturnType<typeof openSql>;
+
+function passwordOf({ auth, password, secretArn, ...database }: DatabaseSettings, region: string): () => Promise<string> {
+  const { host, port, user } = database;
+  if (auth === "iam") return () => signDatabaseToken({ host, port, user, region });
+  if (auth === "secret" && secretArn) {
+    const secret = openDatabaseSecret({ secretArn, region, endpoint: null });
+    return async () => (await secret.read({ fresh: true })).password;
+  }
+  if (password !== null) return async () => password;
+  const text = `login of ${user} at ${host}: no credential; set DB_PASSWORD or DB_SECRET_ARN, or DB_AUTH to iam`;
+  throw new BlockedError("DB_AUTH", text);
+}
+
+/** @param connections how many at most; a Lambda needs one */
+export function openDatabase({ database, region }: Settings, connections = 1): Sql {
+  const { host, port, name, user, tls } = database;
+  return openSql({
+    host,
+    port,
+    database: name,
+    user,
+    password: passwordOf(database, region),
+    tls: tls === "off" ? null : { ca: null },
+    connections,
+  });
+}
+
+/** The PostgreSQL target, as the ledger's transactions use it. */
+function postgresTarget(schema: string): Target {
+  return {
+    create: createStaging,
+    drop: dropStaging,
+    lock: lockTargets,
+    missingRows,
+    judge: judgeTables,
+    catalogHash: async (tx, plan) => {
+      const tables = plan.body.tables.map(({ table }) => table);
+      return hashOf([...(await openCatalog(tx, schema).read(tables)).values()]);
+    },
+  };
+}
+
+let reachPoint: Reach = () => undefined;
+
+/** For a fault laboratory only: called at every named point of every step. */
+export function onCrashPoint(reach: (point: CrashPoint) => void | Promise<void>): void {
+  reachPoint = reach;
+}
+
+function openStore(current: Settings) {
+  return openObjectStore({
+    bucket: current.bucket,
+    region: current.region,
+    versioning: current.bucketVersioning,
+    bucketOwner: current.bucketOwner,
+    endpoint: current.localEndpoint,
+  });
+}
+
+function prepareTelemetry(current: Settings): void {
+  setLogLevel(current.logLevel);
+  setMetricsEnabled(current.localEndpoint === null);
+}
+
+function machineArn({ stateMachineArn }: Settings): string {
+  if (stateMachineArn) return stateMachineArn;
+  throw new BlockedError("SETTINGS_INVALID", "STATE_MACHINE_ARN is not set; deploy the functions with their machine");
+}
+
+/** Every port of the machine's steps, on one connection of this invocation. */
+export async function openLoader() {
+  const current = settings();
+  prepareTelemetry(current);
+  const sql = openDatabase(current);
+  const store = openStore(current);
+  const { leaseSeconds } = current;
+  const target = postgresTarget(current.database.schema);
+  const catalog = openCatalog(sql, current.database.schema);
+  const ports = {
+    claims: openClaims(sql, leaseSeconds),
+    records: openBatchRecords(sql),
+    catalog,
+    contracts: openContractStore({ sql, store, catalog }),
+    plans: openPlans({ sql, staging: target, leaseSeconds }),
+    items: openWorkItems({ sql, leaseSeconds }),
+    slices: openSlices({ sql, leaseSeconds, openCopy }),
+    commits: openCommits({ sql, target, leaseSeconds }),
+    attempts: openAttempts({ sql, staging: target, leaseSeconds }),
+    operations: openOperations(sql),
+    sweeps: openSweeps({ sql, staging: target }),
+    store,
+    archive: store,
+    read: readFragment,
+    log: openLog(),
+    reach: (point: CrashPoint) => reachPoint(point),
+    newId: () => randomUUID(),
+    now: () => Date.now(),
+    settings: current,
+  };
+  return { ports, close: () => closeAll(sql, store) };
+}
+
+/** The same with Step Functions, for what starts executions: sweep and operate. */
+export async function openStarter() {
+  const current = settings();
+  const executions = openExecutions({
+    stateMachineArn: machineArn(current),
+    region: current.region,
+    endpoint: current.localMachineEndpoint,
+  });
+  const loader = await openLoader();
+  const close = async (): Promise<void> => {
+    executions.close();
+    await loader.close();
+  };
+  return { ports: { ...loader.ports, executions }, close };
+}
+
+const closeSeconds = 5;
+
+async function closeAll(sql: Sql, store: { close(): void }): Promise<void> {
+  store.close();
+  await sql.end({ timeout: closeSeconds });
+}
+
+/** What start-load needs: no database. */
+export function openIntake() {
+  const current = settings();
+  prepareTelemetry(current);
+  const { region, bucket, batchIdPattern, deadLetterQueueUrl: queueUrl } = current;
+  if (!queueUrl) throw new BlockedError("SETTINGS_INVALID", "DEAD_LETTER_QUEUE_URL is not set; deploy start-load anew");
+  return {
+    executions: openExecutions({
+      stateMachineArn: machineArn(current),
+      region,
+      endpoint: current.localMachineEndpoint,
+    }),
+    deadLetters: openDeadLetters({ queueUrl, region, endpoint: current.localEndpoint }),
+    log: openLog(),
+    settings: { bucket, batchIdPattern },
+  };
+}
+
+/** The migrations, with the login that may create schemas and roles. */
+export async function openMigrator() {
+  const current = settings();
+  prepareTelemetry(current);
+  const sql = openDatabase(current);
+  const ports = { migrate: () => migrate(sql) };
+  return { ports, close: () => sql.end({ timeout: closeSeconds }) };
+}
