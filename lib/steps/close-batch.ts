@@ -5,6 +5,7 @@ import type { Attempts, Plans, Reach, Standing } from "../core/ports.ts";
 import { type LoadResult, type LoadStatus, noCounts, noticeOf, type RecordCounts, sumCounts } from "../core/report.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
+import { surveyStaging } from "./survey.ts";
 
 /** CloseBatch: writes the report, then ends the attempt, frees the lease and drops plan and staging in one transaction. */
 
@@ -34,7 +35,15 @@ export async function closeBatch(ports: ClosePorts, { run }: TaskRequest): Promi
   const state = finalState(standing);
   const ended = await ports.attempts.close(run, { state, result, fault: standing.fault });
   await ports.reach("after-close");
-  return toAnswer(ended, result);
+  return toAnswer(ended === "again" && (await anythingStaged(ports, run)) ? "again" : "closed", result);
+}
+
+/**
+ * A wake mostly comes from the very objects that were loaded. The batch is free by now, so whatever arrives from here
+ * on finds it free; only what lay in staging before has to be looked at again.
+ */
+async function anythingStaged({ store }: ClosePorts, run: Run): Promise<boolean> {
+  return (await surveyStaging(store, run.batchId)).some(({ object }) => object.isLatest);
 }
 
 /** The preview's report is its only trace; its counts go back with the execution. */

@@ -69,9 +69,15 @@ test.each([
   expect(await codeOf(executions.start("a", input))).toMatchObject({ name, code });
 });
 
-test("describes status and output; one that waits for its redrive runs", async () => {
+test("describes status, output and error; one that waits for its redrive runs", async () => {
   const described = sfn.on(DescribeExecutionCommand);
-  described.resolvesOnce({ status: "SUCCEEDED", output: "{}" }).resolves({ status: "PENDING_REDRIVE" });
-  expect(await executions.describe(executionArn("a"))).toEqual({ status: "SUCCEEDED", output: "{}" });
-  expect(await executions.describe(executionArn("a"))).toEqual({ status: "RUNNING", output: null });
+  described
+    .resolvesOnce({ status: "SUCCEEDED", output: "{}" })
+    .resolvesOnce({ status: "FAILED", error: "PermanentError", cause: "X: x" })
+    .resolves({ status: "PENDING_REDRIVE" });
+  const describe = () => executions.describe(executionArn("a"));
+  const none = { output: null, error: null, cause: null };
+  expect(await describe()).toEqual({ ...none, status: "SUCCEEDED", output: "{}" });
+  expect(await describe()).toEqual({ ...none, status: "FAILED", error: "PermanentError", cause: "X: x" });
+  expect(await describe()).toEqual({ ...none, status: "RUNNING" });
 });
