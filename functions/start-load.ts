@@ -5,10 +5,19 @@ import { openIntake } from "../lib/wiring.ts";
 
 const sqsEvent = z.object({ Records: z.array(z.object({ messageId: z.string(), body: z.string() })) });
 
-/** SQS: what arrived in staging. Its clients are kept for the next invocation, so nothing is closed. */
+/** SQS: what arrived in staging. */
 export const handler = taskHandler({
   name: "StartLoad",
   request: sqsEvent,
-  open: async () => ({ ports: openIntake(), close: async () => {} }),
+  open: async () => {
+    const ports = openIntake();
+    return {
+      ports,
+      async close() {
+        ports.executions.close();
+        ports.deadLetters.close();
+      },
+    };
+  },
   step: startLoad,
 });
