@@ -11,7 +11,9 @@ const whole = (least: number) =>
 const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 
 /** Only the machine itself may stand in for AWS: any other address would be a way out for credentials and records. */
-const loopbackUrl = z.string().regex(/^http:\/\/(127\.0\.0\.1|localhost|\[::1\]):\d+\/?$/, "a loopback address with a port");
+const loopbackUrl = z
+  .string()
+  .regex(/^http:\/\/(127\.0\.0\.1|localhost|\[::1\]):\d+\/?$/, "a loopback address with a port");
 
 const isPattern = (text: string): boolean => {
   try {
@@ -35,7 +37,10 @@ const variables = z.object({
   DB_POOL_MAX: whole(1).default(10),
   S3_BUCKET: z.string().min(3).default("idhub-curated-fragments"),
   S3_VERSIONING: z.enum(["enabled", "disabled"]).default("enabled"),
-  S3_BUCKET_OWNER: z.string().regex(/^\d{12}$/, "a 12-digit account id").optional(),
+  S3_BUCKET_OWNER: z
+    .string()
+    .regex(/^\d{12}$/, "a 12-digit account id")
+    .optional(),
   AWS_REGION: z.string().default("us-east-1"),
   BATCH_SIZE: whole(1).default(1000),
   DRY_RUN: flag.default(false),

@@ -5,7 +5,7 @@ import { openExecutions } from "./aws/executions.ts";
 import { openObjectStore } from "./aws/object-store.ts";
 import { openDatabaseSecret } from "./aws/secrets.ts";
 import { openLog, setLogLevel, setMetricsEnabled } from "./aws/telemetry.ts";
-import { type DatabaseSettings, type Settings, settings } from "./config.ts";
+import { type Settings, settings } from "./config.ts";
 import { BlockedError } from "./core/errors.ts";
 import { hashOf } from "./core/plan.ts";
 import type { CrashPoint, Reach } from "./core/ports.ts";
@@ -15,6 +15,7 @@ import { openClaims } from "./ledger/claims.ts";
 import { openCommits, type Target } from "./ledger/commits.ts";
 import { openSql } from "./ledger/connection.ts";
 import { openContractStore } from "./ledger/contracts.ts";
+import { grantLoader } from "./ledger/loader-role.ts";
 import { migrate } from "./ledger/migrate.ts";
 import { openOperations } from "./ledger/operations.ts";
 import { openPlans } from "./ledger/plans.ts";
@@ -29,30 +30,27 @@ import { createStaging, dropStaging, missingRows, openCopy } from "./targets/pos
 
 type Sql = ReturnType<typeof openSql>;
 
-function passwordOf({ auth, password, secretArn, ...database }: DatabaseSettings, region: string): () => Promise<string> {
-  const { host, port, user } = database;
-  if (auth === "iam") return () => signDatabaseToken({ host, port, user, region });
+type Login = { readonly user: string; readonly password: () => string | Promise<string> };
+
+/** Fetched anew by every invocation, so that a rotated secret is never a stale one. */
+async function loginOf({ database, region }: Settings): Promise<Login> {
+  const { host, port, user, auth, password, secretArn } = database;
+  if (auth === "iam") return { user, password: () => signDatabaseToken({ host, port, user, region }) };
   if (auth === "secret" && secretArn) {
     const secret = openDatabaseSecret({ secretArn, region, endpoint: null });
-    return async () => (await secret.read({ fresh: true })).password;
+    const login = await secret.read().finally(() => secret.close());
+    return { user: login.username, password: () => login.password };
   }
-  if (password !== null) return async () => password;
+  if (password !== null) return { user, password: () => password };
   const text = `login of ${user} at ${host}: no credential; set DB_PASSWORD or DB_SECRET_ARN, or DB_AUTH to iam`;
   throw new BlockedError("DB_AUTH", text);
 }
 
-/** @param connections how many at most; a Lambda needs one */
-export function openDatabase({ database, region }: Settings, connections = 1): Sql {
-  const { host, port, name, user, tls } = database;
-  return openSql({
-    host,
-    port,
-    database: name,
-    user,
-    password: passwordOf(database, region),
-    tls: tls === "off" ? null : { ca: null },
-    connections,
-  });
+async function openDatabase(current: Settings): Promise<{ readonly sql: Sql; readonly user: string }> {
+  const { host, port, name, tls } = current.database;
+  const login = await loginOf(current);
+  const sql = openSql({ host, port, database: name, ...login, tls: tls === "off" ? null : { ca: null } });
+  return { sql, user: login.user };
 }
 
 /** The PostgreSQL target, as the ledger's transactions use it. */
@@ -101,7 +99,7 @@ function machineArn({ stateMachineArn }: Settings): string {
 export async function openLoader() {
   const current = settings();
   prepareTelemetry(current);
-  const sql = openDatabase(current);
+  const { sql } = await openDatabase(current);
   const store = openStore(current);
   const { leaseSeconds } = current;
   const target = postgresTarget(current.database.schema);
@@ -157,7 +155,7 @@ async function closeAll(sql: Sql, store: { close(): void }): Promise<void> {
 export function openIntake() {
   const current = settings();
   prepareTelemetry(current);
-  const { region, bucket, batchIdPattern, deadLetterQueueUrl: queueUrl } = current;
+  const { region, bucket, bucketOwner, batchIdPattern, deadLetterQueueUrl: queueUrl } = current;
   if (!queueUrl) throw new BlockedError("SETTINGS_INVALID", "DEAD_LETTER_QUEUE_URL is not set; deploy start-load anew");
   return {
     executions: openExecutions({
@@ -167,7 +165,7 @@ export function openIntake() {
     }),
     deadLetters: openDeadLetters({ queueUrl, region, endpoint: current.localEndpoint }),
     log: openLog(),
-    settings: { bucket, batchIdPattern },
+    settings: { bucket, batchIdPattern, ...(bucketOwner !== null && { account: bucketOwner }) },
   };
 }
 
@@ -175,7 +173,14 @@ export function openIntake() {
 export async function openMigrator() {
   const current = settings();
   prepareTelemetry(current);
-  const sql = openDatabase(current);
-  const ports = { migrate: () => migrate(sql) };
+  const { sql, user } = await openDatabase(current);
+  const { user: role, schema } = current.database;
+  const ports = {
+    migrate: async () => {
+      const applied = await migrate(sql);
+      if (role !== user) await grantLoader(sql, { role, schema });
+      return applied;
+    },
+  };
   return { ports, close: () => sql.end({ timeout: closeSeconds }) };
 }

@@ -45,7 +45,6 @@ async function invoke<Request, Answer, Ports>(
 ): Promise<Answer> {
   const started = performance.now();
   const seconds = (): number => Math.round(performance.now() - started) / 1000;
-  openLog().info(`${task.name} started`);
   try {
     const answer = await perform(task, event, deadline);
     openLog().info(`${task.name} ended`, { seconds: seconds(), next: (answer as { next?: unknown } | null)?.next });
@@ -65,6 +64,7 @@ async function perform<Request, Answer, Ports>(
 ): Promise<Answer> {
   const request = parseRequest(task, event);
   const opened = await task.open();
+  openLog().info(`${task.name} started`);
   try {
     return await task.step(opened.ports, request, deadline);
   } catch (error) {

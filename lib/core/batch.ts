@@ -59,7 +59,9 @@ export function groupSources(sources: readonly Source[]): TableSources[] {
     }),
     ({ parsed }) => parsed.table,
   );
-  return [...tables].map(([table, entries]) => toTableSources(table, entries)).toSorted((a, b) => (a.table < b.table ? -1 : 1));
+  return [...tables]
+    .map(([table, entries]) => toTableSources(table, entries))
+    .toSorted((a, b) => (a.table < b.table ? -1 : 1));
 }
 
 type ParsedSource = { readonly source: Source; readonly parsed: FragmentKey };

@@ -1,4 +1,12 @@
-import { type BatchState, groupSources, type QueueRow, type SeenVersion, type Source, type TableSources, type TableState } from "./batch.ts";
+import {
+  type BatchState,
+  groupSources,
+  type QueueRow,
+  type SeenVersion,
+  type Source,
+  type TableSources,
+  type TableState,
+} from "./batch.ts";
 import type { ExecutionInput } from "./execution.ts";
 import { versionLabel } from "./keys.ts";
 
@@ -74,11 +82,15 @@ function heldTables(facts: BatchFacts, all: readonly TableSources[], chosen: Rea
 
 /** Objects that came again for tables that are loaded: those that were not judged before are compared. */
 function decideRedrop(facts: BatchFacts, loaded: readonly TableSources[]): Decision {
-  const judged = new Set(facts.seen.filter(({ state }) => state === "changed").map((seen) => versionId(seen.key, seen.version)));
+  const judged = new Set(
+    facts.seen.filter(({ state }) => state === "changed").map((seen) => versionId(seen.key, seen.version)),
+  );
   const fresh = loaded
     .map((sources) => ({
       ...sources,
-      fragments: sources.fragments.filter(({ object, homeKey }) => !judged.has(versionId(homeKey, versionLabel(object)))),
+      fragments: sources.fragments.filter(
+        ({ object, homeKey }) => !judged.has(versionId(homeKey, versionLabel(object))),
+      ),
     }))
     .filter(({ fragments, markers }) => fragments.length + markers.length > 0);
   if (fresh.some(({ fragments }) => fragments.length > 0)) return { do: "compare", tables: fresh };
@@ -89,7 +101,11 @@ function decideRedrop(facts: BatchFacts, loaded: readonly TableSources[]): Decis
       message: `batch ${facts.batchId} is loaded; its report lies beside its archive, see table-loader status ${facts.batchId}`,
     };
   }
-  return { do: "wait", code: "BATCH_EMPTY", message: `batch ${facts.batchId} has no fragment to load below its staging prefix` };
+  return {
+    do: "wait",
+    code: "BATCH_EMPTY",
+    message: `batch ${facts.batchId} has no fragment to load below its staging prefix`,
+  };
 }
 
 function waitReasons(facts: BatchFacts, input: ExecutionInput, open: readonly TableSources[]): Reason[] {

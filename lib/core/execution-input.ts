@@ -16,7 +16,8 @@ export function parseExecutionInput(value: unknown, batchIdPattern: RegExp): Par
     return { input: null, fault: { code: "INPUT_INVALID", message }, batchId: null };
   }
   const { batchId } = parsed.data;
-  if (!isBatchId(batchId, batchIdPattern)) return { input: null, fault: badBatchId(batchId, batchIdPattern), batchId: null };
+  if (!isBatchId(batchId, batchIdPattern))
+    return { input: null, fault: badBatchId(batchId, batchIdPattern), batchId: null };
   return { input: parsed.data, fault: null };
 }
 

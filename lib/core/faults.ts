@@ -66,7 +66,11 @@ const access = row("blocked", "S3_ACCESS", "S3 denies access; check the role, th
 const storageClass = row("blocked", "S3_STORAGE_CLASS", "the object is in an archived storage class; restore it");
 const missing = row("permanent", "S3_MISSING", "the object version is gone");
 
-const awsUnavailable = row("transient", "AWS_UNAVAILABLE", "AWS cannot be reached or answered with an error of its own");
+const awsUnavailable = row(
+  "transient",
+  "AWS_UNAVAILABLE",
+  "AWS cannot be reached or answered with an error of its own",
+);
 const awsThrottled = row("transient", "AWS_THROTTLED", "AWS asks to slow down");
 const awsMissing = row("blocked", "AWS_MISSING", "it does not exist; check the deployment and its settings");
 

@@ -54,7 +54,13 @@ export type BatchStatus = {
   readonly reason: string | null;
   readonly tables: readonly TableStatus[];
   readonly attempts: readonly AttemptStatus[];
-  readonly outcomes: readonly { code: string; source: string; times: number; message: string | null; last_at: string }[];
+  readonly outcomes: readonly {
+    code: string;
+    source: string;
+    times: number;
+    message: string | null;
+    last_at: string;
+  }[];
   /** The newest report or error log in the bucket. */
   readonly report_key: string | null;
 };

@@ -92,7 +92,9 @@ function guardOf(shape: TableShape, key: readonly string[]): boolean {
 
 function writableColumns(shape: TableShape, contract: TableContract): Column[] {
   const excluded = new Set(contract.exclude_fields);
-  return shape.columns.filter((column) => !excluded.has(column.name) && !column.generated && column.identity !== "always");
+  return shape.columns.filter(
+    (column) => !excluded.has(column.name) && !column.generated && column.identity !== "always",
+  );
 }
 
 /** Parents before children by the catalog's foreign keys; tables without relation keep their order by name. */
@@ -103,7 +105,11 @@ export function orderByForeignKeys(plans: readonly TablePlan[]): TablePlan[] {
     if (ordered.has(plan.table)) return;
     if (path.includes(plan.table)) {
       const cycle = [...path.slice(path.indexOf(plan.table)), plan.table].join(" -> ");
-      throw fault("TABLE_UNSUPPORTED", plan.table, `foreign keys form a cycle (${cycle}); load these tables one by one`);
+      throw fault(
+        "TABLE_UNSUPPORTED",
+        plan.table,
+        `foreign keys form a cycle (${cycle}); load these tables one by one`,
+      );
     }
     for (const { parentTable } of plan.shape.foreignKeys) {
       const parent = byName.get(parentTable);
@@ -135,4 +141,3 @@ export function planWorkers(sizes: readonly number[]): number[] {
   const count = Math.max(1, Math.min(wanted, sizes.length, maxWorkers));
   return Array.from({ length: count }, (_, index) => index + 1);
 }
-

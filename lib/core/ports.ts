@@ -53,7 +53,12 @@ export interface BatchRecords {
   recordOutcome(batchId: string, outcome: Fault & { readonly source: StartSource }): Promise<void>;
 }
 
-export type SeenObject = { readonly homeKey: string; readonly table: string; readonly object: ObjectVersion; readonly isLatest: boolean };
+export type SeenObject = {
+  readonly homeKey: string;
+  readonly table: string;
+  readonly object: ObjectVersion;
+  readonly isLatest: boolean;
+};
 
 /** The contracts in force: the newest valid text, or the last good one. */
 export interface ContractStore {
@@ -84,7 +89,13 @@ export type NewPlan = {
   readonly items: readonly NewItem[];
 };
 
-export type Plan = { readonly planId: number; readonly kind: PlanKind; readonly runId: string; readonly attempt: number; readonly body: PlanBody };
+export type Plan = {
+  readonly planId: number;
+  readonly kind: PlanKind;
+  readonly runId: string;
+  readonly attempt: number;
+  readonly body: PlanBody;
+};
 
 /** What a load will do. */
 export interface Plans {
@@ -166,7 +177,11 @@ export type TableOutcome = {
   readonly sample: Readonly<Record<string, unknown>> | null;
 };
 
-export type Judgement = { readonly tables: readonly TableOutcome[]; readonly rejects: readonly Reject[]; readonly rejected: number };
+export type Judgement = {
+  readonly tables: readonly TableOutcome[];
+  readonly rejects: readonly Reject[];
+  readonly rejected: number;
+};
 
 export type CommitOutcome =
   | { readonly outcome: "committed"; readonly judgement: Judgement | null }

@@ -29,7 +29,12 @@ export type Preview = RecordCounts & {
   readonly rejects: readonly Reject[];
 };
 
-type Previewed = { readonly run: Run; readonly plan: Plan; readonly items: readonly WorkItem[]; readonly judgement: Judgement };
+type Previewed = {
+  readonly run: Run;
+  readonly plan: Plan;
+  readonly items: readonly WorkItem[];
+  readonly judgement: Judgement;
+};
 
 export function toPreview({ run, plan, items, judgement }: Previewed): Preview {
   const counts = sumCounts(judgement.tables.map((table) => table.counts));
@@ -42,7 +47,9 @@ export function toPreview({ run, plan, items, judgement }: Previewed): Preview {
     status: "preview",
     would_be: judgement.rejected > 0 || errors.length > 0 ? "failed" : "success",
     ...counts,
-    tables: Object.fromEntries(plan.body.tables.map(({ table }) => [table, toTablePreview(table, { plan, items, judgement })])),
+    tables: Object.fromEntries(
+      plan.body.tables.map(({ table }) => [table, toTablePreview(table, { plan, items, judgement })]),
+    ),
     errors,
     rejects: judgement.rejects,
   };

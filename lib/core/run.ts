@@ -21,7 +21,9 @@ export type Run = z.infer<typeof runSchema>;
 export const validateRequest = z.object({ input: z.unknown(), execution: z.string() });
 export const taskRequest = z.object({ run: runSchema, execution: z.string() });
 export const stageRequest = taskRequest.extend({ worker: z.number().int() });
-export const failRequest = taskRequest.extend({ error: z.object({ Error: z.string(), Cause: z.string().default("") }) });
+export const failRequest = taskRequest.extend({
+  error: z.object({ Error: z.string(), Cause: z.string().default("") }),
+});
 
 export type ValidateRequest = z.infer<typeof validateRequest>;
 export type TaskRequest = z.infer<typeof taskRequest>;

@@ -58,12 +58,14 @@ function nullsOf(contract: TableContract, column: string): ReadonlySet<string> {
 /** A transform for one table; made once per worker, it keeps the names that it has resolved. */
 export function transformOf(plan: TablePlan): Transform {
   const conversions = conversionsOf(plan);
-  const fields = plan.columns.map((column, index): Field => ({
-    column,
-    index,
-    conversion: conversions[index] as Conversion,
-    nulls: nullsOf(plan.contract, column.name),
-  }));
+  const fields = plan.columns.map(
+    (column, index): Field => ({
+      column,
+      index,
+      conversion: conversions[index] as Conversion,
+      nulls: nullsOf(plan.contract, column.name),
+    }),
+  );
   const resolve = resolverOf(plan, fields);
   return (record) => transformRecord({ plan, fields, resolve }, record);
 }

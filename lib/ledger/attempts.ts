@@ -1,6 +1,6 @@
 import type postgres from "postgres";
 import type { BatchState } from "../core/batch.ts";
-import { StaleFence, type Fault } from "../core/errors.ts";
+import { type Fault, StaleFence } from "../core/errors.ts";
 import type { Attempts, Closing, Judgement } from "../core/ports.ts";
 import { maxStoredRejects } from "../core/rejects.ts";
 import { type LoadResult, noCounts, type TableResult } from "../core/report.ts";
@@ -8,9 +8,9 @@ import type { Run } from "../core/run.ts";
 import { lockFence, renewLease, wakeMoved } from "./claims.ts";
 import { discardPlan, type StagingTables } from "./plans.ts";
 import { insertRejects, rejectsOfAttempt } from "./rejects.ts";
+import { readStanding } from "./standing.ts";
 import { inTransaction, type Tx } from "./transaction.ts";
 import { listItems } from "./work-items.ts";
-import { readStanding } from "./standing.ts";
 
 type AttemptPorts = { readonly sql: postgres.Sql; readonly staging: StagingTables; readonly leaseSeconds: number };
 
@@ -175,4 +175,3 @@ async function freeBatch(tx: Tx, run: Run, state: BatchState): Promise<void> {
   `;
   if (freed.count !== 1) throw new StaleFence(run.batchId, run.fence);
 }
-

@@ -66,7 +66,15 @@ async function tryClaim(sql: postgres.Sql, request: ClaimRequest, leaseSeconds: 
     `;
     await abandonEarlier(tx, request.batchId, batch.fence);
     const { state, epoch, attempt, plan_id: planId } = batch;
-    return { fence: claimed?.fence ?? 0, state, epoch, attempt, planId, idleTakeovers: idle, isNew: created.count === 1 };
+    return {
+      fence: claimed?.fence ?? 0,
+      state,
+      epoch,
+      attempt,
+      planId,
+      idleTakeovers: idle,
+      isNew: created.count === 1,
+    };
   });
 }
 

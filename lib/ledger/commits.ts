@@ -1,14 +1,14 @@
 import type postgres from "postgres";
 import type { BatchState } from "../core/batch.ts";
+import type { CommitOutcome, Commits, Judgement, Plan, TableOutcome, WorkItem } from "../core/ports.ts";
 import { maxStoredRejects } from "../core/rejects.ts";
 import { sumCounts } from "../core/report.ts";
-import type { CommitOutcome, Commits, Judgement, Plan, TableOutcome, WorkItem } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
 import { lockFence, renewLease } from "./claims.ts";
 import { compareRedelivery } from "./compare.ts";
 import { discardPlan, type StagingTables } from "./plans.ts";
-import { rejectsOfPlan } from "./rejects.ts";
 import { recordCommit } from "./record-commit.ts";
+import { rejectsOfPlan } from "./rejects.ts";
 import { inTransaction, RolledBack, type Tx } from "./transaction.ts";
 import { listItems } from "./work-items.ts";
 

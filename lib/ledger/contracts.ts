@@ -62,9 +62,13 @@ async function remember(sql: postgres.Sql, hash: string, text: string): Promise<
 }
 
 async function readLastGood(sql: postgres.Sql): Promise<{ hash: string; contracts: Contracts } | null> {
-  const [row] = await inTransaction(sql, {}, (tx) => tx<{ hash: string; body: string }[]>`
+  const [row] = await inTransaction(
+    sql,
+    {},
+    (tx) => tx<{ hash: string; body: string }[]>`
     select hash, body from table_loader.contracts order by last_valid_at desc limit 1
-  `);
+  `,
+  );
   const parsed = row ? parseContracts(row.body) : null;
   return row && parsed?.contracts ? { hash: row.hash, contracts: parsed.contracts } : null;
 }

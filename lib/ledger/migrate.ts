@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
-import type postgres from "postgres";
 import Postgrator from "postgrator";
+import type postgres from "postgres";
 
 /** Any number that no other program uses: two deployments must not migrate at the same time. */
 const migrationLock = 731_120_416;

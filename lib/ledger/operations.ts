@@ -1,5 +1,12 @@
 import type postgres from "postgres";
-import type { Approval, AttemptStatus, BatchStatus, BatchSummary, Operations, TableStatus } from "../core/operations.ts";
+import type {
+  Approval,
+  AttemptStatus,
+  BatchStatus,
+  BatchSummary,
+  Operations,
+  TableStatus,
+} from "../core/operations.ts";
 import { inTransaction, type Tx } from "./transaction.ts";
 
 export function openOperations(sql: postgres.Sql): Operations {

@@ -129,4 +129,3 @@ export async function discardPlan(tx: Tx, staging: StagingTables, planId: number
   await tx`delete from table_loader.rejects where plan_id = ${planId}`;
   await tx`delete from table_loader.plans where plan_id = ${planId}`;
 }
-

@@ -13,7 +13,10 @@ export async function recordCommit(tx: Tx, run: Run, { plan, items, judgement }:
   const results = judgement.tables.map((outcome) => ({
     outcome,
     result: toTableResult(plan, outcome, fragments),
-    fingerprint: fragmentsOf(fragments, outcome.table).reduce((sum, item) => addFingerprints(sum, item.fingerprint), 0n),
+    fingerprint: fragmentsOf(fragments, outcome.table).reduce(
+      (sum, item) => addFingerprints(sum, item.fingerprint),
+      0n,
+    ),
   }));
   const rows = results.map(({ outcome, result, fingerprint }) => ({
     table_name: outcome.table,
@@ -47,7 +50,8 @@ export async function recordCommit(tx: Tx, run: Run, { plan, items, judgement }:
   await markLoaded(tx, run, plan);
 }
 
-const fragmentsOf = (items: readonly WorkItem[], table: string): WorkItem[] => items.filter((item) => item.table === table);
+const fragmentsOf = (items: readonly WorkItem[], table: string): WorkItem[] =>
+  items.filter((item) => item.table === table);
 
 function toTableResult(plan: Plan, outcome: TableOutcome, items: readonly WorkItem[]): TableResult {
   const fragments = fragmentsOf(items, outcome.table);
@@ -77,7 +81,8 @@ function warningsOf(outcome: TableOutcome, strategy: string | undefined, fragmen
     warnings.push(`IMMUTABLE_FIELD: ${count} records would change ${field}, which stays as it is`);
   }
   const empty = fragments.filter(({ records }) => records === 0).map(({ homeKey }) => homeKey);
-  if (empty.length > 0) warnings.push(`NO_RECORDS: ${empty.length} fragments hold no records, the first is ${empty[0]}`);
+  if (empty.length > 0)
+    warnings.push(`NO_RECORDS: ${empty.length} fragments hold no records, the first is ${empty[0]}`);
   return warnings;
 }
 

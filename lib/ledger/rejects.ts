@@ -2,7 +2,10 @@ import type { Reject } from "../core/rejects.ts";
 import type { Run } from "../core/run.ts";
 import type { Tx } from "./transaction.ts";
 
-type RejectRow = Omit<Reject, "constraint" | "table"> & { readonly table_name: string; readonly constraint_name: string | null };
+type RejectRow = Omit<Reject, "constraint" | "table"> & {
+  readonly table_name: string;
+  readonly constraint_name: string | null;
+};
 
 type NewRejects = {
   readonly rejects: readonly Reject[];

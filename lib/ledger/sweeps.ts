@@ -57,7 +57,9 @@ async function readInterrupted(tx: Tx): Promise<{ batchId: string; fence: number
 }
 
 async function readBatch(tx: Tx, batchId: string): Promise<BatchInLedger | null> {
-  const [row] = await tx<{ state: BatchState; epoch: number; fence: number; leased: boolean; waiting_hours: number | null }[]>`
+  const [row] = await tx<
+    { state: BatchState; epoch: number; fence: number; leased: boolean; waiting_hours: number | null }[]
+  >`
     select state, epoch, fence, coalesce(lease_until > clock_timestamp(), false) as leased,
            extract(epoch from now() - waiting_since)::float8 / 3600 as waiting_hours
     from table_loader.batches where batch_id = ${batchId}

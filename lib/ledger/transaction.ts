@@ -42,7 +42,8 @@ export async function inTransaction<T>(
       return result.value;
     }
     const { command } = await tx`commit`;
-    if (command !== "COMMIT") throw new TransientError("DB_NOT_COMMITTED", `the server answered COMMIT with ${command}`);
+    if (command !== "COMMIT")
+      throw new TransientError("DB_NOT_COMMITTED", `the server answered COMMIT with ${command}`);
     return result;
   } catch (error) {
     // A lost connection has nothing to roll back. The driver takes it back by itself when it sees it closed; released

@@ -1,8 +1,8 @@
 import type postgres from "postgres";
-import { addFingerprints } from "../core/fingerprint.ts";
 import { StaleFence } from "../core/errors.ts";
+import { addFingerprints } from "../core/fingerprint.ts";
 import type { TablePlan } from "../core/plan.ts";
-import type { Slices, SliceProgress, Slice, SliceWriter, WorkItem, WorkItems } from "../core/ports.ts";
+import type { Slice, SliceProgress, Slices, SliceWriter, WorkItem, WorkItems } from "../core/ports.ts";
 import type { ReadPosition } from "../core/records.ts";
 import type { Run } from "../core/run.ts";
 import { renewLease } from "./claims.ts";

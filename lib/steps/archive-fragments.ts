@@ -1,5 +1,13 @@
 import type { BatchState } from "../core/batch.ts";
-import { duplicatePrefixOf, errorLogKey, failedPrefixOf, keyBelowBatch, loadedPrefixOf, stagingPrefixOf, versionLabel } from "../core/keys.ts";
+import {
+  duplicatePrefixOf,
+  errorLogKey,
+  failedPrefixOf,
+  keyBelowBatch,
+  loadedPrefixOf,
+  stagingPrefixOf,
+  versionLabel,
+} from "../core/keys.ts";
 import type { ObjectArchive, ObjectStore } from "../core/objects.ts";
 import type { Attempts, Claims, Log, Reach, WorkItem, WorkItems } from "../core/ports.ts";
 import type { Run, TaskRequest } from "../core/run.ts";

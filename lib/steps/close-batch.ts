@@ -19,7 +19,11 @@ export type ClosePorts = {
 /** What the machine sees of a load: ids and counts. The table results stay in the stored report. */
 export type CloseAnswer = {
   readonly next: Answer<"CloseBatch">;
-  readonly result: Omit<LoadResult, "errors"> & { readonly code: string; readonly message: string; readonly notice: string };
+  readonly result: Omit<LoadResult, "errors"> & {
+    readonly code: string;
+    readonly message: string;
+    readonly notice: string;
+  };
 };
 
 export async function closeBatch(ports: ClosePorts, { run }: TaskRequest): Promise<CloseAnswer> {

@@ -1,8 +1,8 @@
-import { previewKey } from "../core/keys.ts";
 import { BlockedError, PermanentError, TransientError } from "../core/errors.ts";
-import { toPreview } from "../core/preview.ts";
+import { previewKey } from "../core/keys.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import type { Attempts, Commits, Judgement, Log, Plan, Plans, Reach, WorkItem, WorkItems } from "../core/ports.ts";
+import { toPreview } from "../core/preview.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
 
@@ -28,7 +28,8 @@ const reserveSeconds = 30;
 /** @param deadline milliseconds since the epoch, when this invocation ends */
 export async function commitBatch(ports: CommitPorts, { run }: TaskRequest, deadline: number): Promise<CommitAnswer> {
   const plan = await ports.plans.read(run.planId);
-  if (!plan) throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
+  if (!plan)
+    throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
   const items = await ports.items.list(run.planId);
   const budget = Math.min(ports.settings.transactionTimeout, (deadline - ports.now()) / 1000 - reserveSeconds);
   if (plan.kind === "compare") return compare(ports, run, plan);
@@ -53,7 +54,9 @@ function refuseUnstaged({ settings }: CommitPorts, run: Run, items: readonly Wor
   const pending = fragments.filter(({ state }) => state === "pending");
   if (pending.length > 0) {
     const text = `${pending.length} of ${fragments.length} fragments of ${run.batchId} are not staged yet; the workers stopped early`;
-    throw run.kind === "preview" ? new TransientError("STAGE_UNFINISHED", text) : new BlockedError("STAGE_UNFINISHED", text);
+    throw run.kind === "preview"
+      ? new TransientError("STAGE_UNFINISHED", text)
+      : new BlockedError("STAGE_UNFINISHED", text);
   }
   const records = fragments.reduce((sum, item) => sum + item.records, 0);
   if (settings.maxRecordsPerBatch !== null && records > settings.maxRecordsPerBatch) {

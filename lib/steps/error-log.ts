@@ -9,7 +9,11 @@ export type ErrorLog = {
   readonly epoch: number;
   readonly attempt: number;
   readonly error: Fault;
-  readonly fragments: readonly (Fault & { readonly key: string; readonly version_id: string | null; readonly table: string })[];
+  readonly fragments: readonly (Fault & {
+    readonly key: string;
+    readonly version_id: string | null;
+    readonly table: string;
+  })[];
   readonly rejected_records: readonly {
     readonly table: string;
     readonly key: string;

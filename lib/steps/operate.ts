@@ -48,7 +48,10 @@ function checkedId({ settings }: OperatePorts, batchId: string): string {
 
 async function start(ports: OperatePorts, input: ExecutionInput): Promise<{ executionArn: string }> {
   const batchId = checkedId(ports, input.batchId);
-  const { executionArn } = await ports.executions.start(`${batchId}-${input.action}-${ports.newId().slice(0, 8)}`, input);
+  const { executionArn } = await ports.executions.start(
+    `${batchId}-${input.action}-${ports.newId().slice(0, 8)}`,
+    input,
+  );
   return { executionArn };
 }
 

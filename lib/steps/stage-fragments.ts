@@ -1,6 +1,16 @@
 import { BlockedError, PermanentError, parseFault } from "../core/errors.ts";
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
-import type { Log, Plan, Plans, Reach, SliceProgress, Slices, SliceWriter, WorkItem, WorkItems } from "../core/ports.ts";
+import type {
+  Log,
+  Plan,
+  Plans,
+  Reach,
+  SliceProgress,
+  Slices,
+  SliceWriter,
+  WorkItem,
+  WorkItems,
+} from "../core/ports.ts";
 import type { ReadPosition, RecordGroup } from "../core/records.ts";
 import type { StageRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
@@ -40,7 +50,8 @@ export async function stageFragments(
   deadline: number,
 ): Promise<StageAnswer> {
   const plan = await ports.plans.read(run.planId);
-  if (!plan) throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
+  if (!plan)
+    throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
   const tables = new Map(plan.body.tables.map((table, index) => [table.table, stagingOf(table, index)]));
   const stopAt = deadline - reserveSeconds * 1000;
   while (ports.now() < stopAt) {

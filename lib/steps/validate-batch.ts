@@ -63,7 +63,10 @@ export async function validateBatch(ports: ValidatePorts, request: ValidateReque
 
 function refuseUnsupported({ action, targetWarehouse }: ExecutionInput): Fault | null {
   if (action === "rollback") {
-    return { code: "ROLLBACK_NOT_AVAILABLE", message: "rollback is not available in this version; undo images are kept" };
+    return {
+      code: "ROLLBACK_NOT_AVAILABLE",
+      message: "rollback is not available in this version; undo images are kept",
+    };
   }
   if (targetWarehouse && targetWarehouse !== "postgres") {
     return { code: "TARGET_UNSUPPORTED", message: `targetWarehouse ${targetWarehouse}: expected postgres` };

@@ -42,7 +42,9 @@ export function openCatalog(sql: postgres.Sql, schema: string): CatalogReader {
           kind: head.kind,
           rowSecurity: head.row_security,
           columns: (columns.get(head.name) ?? []).map(toColumn),
-          uniqueKeys: (uniques.get(head.name) ?? []).map(({ name, columns: names, plain }): UniqueKey => ({ name, columns: names, plain })),
+          uniqueKeys: (uniques.get(head.name) ?? []).map(
+            ({ name, columns: names, plain }): UniqueKey => ({ name, columns: names, plain }),
+          ),
           foreignKeys: (constraints.get(head.name) ?? []).flatMap(toForeignKey),
           checks: (constraints.get(head.name) ?? []).flatMap(toCheck),
         },
@@ -104,7 +106,12 @@ function toColumn(row: ColumnRow): Column {
   };
 }
 
-type TypeFacts = { readonly name: string; readonly sql: string; readonly typmod: number; readonly labels: string[] | null };
+type TypeFacts = {
+  readonly name: string;
+  readonly sql: string;
+  readonly typmod: number;
+  readonly labels: string[] | null;
+};
 
 /** PostgreSQL packs length, precision and scale into the type modifier, mostly with an offset of 4. */
 function toType({ name, sql, typmod, labels }: TypeFacts): ColumnType {

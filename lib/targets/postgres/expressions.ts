@@ -87,7 +87,9 @@ type Staged = {
 function insertedValue(plan: TablePlan, column: Column, { typed, absent, isStaged }: Staged): string {
   const fallback = defaultOf(plan, column);
   if (!isStaged) return fallback ?? `null::${column.type.sql}`;
-  return fallback === null ? typed(column.name) : `case when ${absent(column.name)} then ${fallback} else ${typed(column.name)} end`;
+  return fallback === null
+    ? typed(column.name)
+    : `case when ${absent(column.name)} then ${fallback} else ${typed(column.name)} end`;
 }
 
 function defaultOf(plan: TablePlan, column: Column): string | null {

@@ -61,7 +61,9 @@ async function rejectNulls(job: TableJob): Promise<void> {
 
 /** Column texts of a row for a message: `volume_ml=-1, tube_type=EDTA`. */
 function valuesText(columns: readonly string[]): string {
-  return columns.map((name) => `${quoteConstant(`${name}=`)} || coalesce(s.${quoteName(name)}::text, 'null')`).join(" || ', ' || ");
+  return columns
+    .map((name) => `${quoteConstant(`${name}=`)} || coalesce(s.${quoteName(name)}::text, 'null')`)
+    .join(" || ', ' || ");
 }
 
 /** The constraint's own expression over the resulting row; generated columns are left to the server. */
@@ -95,8 +97,11 @@ async function rejectOtherKeys(job: TableJob): Promise<void> {
 async function rejectOtherKey(job: TableJob, { name, columns }: UniqueKey): Promise<void> {
   const { sql } = job;
   const rows = resultingRows(job, [...new Set([...columns, ...sql.key])]);
-  const same = (other: string): string => columns.map((column) => `${other}.${quoteName(column)} = s.${quoteName(column)}`).join(" and ");
-  const otherKey = sql.key.map((column) => `t.${quoteName(column)} is not distinct from s.${quoteName(column)}`).join(" and ");
+  const same = (other: string): string =>
+    columns.map((column) => `${other}.${quoteName(column)} = s.${quoteName(column)}`).join(" and ");
+  const otherKey = sql.key
+    .map((column) => `t.${quoteName(column)} is not distinct from s.${quoteName(column)}`)
+    .join(" and ");
   const twins = `(select ${columns.map(quoteName).join(", ")} from ${rows} r
     where ${columns.map((column) => `r.${quoteName(column)} is not null`).join(" and ")}
     group by ${columns.map(quoteName).join(", ")} having count(*) > 1)`;
@@ -117,7 +122,9 @@ async function rejectOrphans(job: TableJob, foreignKey: ForeignKey): Promise<voi
   const { columns, parentColumns, parentSql, parentTable, name } = foreignKey;
   const itself = parentTable === job.plan.table;
   const matches = (alias: string): string =>
-    columns.map((column, index) => `${alias}.${quoteName(parentColumns[index] ?? "")} = s.${quoteName(column)}`).join(" and ");
+    columns
+      .map((column, index) => `${alias}.${quoteName(parentColumns[index] ?? "")} = s.${quoteName(column)}`)
+      .join(" and ");
   let found = 0;
   do {
     const siblings = itself
@@ -127,7 +134,9 @@ async function rejectOrphans(job: TableJob, foreignKey: ForeignKey): Promise<voi
       code: "CONSTRAINT_FK",
       field: columns.join(", "),
       constraint: name,
-      expected: quoteConstant(`a row of ${parentTable} with this ${parentColumns.join(", ")}, stored before or in this batch`),
+      expected: quoteConstant(
+        `a row of ${parentTable} with this ${parentColumns.join(", ")}, stored before or in this batch`,
+      ),
       got: valuesText(columns),
       from: `${resultingRows(job, columns)} s`,
       where: `${columns.map((column) => `s.${quoteName(column)} is not null`).join(" and ")}

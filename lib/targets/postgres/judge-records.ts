@@ -33,7 +33,15 @@ async function rejectInvalidValues(job: TableJob): Promise<void> {
         and (select e.sql_error_code from pg_input_error_info(${value}, ${type}) e) ${condition}`;
       const expected = quoteConstant(`a value of type ${column.type.sql}`);
       const constraint = column.type.domain && code === "CONSTRAINT_CHECK" ? { constraint: column.type.domain } : {};
-      await rejectWhere(job, { code, field: column.name, ...constraint, expected, got: value, from: `${job.staging} s`, where });
+      await rejectWhere(job, {
+        code,
+        field: column.name,
+        ...constraint,
+        expected,
+        got: value,
+        from: `${job.staging} s`,
+        where,
+      });
     }
   }
 }

@@ -1,5 +1,5 @@
-import { isImmutable } from "../../core/plan.ts";
 import { PermanentError } from "../../core/errors.ts";
+import { isImmutable } from "../../core/plan.ts";
 import { quoteConstant, quoteName } from "../../core/sql-names.ts";
 import type { TableJob } from "./table-job.ts";
 
@@ -111,7 +111,9 @@ async function insertRows(job: TableJob): Promise<number> {
 async function auditChanges(job: TableJob): Promise<void> {
   const { tx, sql, run, plan } = job;
   const recordId = sql.key.map((name) => `t.${quoteName(name)}::text`).join(" || '|' || ");
-  const oldKey = sql.key.map((name) => `u.old_row->>${quoteConstant(name)} = row_to_json(t)->>${quoteConstant(name)}`).join(" and ");
+  const oldKey = sql.key
+    .map((name) => `u.old_row->>${quoteConstant(name)} = row_to_json(t)->>${quoteConstant(name)}`)
+    .join(" and ");
   const columns = "(table_name, operation, record_id, old_values, new_values, batch_id)";
   await tx.unsafe(`
     insert into public.audit_log ${columns}
