@@ -3,6 +3,7 @@ import { signDatabaseToken } from "./aws/database-token.ts";
 import { openDeadLetters } from "./aws/dead-letters.ts";
 import { openExecutions } from "./aws/executions.ts";
 import { openObjectStore } from "./aws/object-store.ts";
+import { type OpenOperate, openOperateClient } from "./aws/operate-client.ts";
 import { openDatabaseSecret } from "./aws/secrets.ts";
 import { openLog, setLogLevel, setMetricsEnabled } from "./aws/telemetry.ts";
 import { type Settings, settings } from "./config.ts";
@@ -167,6 +168,11 @@ export function openIntake() {
     log: openLog(),
     settings: { bucket, batchIdPattern, ...(bucketOwner !== null && { account: bucketOwner }) },
   };
+}
+
+/** The deployed `operate` function; the CLI's way to a database that is not reachable from outside. */
+export function openRemoteOperate(functionName: string): OpenOperate {
+  return openOperateClient({ functionName, region: settings().region, endpoint: null });
 }
 
 /** The migrations, with the login that may create schemas and roles. */

@@ -1,4 +1,5 @@
 import { type FragmentKey, manifestMarker, parseFragmentKey, successMarker } from "./keys.ts";
+import type { Manifest } from "./manifest.ts";
 import type { ListedObject } from "./objects.ts";
 
 /** What is known about a batch when it is decided what to do with it. */
@@ -51,7 +52,7 @@ export type TableSources = {
 };
 
 /** Groups listed sources by table. `<table>.json` is complete by itself, parts are when a marker is there. */
-export function groupSources(sources: readonly Source[]): TableSources[] {
+export function groupSources(sources: readonly Source[], manifests: readonly Manifest[] = []): TableSources[] {
   const tables = Map.groupBy(
     sources.flatMap((source) => {
       const parsed = parseFragmentKey(source.homeKey);
@@ -60,13 +61,16 @@ export function groupSources(sources: readonly Source[]): TableSources[] {
     ({ parsed }) => parsed.table,
   );
   return [...tables]
-    .map(([table, entries]) => toTableSources(table, entries))
+    .map(([table, entries]) => {
+      const manifest = manifests.find((candidate) => candidate.table === table);
+      return toTableSources(table, entries, manifest);
+    })
     .toSorted((a, b) => (a.table < b.table ? -1 : 1));
 }
 
 type ParsedSource = { readonly source: Source; readonly parsed: FragmentKey };
 
-function toTableSources(table: string, entries: readonly ParsedSource[]): TableSources {
+function toTableSources(table: string, entries: readonly ParsedSource[], manifest?: Manifest): TableSources {
   const current = entries.filter(({ source }) => source.object.isLatest);
   const fragments = current.filter(({ parsed }) => parsed.kind === "fragment");
   const markers = current.filter(({ parsed }) => parsed.kind === "marker");
@@ -74,11 +78,13 @@ function toTableSources(table: string, entries: readonly ParsedSource[]): TableS
   const closed = markers.some(
     ({ parsed }) => parsed.kind === "marker" && [successMarker, manifestMarker].includes(parsed.marker),
   );
+  const keys = new Set(fragments.map(({ source }) => source.homeKey));
+  const allThere = manifest?.parts.every(({ key }) => keys.has(key)) ?? true;
   return {
     table,
     fragments: fragments.map(({ source }) => source),
     markers: markers.map(({ source }) => source),
     superseded: entries.filter(({ source }) => !source.object.isLatest).map(({ source }) => source),
-    complete: fragments.length > 0 && (!hasParts || closed),
+    complete: fragments.length > 0 && (!hasParts || closed) && allThere,
   };
 }

@@ -9,6 +9,7 @@ import {
 } from "./batch.ts";
 import type { ExecutionInput } from "./execution.ts";
 import { versionLabel } from "./keys.ts";
+import type { Manifest } from "./manifest.ts";
 
 /** Everything that the decision rests on; no I/O and no clock. */
 export type BatchFacts = {
@@ -19,6 +20,7 @@ export type BatchFacts = {
   readonly queue: readonly QueueRow[];
   readonly seen: readonly SeenVersion[];
   readonly requireApproval: boolean;
+  readonly manifests: readonly Manifest[];
 };
 
 type Reason = { readonly code: string; readonly message: string };
@@ -30,7 +32,7 @@ export type Decision =
 
 /** Decides what an execution does with a batch that nobody is loading. */
 export function decideBatch(facts: BatchFacts, input: ExecutionInput): Decision {
-  const all = groupSources(facts.sources);
+  const all = groupSources(facts.sources, facts.manifests);
   const wanted = input.tables ? all.filter(({ table }) => input.tables?.includes(table)) : all;
   const loaded = wanted.filter(({ table }) => facts.tableStates.get(table) === "loaded");
   const open = wanted.filter(({ table }) => isOpen(facts.tableStates.get(table), input));
@@ -121,7 +123,10 @@ function tableReasons(facts: BatchFacts, sources: TableSources): Reason[] {
   const row = facts.queue.find((queued) => queued.table === table);
   const say = (code: string, message: string): Reason[] => [{ code, message: `table ${table}: ${message}` }];
   if (!sources.complete) {
-    return say("TABLE_INCOMPLETE", "parts without table marker; expected <table>/_SUCCESS or <table>/_manifest.json");
+    return say(
+      "TABLE_INCOMPLETE",
+      "its parts are not all there; expected every part of <table>/_manifest.json, or <table>/_SUCCESS",
+    );
   }
   if (!row) return facts.requireApproval ? say("NOT_QUEUED", "not in validation_queue; approve the batch") : [];
   if (row.status === "pending") return say("NOT_VALIDATED", "validation is still pending");

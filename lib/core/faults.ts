@@ -105,7 +105,7 @@ const awsErrors: Readonly<Record<string, FaultRow>> = {
 const keyFault = row("blocked", "S3_KMS", "the encryption key cannot be used; check its state and its policy");
 
 function toError(fault: FaultRow, details: Record<string, unknown>, cause: unknown): LoaderError {
-  const subject = typeof details["subject"] === "string" ? `${details["subject"]}: ${fault.text}` : fault.text;
+  const subject = typeof details.subject === "string" ? `${details.subject}: ${fault.text}` : fault.text;
   if (fault.kind === "transient") return new TransientError(fault.code, subject, details, cause);
   if (fault.kind === "blocked") return new BlockedError(fault.code, subject, details, cause);
   return new PermanentError(fault.code, subject, details, cause);
@@ -153,7 +153,7 @@ export function classifyAwsError(error: unknown, subject: string): LoaderError |
   const code = typeof thrown.code === "string" ? thrown.code : "";
   const named = awsErrors[name] ?? (name.startsWith("KMS.") ? keyFault : undefined);
   const known = named ?? (status === 403 ? access : status === 404 ? missing : undefined);
-  const fault = known ?? (status === 412 ? awsErrors["PreconditionFailed"] : undefined);
+  const fault = known ?? (status === 412 ? awsErrors.PreconditionFailed : undefined);
   if (fault) return toError(fault, { subject, name, status }, error);
   const passing = (status !== undefined && status >= 500) || code in socketErrors || name === "TimeoutError";
   return passing ? toError(awsUnavailable, { subject, name, status }, error) : null;

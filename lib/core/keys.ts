@@ -29,7 +29,7 @@ export function parseFragmentKey(key: string, prefix: string = stagingPrefix): F
   const [batchId, second, third, ...deeper] = key.slice(prefix.length).split("/");
   if (!batchId || !second || deeper.length > 0) return null;
   if (third === undefined) {
-    const table = fragmentName.exec(second)?.groups?.["name"];
+    const table = fragmentName.exec(second)?.groups?.name;
     return table === undefined ? null : { kind: "fragment", batchId, table, part: null };
   }
   if (third === successMarker || third === manifestMarker) {

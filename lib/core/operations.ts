@@ -1,5 +1,8 @@
 import { z } from "zod";
-import { executionInput } from "./execution.ts";
+import type { Fault } from "./errors.ts";
+import { type ExecutionState, executionInput } from "./execution.ts";
+import type { Preview } from "./preview.ts";
+import type { LoadResult } from "./report.ts";
 
 /** What the CLI asks of the `operate` function: one union, refused where a key is unknown. */
 
@@ -18,6 +21,7 @@ export const operateRequest = z.discriminatedUnion("operation", [
   z.strictObject({ operation: z.literal("batches") }),
   z.strictObject({ operation: z.literal("preview"), batchId, runId: z.string().max(100) }),
   z.strictObject({ operation: z.literal("report"), batchId }),
+  z.strictObject({ operation: z.literal("errors"), batchId }),
 ]);
 
 export type OperateRequest = z.infer<typeof operateRequest>;
@@ -82,6 +86,50 @@ export type Approval = {
   /** Tables whose queue rows were missing and were made. */
   readonly created: readonly string[];
 };
+
+/** A stored report and where it lies; both null where there is none. */
+export type Stored<Report> = { readonly key: string | null; readonly report: Report | null };
+
+/** A record of error_log.json without its original text, which may be long. */
+export type RejectedRecord = {
+  readonly table: string;
+  readonly key: string;
+  readonly record: number;
+  readonly field: string | null;
+  readonly code: string;
+  readonly got: string | null;
+  readonly expected: string;
+  readonly constraint: string | null;
+};
+
+/** The newest error_log.json of a batch, short enough to travel. */
+export type ErrorSummary = {
+  readonly error: Fault;
+  readonly fragments: readonly (Fault & { readonly key: string; readonly table: string })[];
+  /** How many records the log names. */
+  readonly rejected: number;
+  readonly rejected_records: readonly RejectedRecord[];
+};
+
+/** A Lambda answers 6 MB at most: of more records or fragments, error_log.json or the stored preview has the rest. */
+export const maxListedRejects = 100;
+
+/** What each operation answers. */
+export type OperateAnswers = {
+  readonly start: { readonly executionArn: string };
+  readonly execution: ExecutionState;
+  readonly approve: Approval;
+  readonly status: { readonly status: BatchStatus | null };
+  readonly batches: { readonly batches: readonly BatchSummary[] };
+  readonly preview: Stored<Preview>;
+  readonly report: Stored<LoadResult>;
+  readonly errors: Stored<ErrorSummary>;
+};
+
+/** The function `operate`, wherever it runs. Throws LoaderErrors. */
+export type Operate = <Operation extends OperateRequest["operation"]>(
+  request: Extract<OperateRequest, { operation: Operation }>,
+) => Promise<OperateAnswers[Operation]>;
 
 /** What operate needs of the ledger. */
 export interface Operations {

@@ -4,6 +4,7 @@ import { hasUniqueGuard } from "./catalog.ts";
 import type { ContractsVersion, TableContract } from "./contract.ts";
 import { PermanentError } from "./errors.ts";
 import type { ExecutionInput } from "./execution.ts";
+import type { DeclaredPart } from "./manifest.ts";
 
 /** How one table is loaded, pinned for the whole load. */
 export type TablePlan = {
@@ -25,6 +26,10 @@ export type PlanBody = {
   readonly contractHash: string;
   readonly catalogHash: string;
   readonly loaderVersion: string;
+  /** What manifests declare of the parts. */
+  readonly parts: readonly DeclaredPart[];
+  /** Records by table, as the queue declares them. */
+  readonly totals: Readonly<Record<string, number>>;
   /** True where the plan needs approved queue rows, which the commit reads again. */
   readonly approved: boolean;
 };

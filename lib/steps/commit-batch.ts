@@ -5,6 +5,7 @@ import type { Attempts, Commits, Judgement, Log, Plan, Plans, Reach, WorkItem, W
 import { toPreview } from "../core/preview.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
+import { verifyCounts } from "./verify-counts.ts";
 
 /** CommitBatch: judges and merges every staged record in one transaction, or says why it cannot. */
 
@@ -32,8 +33,9 @@ export async function commitBatch(ports: CommitPorts, { run }: TaskRequest, dead
     throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
   const items = await ports.items.list(run.planId);
   const budget = Math.min(ports.settings.transactionTimeout, (deadline - ports.now()) / 1000 - reserveSeconds);
+  refusePending(run, items);
   if (plan.kind === "compare") return compare(ports, run, plan);
-  refuseUnstaged(ports, run, items);
+  if (plan.kind === "load") refuseFaulty(ports, { run, plan, items });
   if (plan.kind === "preview") return preview(ports, { run, plan, items }, budget);
   await ports.reach("before-commit");
   const outcome = await ports.commits.commit(run, plan, budget);
@@ -43,22 +45,25 @@ export async function commitBatch(ports: CommitPorts, { run }: TaskRequest, dead
 }
 
 /** Every worker ended with an outcome of its own; here it is read from the ledger and thrown as one. */
-function refuseUnstaged({ settings }: CommitPorts, run: Run, items: readonly WorkItem[]): void {
-  const fragments = items.filter(({ kind }) => kind === "fragment");
-  const failed = fragments.filter(({ state }) => state === "failed");
+function refusePending(run: Run, items: readonly WorkItem[]): void {
+  const pending = items.filter(({ state }) => state === "pending");
+  if (pending.length === 0) return;
+  const text = `${pending.length} fragments of ${run.batchId} are not staged yet; the workers stopped early`;
+  if (run.kind === "preview") throw new TransientError("STAGE_UNFINISHED", text);
+  throw new BlockedError("STAGE_UNFINISHED", text);
+}
+
+type Staged = { readonly run: Run; readonly plan: Plan; readonly items: readonly WorkItem[] };
+
+function refuseFaulty({ settings }: CommitPorts, { run, plan, items }: Staged): void {
+  const failed = items.filter(({ state }) => state === "failed");
   const [first] = failed;
-  if (first?.fault && run.kind !== "preview") {
+  if (first?.fault) {
     const more = failed.length > 1 ? ` (and ${failed.length - 1} more fragments failed)` : "";
     throw new PermanentError(first.fault.code, `table ${first.table}: ${first.fault.message}${more}`);
   }
-  const pending = fragments.filter(({ state }) => state === "pending");
-  if (pending.length > 0) {
-    const text = `${pending.length} of ${fragments.length} fragments of ${run.batchId} are not staged yet; the workers stopped early`;
-    throw run.kind === "preview"
-      ? new TransientError("STAGE_UNFINISHED", text)
-      : new BlockedError("STAGE_UNFINISHED", text);
-  }
-  const records = fragments.reduce((sum, item) => sum + item.records, 0);
+  verifyCounts(plan, items);
+  const records = items.reduce((sum, item) => sum + item.records, 0);
   if (settings.maxRecordsPerBatch !== null && records > settings.maxRecordsPerBatch) {
     const text = `batch ${run.batchId} holds ${records} records, MAX_RECORDS_PER_BATCH allows ${settings.maxRecordsPerBatch}; deliver it in smaller batches`;
     throw new PermanentError("BATCH_TOO_LARGE", text);
@@ -78,9 +83,7 @@ async function compare(ports: CommitPorts, run: Run, plan: Plan): Promise<Commit
   return { next: "compared" };
 }
 
-type Previewed = { readonly run: Run; readonly plan: Plan; readonly items: readonly WorkItem[] };
-
-async function preview(ports: CommitPorts, { run, plan, items }: Previewed, budget: number): Promise<CommitAnswer> {
+async function preview(ports: CommitPorts, { run, plan, items }: Staged, budget: number): Promise<CommitAnswer> {
   const judgement = await ports.commits.preview(run, plan, budget);
   const report = toPreview({ run, plan, items, judgement });
   await ports.store.write(previewKey(run.batchId, run.runId), JSON.stringify(report, null, 2), "application/json");

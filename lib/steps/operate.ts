@@ -2,10 +2,20 @@ import { groupSources } from "../core/batch.ts";
 import { PermanentError } from "../core/errors.ts";
 import type { ExecutionInput, Executions } from "../core/execution.ts";
 import { badBatchId, isBatchId } from "../core/execution-input.ts";
-import { previewKey, stagingPrefix } from "../core/keys.ts";
+import { errorLogKey, failedPrefixOf, previewKey, stagingPrefix } from "../core/keys.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import type { BatchSummary, OperateRequest, Operations } from "../core/operations.ts";
+import {
+  type BatchSummary,
+  type ErrorSummary,
+  maxListedRejects,
+  type OperateRequest,
+  type Operations,
+  type Stored,
+} from "../core/operations.ts";
 import type { BatchRecords } from "../core/ports.ts";
+import type { Preview } from "../core/preview.ts";
+import type { LoadResult } from "../core/report.ts";
+import type { ErrorLog } from "./error-log.ts";
 import { surveyStaging, toSeenObject } from "./survey.ts";
 
 /** operate: the CLI's arm beside the database. */
@@ -34,9 +44,11 @@ export async function operate(ports: OperatePorts, request: OperateRequest): Pro
     case "batches":
       return { batches: await batches(ports) };
     case "preview":
-      return report(ports, previewKey(checkedId(ports, request.batchId), request.runId));
+      return preview(ports, previewKey(checkedId(ports, request.batchId), request.runId));
     case "report":
       return newestReport(ports, checkedId(ports, request.batchId));
+    case "errors":
+      return newestErrors(ports, checkedId(ports, request.batchId));
   }
 }
 
@@ -91,12 +103,36 @@ function toUnseen(batchId: string): BatchSummary {
   return { batch_id: batchId, state: "staged", in_staging: true, ...nothing };
 }
 
-async function newestReport(ports: OperatePorts, batchId: string): Promise<{ key: string | null; report: unknown }> {
-  const status = await ports.operations.status(batchId);
-  return status?.report_key ? report(ports, status.report_key) : { key: null, report: null };
+async function preview(ports: OperatePorts, key: string): Promise<Stored<Preview>> {
+  const stored = await readReport<Preview>(ports, key);
+  if (stored.report === null) return stored;
+  const rejects = stored.report.rejects.slice(0, maxListedRejects).map((reject) => ({ ...reject, raw: null }));
+  return { key, report: { ...stored.report, rejects } };
 }
 
-async function report({ store }: OperatePorts, key: string): Promise<{ key: string; report: unknown }> {
+async function newestReport(ports: OperatePorts, batchId: string): Promise<Stored<LoadResult>> {
+  const status = await ports.operations.status(batchId);
+  return status?.report_key ? readReport<LoadResult>(ports, status.report_key) : { key: null, report: null };
+}
+
+async function newestErrors(ports: OperatePorts, batchId: string): Promise<Stored<ErrorSummary>> {
+  const status = await ports.operations.status(batchId);
+  const failed = status?.attempts.find(({ state }) => state === "failed");
+  if (!failed) return { key: null, report: null };
+  const { key, report } = await readReport<ErrorLog>(ports, errorLogKey(failedPrefixOf(batchId, failed.attempt)));
+  return { key, report: report && summarise(report) };
+}
+
+function summarise({ error, fragments, rejected_records: rejected }: ErrorLog): ErrorSummary {
+  return {
+    error,
+    fragments: fragments.slice(0, maxListedRejects),
+    rejected: rejected.length,
+    rejected_records: rejected.slice(0, maxListedRejects).map(({ original: _, ...record }) => record),
+  };
+}
+
+async function readReport<Report>({ store }: OperatePorts, key: string): Promise<Stored<Report>> {
   const object = await store.readText(key);
-  return { key, report: object ? (JSON.parse(object.text) as unknown) : null };
+  return { key, report: object ? (JSON.parse(object.text) as Report) : null };
 }

@@ -2,7 +2,7 @@ import { groupSources } from "../core/batch.ts";
 import type { ExecutionInput } from "../core/execution.ts";
 import { planWorkers } from "../core/plan.ts";
 import type { Run } from "../core/run.ts";
-import { answer, emptyRun, planBody, toItems, type ValidateAnswer } from "./planning.ts";
+import { answer, emptyRun, noDeclarations, planBody, toItems, type ValidateAnswer } from "./planning.ts";
 import { surveyFailed, surveyStaging } from "./survey.ts";
 import type { ValidatePorts } from "./validate-batch.ts";
 
@@ -27,7 +27,7 @@ export async function planPreview(
     const message = `batch ${input.batchId} has no fragment to preview; drop fragments below its staging prefix first`;
     return answer("refused", emptyRun(input.batchId), { code: "BATCH_EMPTY", message });
   }
-  const { body, fault } = await planBody(ports, input, { tables, held: [] });
+  const { body, fault } = await planBody(ports, input, { tables, held: [], ...noDeclarations });
   if (fault) return answer("refused", emptyRun(input.batchId), fault);
   const runId = ports.newId();
   const ids = { batchId: input.batchId, epoch: firstEpoch, attempt: 0, fence: 0, runId };

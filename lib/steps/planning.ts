@@ -1,6 +1,8 @@
-import type { Source, TableSources } from "../core/batch.ts";
+import type { QueueRow, Source, TableSources } from "../core/batch.ts";
+import { listNames } from "../core/decide.ts";
 import { type Fault, PermanentError, parseFault } from "../core/errors.ts";
 import type { ExecutionInput } from "../core/execution.ts";
+import type { Manifest } from "../core/manifest.ts";
 import { hashOf, loaderVersion, type PlanBody, planTables, type TablePlan } from "../core/plan.ts";
 import type { CatalogReader, ContractStore, Log, NewItem } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
@@ -15,7 +17,22 @@ export type PlanningPorts = {
   readonly settings: { readonly batchSize: number; readonly requireApproval: boolean };
 };
 
-export type ChosenTables = { readonly tables: readonly TableSources[]; readonly held: readonly string[] };
+export type ChosenTables = {
+  readonly tables: readonly TableSources[];
+  readonly held: readonly string[];
+  readonly manifests: readonly Manifest[];
+  /** Records by table, as the queue declares them. */
+  readonly totals: Readonly<Record<string, number>>;
+};
+
+/** For a preview or a comparison, which take what is there. */
+export const noDeclarations = { manifests: [], totals: {} } as const;
+
+export function totalsOf(queue: readonly QueueRow[]): Record<string, number> {
+  return Object.fromEntries(
+    queue.flatMap(({ table, totalRecords }) => (totalRecords === null ? [] : [[table, totalRecords]])),
+  );
+}
 
 export type ValidateAnswer = Run & {
   readonly next: Answer<"ValidateBatch">;
@@ -43,13 +60,32 @@ export async function planBody(
     catalogHash: hashOf([...catalog.values()]),
     loaderVersion,
     approved: ports.settings.requireApproval,
+    parts: chosen.manifests.flatMap(({ parts }) => parts),
+    totals: chosen.totals,
   });
+  const manifestFault = faultOfManifests(chosen);
+  if (manifestFault) return { body: toBody([]), fault: manifestFault };
   try {
     return { body: toBody(planTables(tables, { contracts, catalog, input })), fault: null };
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;
     return { body: toBody([]), fault: parseFault(error.message, error.code) };
   }
+}
+
+/** A manifest that cannot be used, or parts that it does not name. */
+function faultOfManifests({ tables, manifests }: ChosenTables): Fault | null {
+  for (const manifest of manifests) {
+    const sources = tables.find(({ table }) => table === manifest.table);
+    if (!sources) continue;
+    if (manifest.fault) return manifest.fault;
+    const named = new Set(manifest.parts.map(({ key }) => key));
+    const extra = sources.fragments.filter(({ homeKey }) => !named.has(homeKey)).map(({ homeKey }) => homeKey);
+    if (extra.length === 0) continue;
+    const message = `table ${manifest.table}: _manifest.json does not name ${listNames(extra)}; name every part or take it away`;
+    return { code: "MANIFEST_INVALID", message };
+  }
+  return null;
 }
 
 export function toItems(tables: readonly TableSources[]): NewItem[] {

@@ -15,6 +15,7 @@ import type { ReadPosition, RecordGroup } from "../core/records.ts";
 import type { StageRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
 import { type StagingTable, stagingOf } from "./staging-rows.ts";
+import { verifyChecksum } from "./verify-counts.ts";
 
 /** StageFragments: takes work items from the ledger until none is left, and stages their records slice by slice. */
 
@@ -73,6 +74,7 @@ type Shift = {
 async function stageItem(shift: Shift, item: WorkItem, table: StagingTable | null): Promise<void> {
   let current = item;
   try {
+    if (current.slices === 0) await verifyChecksum(shift.ports.store, shift.plan, current);
     while (current.state === "pending" && shift.ports.now() < shift.stopAt) {
       current = await stageSlice(shift, current, table);
     }

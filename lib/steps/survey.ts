@@ -1,5 +1,6 @@
 import type { SeenVersion, Source } from "../core/batch.ts";
-import { parseFragmentKey, stagingPrefix, stagingPrefixOf } from "../core/keys.ts";
+import { manifestMarker, parseFragmentKey, stagingPrefix, stagingPrefixOf } from "../core/keys.ts";
+import { type Manifest, parseManifest } from "../core/manifest.ts";
 import type { ListedObject, ObjectStore } from "../core/objects.ts";
 import type { SeenObject } from "../core/ports.ts";
 
@@ -47,6 +48,18 @@ function newestPerHome(sources: readonly Source[]): Source[] {
     if (!known || known.object.lastModified <= source.object.lastModified) newest.set(source.homeKey, source);
   }
   return [...newest.values()];
+}
+
+/** The manifests among the sources. One that cannot be used comes with its fault. */
+export async function readManifests(store: ObjectStore, sources: readonly Source[]): Promise<Manifest[]> {
+  const manifests: Manifest[] = [];
+  for (const { object, homeKey } of sources.filter((source) => source.object.isLatest)) {
+    const parsed = parseFragmentKey(homeKey);
+    if (parsed?.kind !== "marker" || parsed.marker !== manifestMarker) continue;
+    const found = await store.readText(object.key);
+    if (found) manifests.push(parseManifest(found.text, parsed));
+  }
+  return manifests;
 }
 
 export function toSeenObject({ object, homeKey }: Source): SeenObject {

@@ -4,7 +4,7 @@ import { isBatchId } from "../core/execution-input.ts";
 import { stagingPrefix } from "../core/keys.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import type { BatchInLedger, BatchRecords, Log, Sweeps } from "../core/ports.ts";
-import { surveyStaging } from "./survey.ts";
+import { readManifests, surveyStaging } from "./survey.ts";
 
 /**
  * sweep: finds what no event will move any more (ended leases, missed events, late approvals and parts, orphaned
@@ -65,11 +65,13 @@ const noticeHours = 24;
 async function readyToStart(ports: SweepPorts, batchId: string): Promise<BatchInLedger | null> {
   const batch = (await ports.sweeps.inLedger(batchId)) ?? unknownBatch;
   if (batch.leased) return null;
+  const sources = await surveyStaging(ports.store, batchId);
   const facts = {
     batchId,
     state: batch.state,
     tableStates: await ports.records.tableStates(batchId, batch.epoch),
-    sources: await surveyStaging(ports.store, batchId),
+    sources,
+    manifests: await readManifests(ports.store, sources),
     queue: await ports.records.queue(batchId),
     seen: await ports.records.seenVersions(batchId, batch.epoch),
     requireApproval: ports.settings.requireApproval,

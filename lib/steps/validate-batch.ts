@@ -1,4 +1,4 @@
-import type { Source, TableSources } from "../core/batch.ts";
+import type { Source } from "../core/batch.ts";
 import { decideBatch } from "../core/decide.ts";
 import type { Fault } from "../core/errors.ts";
 import type { ExecutionInput } from "../core/execution.ts";
@@ -19,8 +19,17 @@ import type {
 } from "../core/ports.ts";
 import type { Run, ValidateRequest } from "../core/run.ts";
 import { planPreview } from "./plan-preview.ts";
-import { answer, emptyRun, planBody, toItems, type ValidateAnswer } from "./planning.ts";
-import { surveyFailed, surveyStaging, toSeenObject } from "./survey.ts";
+import {
+  answer,
+  type ChosenTables,
+  emptyRun,
+  noDeclarations,
+  planBody,
+  toItems,
+  totalsOf,
+  type ValidateAnswer,
+} from "./planning.ts";
+import { readManifests, surveyFailed, surveyStaging, toSeenObject } from "./survey.ts";
 
 /** ValidateBatch: claims the batch, checks it, plans the load, and answers where to go on. */
 
@@ -144,10 +153,13 @@ async function decide(ports: ValidatePorts, visit: Visit, wakes = 0): Promise<Va
     queue: await ports.records.queue(input.batchId),
     seen: await ports.records.seenVersions(input.batchId, claim.epoch),
     requireApproval: ports.settings.requireApproval,
+    manifests: await readManifests(ports.store, sources),
   };
   const decision = decideBatch(facts, input);
-  if (decision.do === "load") return planLoad(ports, visit, { kind: "load", ...decision });
-  if (decision.do === "compare") return planLoad(ports, visit, { kind: "compare", held: [], tables: decision.tables });
+  const declared = { manifests: facts.manifests, totals: totalsOf(facts.queue) };
+  if (decision.do === "load") return planLoad(ports, visit, { kind: "load", ...decision, ...declared });
+  if (decision.do === "compare")
+    return planLoad(ports, visit, { kind: "compare", held: [], tables: decision.tables, ...noDeclarations });
   const waiting = decision.do === "wait" ? decision : null;
   const released = await ports.claims.release({ batchId: input.batchId, fence: claim.fence }, waiting);
   if (released === "again" && wakes < maxWakes) {
@@ -180,11 +192,7 @@ async function survey(ports: ValidatePorts, { input, claim }: Visit): Promise<So
   return [...staged, ...(await surveyFailed(ports.store, seen, staged))];
 }
 
-type Chosen = {
-  readonly kind: "load" | "compare";
-  readonly tables: readonly TableSources[];
-  readonly held: readonly string[];
-};
+type Chosen = ChosenTables & { readonly kind: "load" | "compare" };
 
 async function planLoad(ports: ValidatePorts, visit: Visit, chosen: Chosen): Promise<ValidateAnswer> {
   const { input, execution, claim } = visit;

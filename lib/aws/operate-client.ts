@@ -1,0 +1,44 @@
+import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
+import { BlockedError } from "../core/errors.ts";
+import { classifyAwsError } from "../core/faults.ts";
+import { parseInvocationFault } from "../core/invocation-fault.ts";
+import type { Operate } from "../core/operations.ts";
+import { type ServiceAddress, toClientConfig } from "./client-config.ts";
+
+export type OperateClientOptions = ServiceAddress & {
+  /** Name or ARN of the deployed function. */
+  readonly functionName: string;
+};
+
+export type OpenOperate = { readonly operate: Operate; close(): void };
+
+/** The deployed `operate` function, invoked with the caller's own IAM permissions. */
+export function openOperateClient(options: OperateClientOptions): OpenOperate {
+  const client = new LambdaClient(toClientConfig(options));
+  const { functionName } = options;
+  return {
+    operate: (async (request) => invoke(client, functionName, request)) as Operate,
+    close: () => client.destroy(),
+  };
+}
+
+async function invoke(client: LambdaClient, functionName: string, request: unknown): Promise<unknown> {
+  const { payload, failed } = await send(client, functionName, JSON.stringify(request));
+  if (failed) throw parseInvocationFault(payload, functionName);
+  return payload;
+}
+
+async function send(client: LambdaClient, FunctionName: string, Payload: string) {
+  try {
+    const answer = await client.send(new InvokeCommand({ FunctionName, Payload }));
+    const text = answer.Payload?.transformToString("utf8") ?? "";
+    return { payload: (text === "" ? null : JSON.parse(text)) as unknown, failed: answer.FunctionError !== undefined };
+  } catch (error) {
+    const subject = `function ${FunctionName}`;
+    // S3's missing object shares this name and status, and would be the batch's fault
+    if ((error as { name?: unknown }).name === "ResourceNotFoundException") {
+      throw new BlockedError("AWS_MISSING", `${subject} does not exist; check --function or OPERATE_FUNCTION, and the region`);
+    }
+    throw classifyAwsError(error, subject) ?? error;
+  }
+}

@@ -1,0 +1,46 @@
+import { createHash } from "node:crypto";
+import { listNames } from "../core/decide.ts";
+import { PermanentError } from "../core/errors.ts";
+import type { ObjectStore } from "../core/objects.ts";
+import type { Plan, WorkItem } from "../core/ports.ts";
+
+/**
+ * Compares what was read with what the queue and the manifests declare, table by table and part by part.
+ *
+ * @throws PermanentError COUNT_MISMATCH
+ */
+export function verifyCounts({ body }: Plan, items: readonly WorkItem[]): void {
+  const fragments = items.filter(({ kind }) => kind === "fragment");
+  const declared = new Map(body.parts.map((part) => [part.key, part.records]));
+  const parts = fragments.flatMap(({ homeKey, records }) => {
+    const expected = declared.get(homeKey);
+    return expected === undefined || expected === records ? [] : [`${homeKey}: declared ${expected}, read ${records}`];
+  });
+  const tables = Object.entries(body.totals).flatMap(([table, expected]) => {
+    const ofTable = fragments.filter((item) => item.table === table);
+    const read = ofTable.reduce((sum, { records }) => sum + records, 0);
+    return ofTable.length === 0 || read === expected ? [] : [`table ${table}: declared ${expected}, read ${read}`];
+  });
+  const differences = [...tables, ...parts];
+  if (differences.length === 0) return;
+  throw new PermanentError("COUNT_MISMATCH", `records differ: ${listNames(differences)}; deliver what was validated`);
+}
+
+/**
+ * Reads the object once more to compare its bytes with the checksum that a manifest declares, where one does.
+ *
+ * @throws PermanentError S3_CHECKSUM
+ */
+export async function verifyChecksum(store: ObjectStore, { body }: Plan, { object, homeKey }: WorkItem): Promise<void> {
+  const expected = body.parts.find(({ key }) => key === homeKey)?.sha256?.toLowerCase();
+  if (expected === undefined) return;
+  const hash = createHash("sha256");
+  const { bytes } = await store.read(object);
+  for await (const chunk of bytes) hash.update(chunk);
+  const got = hash.digest("hex");
+  if (got === expected) return;
+  throw new PermanentError(
+    "S3_CHECKSUM",
+    `${object.key}: _manifest.json declares sha256 ${expected}, got ${got}; deliver it again`,
+  );
+}
