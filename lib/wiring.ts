@@ -5,7 +5,7 @@ import { openExecutions } from "./aws/executions.ts";
 import { openObjectStore } from "./aws/object-store.ts";
 import { type OpenOperate, openOperateClient } from "./aws/operate-client.ts";
 import { openDatabaseSecret } from "./aws/secrets.ts";
-import { openLog, setLogLevel, setMetricsEnabled } from "./aws/telemetry.ts";
+import { emitCounts, openLog, setLogLevel, setMetricsEnabled } from "./aws/telemetry.ts";
 import { type Settings, settings } from "./config.ts";
 import { BlockedError } from "./core/errors.ts";
 import { hashOf } from "./core/plan.ts";
@@ -121,6 +121,7 @@ export async function openLoader() {
     archive: store,
     read: readFragment,
     log: openLog(),
+    gauges: { emit: emitCounts },
     reach: (point: CrashPoint) => reachPoint(point),
     newId: () => randomUUID(),
     now: () => Date.now(),

@@ -3,7 +3,17 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { errorNames } from "../lib/core/errors.ts";
 import { type TaskState, taskStates } from "../lib/core/states.ts";
-import { folderOf, type Import, lineOf, type Node, nodesOf, readSources, root, type Source, textsOf } from "./support/sources.ts";
+import {
+  folderOf,
+  type Import,
+  lineOf,
+  type Node,
+  parseSource,
+  readSources,
+  root,
+  type Source,
+  textsOf,
+} from "./support/sources.ts";
 
 /** The rules of the layout, read from the sources. Every test lists what breaks its rule; an empty list is a pass. */
 
@@ -101,7 +111,10 @@ describe("imports", () => {
 /** Cycles of imports that exist at run time, each as the path that closes it. */
 function cycles(sources: readonly Source[]): string[] {
   const edges = new Map(
-    sources.map(({ path, imports }) => [path, imports.filter(({ typeOnly }) => !typeOnly).flatMap(({ target }) => target ?? [])]),
+    sources.map(({ path, imports }) => [
+      path,
+      imports.filter(({ typeOnly }) => !typeOnly).flatMap(({ target }) => target ?? []),
+    ]),
   );
   const found: string[] = [];
   const done = new Set<string>();
@@ -117,13 +130,16 @@ function cycles(sources: readonly Source[]): string[] {
 
 describe("modules", () => {
   test("no file only hands on what others export", () => {
-    const isReexport = (node: Node): boolean => node.type === "ExportAllDeclaration" || Boolean(node["source"] && node.type.startsWith("Export"));
+    const isReexport = (node: Node): boolean =>
+      node.type === "ExportAllDeclaration" || Boolean(node.source && node.type.startsWith("Export"));
     expect(everything.filter(({ body }) => body.every(isReexport)).map(({ path }) => path)).toEqual([]);
   });
 
   test("there is no default export, except for vitest's configuration", () => {
     const sources = everything.filter(({ path }) => path !== "vitest.config.ts");
-    expect(breaches(sources, ({ type }) => (type === "ExportDefaultDeclaration" ? "default export" : null))).toEqual([]);
+    expect(breaches(sources, ({ type }) => (type === "ExportDefaultDeclaration" ? "default export" : null))).toEqual(
+      [],
+    );
   });
 
   test("nothing has type any", () => {
@@ -140,21 +156,33 @@ describe("modules", () => {
     const look = (node: Node): string | null => {
       if (isMember(node, "Date", "now") || isMember(node, "performance", "now")) return "clock";
       if (isMember(node, "Math", "random")) return "chance";
-      const isNow = node.type === "NewExpression" && nameOf(node["callee"]) === "Date" && listOf(node["arguments"]).length === 0;
+      const isNow =
+        node.type === "NewExpression" && nameOf(node.callee) === "Date" && listOf(node.arguments).length === 0;
       return isNow ? "clock" : null;
     };
     expect(breaches(inFolder("core"), look)).toEqual([]);
   });
 });
 
-const nameOf = (node: unknown): string => String((node as Node | null)?.["name"] ?? "");
+const nameOf = (node: unknown): string => String((node as Node | null)?.name ?? "");
 const listOf = (nodes: unknown): readonly Node[] => (Array.isArray(nodes) ? (nodes as Node[]) : []);
 
 function isMember(node: Node, object: string, property: string): boolean {
-  return node.type === "MemberExpression" && nameOf(node["object"]) === object && nameOf(node["property"]) === property;
+  return node.type === "MemberExpression" && nameOf(node.object) === object && nameOf(node.property) === property;
 }
 
-const branches = ["IfStatement", "ConditionalExpression", "SwitchStatement", "LogicalExpression", "TryStatement", "ForStatement", "ForOfStatement", "ForInStatement", "WhileStatement", "DoWhileStatement"];
+const branches = [
+  "IfStatement",
+  "ConditionalExpression",
+  "SwitchStatement",
+  "LogicalExpression",
+  "TryStatement",
+  "ForStatement",
+  "ForOfStatement",
+  "ForInStatement",
+  "WhileStatement",
+  "DoWhileStatement",
+];
 
 describe("handlers", () => {
   const handlers = inFolder("functions");
@@ -164,46 +192,71 @@ describe("handlers", () => {
   });
 
   test("hold no SQL and no key of S3", () => {
-    const isForeign = (text: string): boolean => /\b(select|insert|update|delete|create|from|where)\b.*\s/i.test(text) || text.includes("/");
-    const foreign = handlers.flatMap((source) => textsOf(source).filter(({ text }) => isForeign(text)).map(({ node, text }) => at(source, node, text)));
+    const isForeign = (text: string): boolean =>
+      /\b(select|insert|update|delete|create|from|where)\b.*\s/i.test(text) || text.includes("/");
+    const foreign = handlers.flatMap((source) =>
+      textsOf(source)
+        .filter(({ text }) => isForeign(text))
+        .map(({ node, text }) => at(source, node, text)),
+    );
     expect(foreign).toEqual([]);
-    expect(breaches(handlers, ({ type }) => (type === "TaggedTemplateExpression" ? "tagged template" : null))).toEqual([]);
+    expect(breaches(handlers, ({ type }) => (type === "TaggedTemplateExpression" ? "tagged template" : null))).toEqual(
+      [],
+    );
   });
 
   test.each(Object.entries(taskStates))("state %s has its handler, its step and its sample event", (state, name) => {
     const files = [`functions/${name}.ts`, `lib/steps/${name}.ts`, `events/${name}.json`];
     expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([]);
     const handler = handlers.find(({ path }) => path === `functions/${name}.ts`);
-    const named = handler?.nodes.find((node) => node.type === "Property" && nameOf(node["key"]) === "name");
-    expect((named?.["value"] as Node | undefined)?.["value"]).toBe(state);
+    const named = handler?.nodes.find((node) => node.type === "Property" && nameOf(node.key) === "name");
+    expect((named?.value as Node | undefined)?.value).toBe(state);
   });
 });
 
 const keyPrefix = /^(staging\/|loaded\/|failed\/|previews\/)/;
-/** What the file system, and not the bucket, has at such a path. */
-const noKeys = ["lib/local/"];
 
 describe("names that stand once", () => {
   test("keys of S3 are built in lib/core/keys.ts alone", () => {
-    const sources = code.filter(({ path }) => path !== "lib/core/keys.ts" && !noKeys.some((prefix) => path.startsWith(prefix)));
-    const keys = sources.flatMap((source) => textsOf(source).filter(({ text }) => keyPrefix.test(text)).map(({ node, text }) => at(source, node, text)));
+    const sources = code.filter(({ path }) => path !== "lib/core/keys.ts");
+    const keys = sources.flatMap((source) =>
+      textsOf(source)
+        .filter(({ text }) => keyPrefix.test(text))
+        .map(({ node, text }) => at(source, node, text)),
+    );
     expect(keys).toEqual([]);
   });
 
   test.each(Object.values(errorNames))("the error name %s stands in lib/core/errors.ts, once", (name) => {
-    const places = code.flatMap((source) => textsOf(source).filter(({ text }) => text === name).map(() => source.path));
+    const places = code.flatMap((source) =>
+      textsOf(source)
+        .filter(({ text }) => text === name)
+        .map(() => source.path),
+    );
     expect(places).toEqual(["lib/core/errors.ts"]);
   });
 
-  test.each(Object.keys(taskStates) as TaskState[])("the state name %s stands only where the compiler checks it", (name) => {
-    // lib/infra names states where the type TaskState is expected; a handler's own name is checked above.
-    const sources = outside("infra", "functions").filter(({ path }) => path !== "lib/core/states.ts");
-    const places = sources.flatMap((source) => textsOf(source).filter(({ text }) => text === name).map(() => source.path));
-    expect(places).toEqual([]);
-  });
+  test.each(Object.keys(taskStates) as TaskState[])(
+    "the state name %s stands only where the compiler checks it",
+    (name) => {
+      // lib/infra names states where the type TaskState is expected; a handler's own name is checked above.
+      const sources = outside("infra", "functions").filter(({ path }) => path !== "lib/core/states.ts");
+      const places = sources.flatMap((source) =>
+        textsOf(source)
+          .filter(({ text }) => text === name)
+          .map(() => source.path),
+      );
+      expect(places).toEqual([]);
+    },
+  );
 });
 
 const longest = { handler: 40, file: 300, test: 400, function: 40, parameters: 3 };
+
+const moreParameters: Readonly<Record<string, number>> = {
+  // The web framework calls its hooks with four.
+  "lib/local/fauxqs-app.ts": 4,
+};
 
 const longerThan = (sources: readonly Source[], lines: number): string[] =>
   sources.filter((source) => source.lines > lines).map((source) => `${source.path}: ${source.lines} lines`);
@@ -212,6 +265,43 @@ const isFunction = ({ type, body }: Node): boolean =>
   Boolean(body) && ["FunctionDeclaration", "FunctionExpression", "ArrowFunctionExpression"].includes(type);
 
 const linesOf = ({ text }: Source, { start, end }: Node): number => text.slice(start, end).split("\n").length;
+
+describe("the reader of the sources", () => {
+  const text = [
+    'import { type A, b } from "../core/run.ts";',
+    'import { type C } from "@aws-sdk/client-s3/types";',
+    'export type { D } from "./keys.ts";',
+    `const e = (name: string) => import(\`../../functions/\${name}.ts\`);`,
+    'type F = import("node:fs").Stats | "failed/";',
+    `export const g = \`loaded/\${b}\` + 'x';`,
+  ].join("\n");
+  const source = parseSource("lib/local/functions.ts", text);
+
+  test("finds every kind of import", () => {
+    const found = source.imports.map(({ specifier, target, package: name, ...kind }) => [target ?? name, kind]);
+    expect(found).toEqual([
+      ["lib/core/run.ts", { typeOnly: false, dynamic: false }],
+      ["@aws-sdk/client-s3", { typeOnly: true, dynamic: false }],
+      ["lib/local/keys.ts", { typeOnly: true, dynamic: false }],
+      ["functions", { typeOnly: false, dynamic: true }],
+      ["node:fs", { typeOnly: true, dynamic: false }],
+    ]);
+  });
+
+  test("finds texts, but no types and no specifiers", () => {
+    expect(textsOf(source).map((found) => found.text)).toEqual(["../../functions/", ".ts", "loaded/", "", "x"]);
+  });
+
+  test("sees a cycle", () => {
+    const there = parseSource("lib/core/a.ts", 'import { b } from "./b.ts";');
+    const back = parseSource("lib/core/b.ts", 'import { a } from "./a.ts";');
+    expect(cycles([there, back])).toEqual(["lib/core/a.ts -> lib/core/b.ts -> lib/core/a.ts"]);
+  });
+
+  test("reads the project", () => {
+    expect(code.length).toBeGreaterThan(100);
+  });
+});
 
 describe("sizes", () => {
   test(`handlers have at most ${longest.handler} lines`, () => {
@@ -232,9 +322,9 @@ describe("sizes", () => {
   });
 
   test(`functions have at most ${longest.parameters} parameters`, () => {
-    const look = (node: Node): string | null => {
-      const count = isFunction(node) ? listOf(node["params"]).length : 0;
-      return count > longest.parameters ? `${count} parameters` : null;
+    const look = (node: Node, { path }: Source): string | null => {
+      const count = isFunction(node) ? listOf(node.params).length : 0;
+      return count > (moreParameters[path] ?? longest.parameters) ? `${count} parameters` : null;
     };
     expect(breaches(code, look)).toEqual([]);
   });

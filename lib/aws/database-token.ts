@@ -18,6 +18,6 @@ export async function signDatabaseToken(options: TokenOptions): Promise<string> 
     const fault = classifyAwsError(error, `login of ${username} at ${hostname}`);
     if (fault instanceof TransientError) throw fault;
     const text = `login of ${username} at ${hostname}: no token could be signed; check the role's credentials`;
-    throw new BlockedError("DB_AUTH", text, {}, error);
+    throw new BlockedError("DB_AUTH", text, { cause: error });
   }
 }

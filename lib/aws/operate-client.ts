@@ -37,7 +37,10 @@ async function send(client: LambdaClient, FunctionName: string, Payload: string)
     const subject = `function ${FunctionName}`;
     // S3's missing object shares this name and status, and would be the batch's fault
     if ((error as { name?: unknown }).name === "ResourceNotFoundException") {
-      throw new BlockedError("AWS_MISSING", `${subject} does not exist; check --function or OPERATE_FUNCTION, and the region`);
+      throw new BlockedError(
+        "AWS_MISSING",
+        `${subject} does not exist; check --function or OPERATE_FUNCTION, and the region`,
+      );
     }
     throw classifyAwsError(error, subject) ?? error;
   }

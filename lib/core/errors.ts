@@ -14,10 +14,12 @@ export abstract class LoaderError extends Error {
   readonly code: string;
   readonly details: Readonly<Record<string, unknown>>;
 
-  constructor(code: string, text: string, details: Readonly<Record<string, unknown>> = {}, cause?: unknown) {
+  /** `details` say more for a log; a member `cause` of them is the error's cause. */
+  constructor(code: string, text: string, details: Readonly<Record<string, unknown>> = {}) {
+    const { cause, ...rest } = details;
     super(`${code}: ${text}`, cause === undefined ? undefined : { cause });
     this.code = code;
-    this.details = details;
+    this.details = rest;
   }
 }
 
@@ -63,5 +65,7 @@ export function parseFault(message: string, fallbackCode: string): Fault {
 export function toLoaderError(error: unknown): LoaderError {
   if (error instanceof LoaderError) return error;
   const kind = error instanceof Error ? error.name : typeof error;
-  return new BlockedError("LOADER_BUG", `unexpected ${kind} in the loader; see the log of this invocation`, {}, error);
+  return new BlockedError("LOADER_BUG", `unexpected ${kind} in the loader; see the log of this invocation`, {
+    cause: error,
+  });
 }

@@ -106,9 +106,9 @@ const keyFault = row("blocked", "S3_KMS", "the encryption key cannot be used; ch
 
 function toError(fault: FaultRow, details: Record<string, unknown>, cause: unknown): LoaderError {
   const subject = typeof details.subject === "string" ? `${details.subject}: ${fault.text}` : fault.text;
-  if (fault.kind === "transient") return new TransientError(fault.code, subject, details, cause);
-  if (fault.kind === "blocked") return new BlockedError(fault.code, subject, details, cause);
-  return new PermanentError(fault.code, subject, details, cause);
+  if (fault.kind === "transient") return new TransientError(fault.code, subject, { ...details, cause });
+  if (fault.kind === "blocked") return new BlockedError(fault.code, subject, { ...details, cause });
+  return new PermanentError(fault.code, subject, { ...details, cause });
 }
 
 type Thrown = { code?: unknown; name?: unknown; table_name?: unknown; constraint_name?: unknown; $metadata?: unknown };

@@ -1,12 +1,5 @@
 import { z } from "zod";
-import {
-  BlockedError,
-  errorNames,
-  type LoaderError,
-  PermanentError,
-  parseFault,
-  TransientError,
-} from "./errors.ts";
+import { BlockedError, errorNames, type LoaderError, PermanentError, parseFault, TransientError } from "./errors.ts";
 
 const payloadSchema = z.object({ errorType: z.string().default(""), errorMessage: z.string().default("") });
 

@@ -251,6 +251,11 @@ export interface Log {
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
+/** Gauges for the alarms, by the names of the metrics. */
+export interface Gauges {
+  emit(counts: Readonly<Record<string, number>>): void;
+}
+
 /** Named points where a fault laboratory throws the process's work away; nothing happens there otherwise. */
 export type Reach = (point: CrashPoint) => void | Promise<void>;
 export type CrashPoint =

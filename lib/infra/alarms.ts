@@ -21,6 +21,13 @@ export type AlarmsProps = {
   readonly deadLetterQueues: readonly IQueue[];
 };
 
+type Watched = {
+  /** Of the entry in docs/runbook.md. */
+  readonly anchor: string;
+  readonly what: string;
+  readonly metric: IMetric;
+};
+
 const period = Duration.minutes(5);
 
 /** The alarms, each with its entry in docs/runbook.md. */
@@ -30,28 +37,29 @@ export class Alarms extends Construct {
   constructor(scope: Construct, id: string, props: AlarmsProps) {
     super(scope, id);
     this.topic = props.topic;
-    this.atLeastOne(
-      "DeadLetters",
-      "dead-letters",
-      "an event could not be turned into a load",
-      waiting(props.deadLetterQueues),
-    );
-    this.atLeastOne("FailedExecutions", "failed-executions", "a load failed", failures(props.stateMachine));
-    this.atLeastOne(
-      "StalledLoads",
-      "stalled-loads",
-      "a load has not moved for 5 minutes",
-      ofLoader(metricNames.stalledLoads),
-    );
-    this.atLeastOne(
-      "BlockedLoads",
-      "blocked-loads",
-      "a load waits for its environment",
-      ofLoader(metricNames.blockedLoads),
-    );
+    this.atLeastOne("DeadLetters", {
+      anchor: "dead-letters",
+      what: "an event could not be turned into a load",
+      metric: waiting(props.deadLetterQueues),
+    });
+    this.atLeastOne("FailedExecutions", {
+      anchor: "failed-executions",
+      what: "a load failed",
+      metric: failures(props.stateMachine),
+    });
+    this.atLeastOne("StalledLoads", {
+      anchor: "stalled-loads",
+      what: "a load has not moved for 5 minutes",
+      metric: ofLoader(metricNames.stalledLoads),
+    });
+    this.atLeastOne("BlockedLoads", {
+      anchor: "blocked-loads",
+      what: "a load waits for its environment",
+      metric: ofLoader(metricNames.blockedLoads),
+    });
   }
 
-  private atLeastOne(id: string, anchor: string, what: string, metric: IMetric): void {
+  private atLeastOne(id: string, { anchor, what, metric }: Watched): void {
     const alarm = new Alarm(this, id, {
       alarmDescription: `Table Loader: ${what}. What to do: docs/runbook.md#${anchor}`,
       metric,

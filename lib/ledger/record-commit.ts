@@ -13,10 +13,7 @@ export async function recordCommit(tx: Tx, run: Run, { plan, items, judgement }:
   const results = judgement.tables.map((outcome) => ({
     outcome,
     result: toTableResult(plan, outcome, fragments),
-    fingerprint: fragmentsOf(fragments, outcome.table).reduce(
-      (sum, item) => addFingerprints(sum, item.fingerprint),
-      0n,
-    ),
+    fingerprint: sumFingerprints(fragmentsOf(fragments, outcome.table)),
   }));
   const rows = results.map(({ outcome, result, fingerprint }) => ({
     table_name: outcome.table,
@@ -24,6 +21,12 @@ export async function recordCommit(tx: Tx, run: Run, { plan, items, judgement }:
     records: outcome.counts.records_read,
     fingerprint: fingerprint.toString(),
   }));
+  await recordCounts(tx, run, rows);
+  await markVersions(tx, run, fragments);
+  await markLoaded(tx, run, plan);
+}
+
+async function recordCounts(tx: Tx, run: Run, rows: readonly object[]): Promise<void> {
   await tx`
     with done as (
       select * from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb)
@@ -46,12 +49,13 @@ export async function recordCommit(tx: Tx, run: Run, { plan, items, judgement }:
     from done d
     where b.batch_id = ${run.batchId} and b.epoch = ${run.epoch} and b.table_name = d.table_name
   `;
-  await markVersions(tx, run, fragments);
-  await markLoaded(tx, run, plan);
 }
 
 const fragmentsOf = (items: readonly WorkItem[], table: string): WorkItem[] =>
   items.filter((item) => item.table === table);
+
+const sumFingerprints = (items: readonly WorkItem[]): bigint =>
+  items.reduce((sum, { fingerprint }) => addFingerprints(sum, fingerprint), 0n);
 
 function toTableResult(plan: Plan, outcome: TableOutcome, items: readonly WorkItem[]): TableResult {
   const fragments = fragmentsOf(items, outcome.table);

@@ -19,7 +19,7 @@ export function jsonFault(
 
 /** Faults of the object as it is stored: its length, its encoding. */
 export function objectFault(code: string, key: string, fault: { readonly text: string; readonly cause?: unknown }) {
-  return new PermanentError(code, `${key}: ${fault.text}`, { key }, fault.cause);
+  return new PermanentError(code, `${key}: ${fault.text}`, { key, cause: fault.cause });
 }
 
 const maxShownBytes = 8;

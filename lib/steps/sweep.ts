@@ -3,7 +3,8 @@ import { type Executions, executionInput } from "../core/execution.ts";
 import { isBatchId } from "../core/execution-input.ts";
 import { stagingPrefix } from "../core/keys.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import type { BatchInLedger, BatchRecords, Log, Sweeps } from "../core/ports.ts";
+import type { BatchInLedger, BatchRecords, Gauges, Log, Sweeps } from "../core/ports.ts";
+import { metricNames } from "../core/states.ts";
 import { readManifests, surveyStaging } from "./survey.ts";
 
 /**
@@ -17,6 +18,7 @@ export type SweepPorts = {
   readonly store: ObjectStore;
   readonly executions: Pick<Executions, "start">;
   readonly log: Log;
+  readonly gauges: Gauges;
   readonly newId: () => string;
   readonly settings: { readonly batchIdPattern: RegExp; readonly requireApproval: boolean };
 };
@@ -36,6 +38,7 @@ export async function sweep(ports: SweepPorts): Promise<SweepAnswer> {
   if (!(await ports.sweeps.begin(owner))) return nothing;
   try {
     const gauges = await ports.sweeps.gauges();
+    ports.gauges.emit({ [metricNames.stalledLoads]: gauges.stalled, [metricNames.blockedLoads]: gauges.blocked });
     const interrupted = await ports.sweeps.interrupted();
     const started: string[] = [];
     for (const { batchId, fence } of interrupted) started.push(await start(ports, batchId, fence));

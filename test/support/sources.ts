@@ -8,7 +8,9 @@ import { parseSync } from "rolldown/utils";
 export const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /** A node of the syntax tree, as far as the rules look at it. */
-export type Node = { readonly type: string; readonly start: number; readonly end: number } & Readonly<Record<string, unknown>>;
+export type Node = { readonly type: string; readonly start: number; readonly end: number } & Readonly<
+  Record<string, unknown>
+>;
 
 export type Import = {
   /** As written: `../core/run.ts`, `node:fs`, `@aws-sdk/client-s3/x`. */
@@ -74,11 +76,11 @@ export function lineOf({ text }: Source, { start }: Node): number {
 /** The texts in the code: string literals and the fixed parts of templates; no comments, no types, no specifiers. */
 export function textsOf({ nodes }: Source): { readonly node: Node; readonly text: string }[] {
   const types = nodes.filter(({ type }) => type === "TSLiteralType" || type === "TSImportType" || isStatic(type));
-  const passed = new Set(types.flatMap((node) => nodesOf([node["literal"], node["source"]])));
+  const passed = new Set(types.flatMap((node) => nodesOf([node.literal, node.source])));
   return nodes.flatMap((node) => {
     if (passed.has(node)) return [];
-    if (node.type === "Literal" && typeof node["value"] === "string") return [{ node, text: node["value"] }];
-    return node.type === "TemplateElement" ? [{ node, text: (node["value"] as { raw: string }).raw }] : [];
+    if (node.type === "Literal" && typeof node.value === "string") return [{ node, text: node.value }];
+    return node.type === "TemplateElement" ? [{ node, text: (node.value as { raw: string }).raw }] : [];
   });
 }
 
@@ -86,19 +88,20 @@ const isStatic = (type: string): boolean =>
   ["ImportDeclaration", "ExportNamedDeclaration", "ExportAllDeclaration"].includes(type);
 
 function toImport(path: string, node: Node): Import | null {
-  if (isStatic(node.type)) return node["source"] ? named(path, node, { typeOnly: isTypeOnly(node), dynamic: false }) : null;
+  if (isStatic(node.type))
+    return node.source ? named(path, node, { typeOnly: isTypeOnly(node), dynamic: false }) : null;
   if (node.type === "TSImportType") return named(path, node, { typeOnly: true, dynamic: false });
   return node.type === "ImportExpression" ? named(path, node, { typeOnly: false, dynamic: true }) : null;
 }
 
 function isTypeOnly(node: Node): boolean {
-  const specifiers = (node["specifiers"] ?? []) as readonly Node[];
-  if (node["importKind"] === "type" || node["exportKind"] === "type") return true;
+  const specifiers = (node.specifiers ?? []) as readonly Node[];
+  if (node.importKind === "type" || node.exportKind === "type") return true;
   return specifiers.length > 0 && specifiers.every(({ importKind }) => importKind === "type");
 }
 
 function named(path: string, node: Node, kind: { typeOnly: boolean; dynamic: boolean }): Import {
-  const specifier = specifierOf(node["source"] as Node);
+  const specifier = specifierOf(node.source as Node);
   const own = specifier.startsWith(".");
   const target = own ? relative(root, join(root, dirname(path), specifier)) : null;
   return { specifier, target, package: own ? null : packageOf(specifier), ...kind };
@@ -106,9 +109,9 @@ function named(path: string, node: Node, kind: { typeOnly: boolean; dynamic: boo
 
 /** Of a computed one, the fixed part that it begins with: `../../functions/` of `../../functions/${name}.ts`. */
 function specifierOf(source: Node): string {
-  if (typeof source["value"] === "string") return source["value"];
-  const [first] = (source["quasis"] ?? []) as readonly Node[];
-  return first ? (first["value"] as { raw: string }).raw : "";
+  if (typeof source.value === "string") return source.value;
+  const [first] = (source.quasis ?? []) as readonly Node[];
+  return first ? (first.value as { raw: string }).raw : "";
 }
 
 function packageOf(specifier: string): string {

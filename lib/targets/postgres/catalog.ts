@@ -69,7 +69,7 @@ async function readHeads(sql: postgres.Sql, schema: string, tables: string[]): P
 async function readColumns(sql: postgres.Sql, schema: string, tables: string[]): Promise<ColumnRow[]> {
   return sql<ColumnRow[]>`
     select c.relname as table_name, a.attname as name, a.attnotnull or coalesce(t.typnotnull, false) as not_null,
-           pg_get_expr(d.adbin, d.adrelid) as default_sql, a.attgenerated <> '' as generated,
+           coalesce(pg_get_expr(d.adbin, d.adrelid), pg_get_expr(t.typdefaultbin, 0)) as default_sql, a.attgenerated <> '' as generated,
            a.attidentity::text as identity, format_type(a.atttypid, a.atttypmod) as type_sql,
            a.atttypid::int8 as type_oid, a.atttypmod as typmod, b.typname as base_name,
            case when t.typtype = 'd' then t.typtypmod else a.atttypmod end as base_typmod,

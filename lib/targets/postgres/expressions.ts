@@ -71,11 +71,23 @@ function absentFlag(staged: StagedColumn | undefined): string {
   return staged ? `coalesce(substr(s._tl_absent, ${staged.index + 1}, 1) = '1', false)` : "true";
 }
 
-/** Types without an equality operator are compared by their text. */
+/** Types whose equality tells every two values apart that are shown differently. */
+const exactlyEqual = new Set([
+  ...["bool", "int2", "int4", "int8", "uuid", "bytea", "date", "time", "timestamp", "timestamptz", "inet", "cidr"],
+]);
+const textual = new Set(["text", "varchar", "bpchar"]);
+
+/**
+ * Whether a value is the stored one, digit by digit: citext, 1.0 and 1, -0 and 0, a day and 24 hours are equal to the
+ * server and yet not the same. Types without an equality operator are compared by their text, too.
+ */
 function sameValue({ name, type }: Column, value: string): string {
   const stored = `t.${quoteName(name)}`;
-  if (["json", "xml", "point"].includes(type.name)) return `(${value})::text is not distinct from ${stored}::text`;
-  return `${value} is not distinct from ${stored}`;
+  const isExact =
+    exactlyEqual.has(type.name) || type.enumLabels !== null || (type.name === "numeric" && type.scale !== null);
+  if (isExact) return `${value} is not distinct from ${stored}`;
+  const cast = textual.has(type.name) ? "" : "::text";
+  return `(${value})${cast} collate "C" is not distinct from ${stored}${cast} collate "C"`;
 }
 
 type Staged = {

@@ -13,8 +13,24 @@ export async function judgeConstraints(job: TableJob): Promise<void> {
   await rejectChecks(job);
   await rejectOtherKeys(job);
   await markRejected(job);
-  for (const foreignKey of job.plan.shape.foreignKeys) await rejectOrphans(job, foreignKey);
+  const [others, own] = partition(job.plan.shape.foreignKeys, ({ parentTable }) => parentTable !== job.plan.table);
+  for (const foreignKey of others) await rejectOrphans(job, foreignKey);
   await markRejected(job);
+  await rejectOwnOrphans(job, own);
+}
+
+function partition<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((one) => !isFirst(one))];
+}
+
+/** A table that refers to itself: only rows that survive everything else are parents, so this comes last, to a fixpoint. */
+async function rejectOwnOrphans(job: TableJob, foreignKeys: readonly ForeignKey[]): Promise<void> {
+  let found = 0;
+  do {
+    found = 0;
+    for (const foreignKey of foreignKeys) found += await rejectOrphans(job, foreignKey);
+    await markRejected(job);
+  } while (found > 0);
 }
 
 /** A resulting value as the judge sees it: it never draws from a sequence. */

@@ -130,6 +130,11 @@ async function rejectAmbiguousKeys(job: TableJob): Promise<void> {
   });
 }
 
+/** A record without the value is never newer; a stored row without it is older than any. */
+function isNewer(value: string, stored: string): string {
+  return `coalesce(${value} > ${stored}, ${value} is not null and ${stored} is null)`;
+}
+
 /** One join with the target decides what becomes of every record. Nothing is locked or written by it. */
 async function classify(job: TableJob): Promise<void> {
   const { tx, sql, staging, twins, verdicts, plan } = job;
@@ -140,7 +145,7 @@ async function classify(job: TableJob): Promise<void> {
       ? "'skipped'"
       : `case when ${sql.unchanged} then 'unchanged'${
           resolution === "newest" && newerBy
-            ? ` when not coalesce(${sql.typed(newerBy)} > t.${quoteName(newerBy)}, t.${quoteName(newerBy)} is null) then 'skipped'`
+            ? ` when not ${isNewer(sql.typed(newerBy), `t.${quoteName(newerBy)}`)} then 'skipped'`
             : ""
         } else 'update' end`;
   await tx.unsafe(`

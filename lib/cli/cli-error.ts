@@ -1,0 +1,32 @@
+import { BlockedError, type Fault, LoaderError, PermanentError, parseFault, TransientError } from "../core/errors.ts";
+import { type ExitCode, exitCodes } from "./exit-codes.ts";
+
+/** Something the CLI itself has to say no to. The message reads subject, got, expected, fix. */
+export class CliError extends Error {
+  override readonly name = "CliError";
+  readonly code: string;
+  readonly exitCode: ExitCode;
+
+  constructor(code: string, message: string, exitCode: ExitCode = exitCodes.usage) {
+    super(message);
+    this.code = code;
+    this.exitCode = exitCode;
+  }
+}
+
+export type CliFault = Fault & { readonly exitCode: ExitCode };
+
+/** Any thrown value as what is printed, and what the process ends with. */
+export function toCliFault(error: unknown): CliFault {
+  if (error instanceof CliError) return { code: error.code, message: error.message, exitCode: error.exitCode };
+  if (error instanceof LoaderError) return { ...parseFault(error.message, error.code), exitCode: exitCodeOf(error) };
+  const { code, message } = parseFault(error instanceof Error ? error.message : String(error), "UNEXPECTED");
+  return { code, message, exitCode: code.startsWith("SETTINGS_") ? exitCodes.usage : exitCodes.unexpected };
+}
+
+/** operate refuses a request as permanent; what passes or is blocked is the environment's. */
+function exitCodeOf(error: LoaderError): ExitCode {
+  if (error instanceof PermanentError) return exitCodes.usage;
+  if (error instanceof BlockedError || error instanceof TransientError) return exitCodes.blocked;
+  return exitCodes.unexpected;
+}

@@ -1,0 +1,91 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { TransientError } from "../core/errors.ts";
+import type { ExecutionInput } from "../core/execution.ts";
+import type { BatchStatus } from "../core/operations.ts";
+import { CliError } from "./cli-error.ts";
+import type { CliIo } from "./cli-io.ts";
+import type { Connection } from "./connection.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { type Outcome, readOutcome } from "./outcome.ts";
+import { openProgress, type Progress } from "./progress.ts";
+
+/** How often a batch that another execution holds is tried again. */
+const busyRounds = 5;
+/** A poll that fails for a passing reason is repeated this often. */
+const pollTries = 5;
+
+/**
+ * Starts an execution and follows it to its end. Where another one holds the batch (as an arrival's may, just before
+ * it was approved), it waits for that one and starts again: what is loaded by then is answered as that.
+ */
+export async function runExecution(connection: Connection, input: ExecutionInput, io: CliIo): Promise<Outcome> {
+  const progress = openProgress(io, input);
+  try {
+    for (let round = 1; ; round += 1) {
+      const { executionArn } = await connection.operate({ operation: "start", input });
+      const outcome = await follow({ connection, io, progress }, input, executionArn);
+      if (outcome.kind !== "busy" || round >= busyRounds) return outcome;
+      progress.say("another execution has the batch; waiting for it");
+      await waitUntilFree({ connection, io, progress }, input.batchId);
+    }
+  } finally {
+    progress.end();
+  }
+}
+
+type Following = { readonly connection: Connection; readonly io: CliIo; readonly progress: Progress };
+
+async function follow(following: Following, input: ExecutionInput, executionArn: string): Promise<Outcome> {
+  const { connection, progress } = following;
+  for (;;) {
+    const state = await polled(following, () => connection.operate({ operation: "execution", executionArn }));
+    if (state.status !== "RUNNING") return readOutcome(state);
+    const status = input.dryRun ? null : await readStatus(following, input.batchId);
+    progress.show(status);
+    const blocked = status && blockedOutcome(status);
+    if (blocked) return blocked;
+    await sleep(following);
+  }
+}
+
+/** The execution waits and goes on by itself, possibly for days: nobody has to sit and watch. */
+function blockedOutcome({ health, reason_code: code, reason }: BatchStatus): Outcome | null {
+  if (health !== "BLOCKED") return null;
+  return { kind: "blocked", code: code ?? "BLOCKED", message: reason ?? "see the log of the execution" };
+}
+
+const inFlight: readonly string[] = ["loading", "committed", "archived", "failing"];
+
+async function waitUntilFree(following: Following, batchId: string): Promise<void> {
+  for (;;) {
+    await sleep(following);
+    const status = await readStatus(following, batchId);
+    following.progress.show(status);
+    if (!status || !inFlight.includes(status.state) || status.health === "BLOCKED") return;
+  }
+}
+
+async function readStatus(following: Following, batchId: string): Promise<BatchStatus | null> {
+  const request = { operation: "status", batchId } as const;
+  return (await polled(following, () => following.connection.operate(request))).status;
+}
+
+async function polled<Answer>(following: Following, ask: () => Promise<Answer>): Promise<Answer> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof TransientError) || tries >= pollTries) throw error;
+      await sleep(following);
+    }
+  }
+}
+
+async function sleep({ connection, io }: Following): Promise<void> {
+  try {
+    await pause(connection.pollMilliseconds, undefined, { signal: io.stop });
+  } catch {
+    const text = "stopped following; the execution goes on, see it with: table-loader status";
+    throw new CliError("INTERRUPTED", text, exitCodes.unexpected);
+  }
+}

@@ -1,0 +1,121 @@
+import { z } from "zod";
+import { errorNames, type Fault, parseFault } from "../core/errors.ts";
+import type { ExecutionState } from "../core/execution.ts";
+import { parseInvocationFault } from "../core/invocation-fault.ts";
+import type { LoadResult } from "../core/report.ts";
+import { type ExitCode, exitCodes } from "./exit-codes.ts";
+
+/** What an execution came to, read from what Step Functions says of it. */
+export type Outcome =
+  | { readonly kind: "loaded" | "previewed"; readonly result: Omit<LoadResult, "errors"> }
+  | ({ readonly kind: OtherKind } & Fault);
+
+type OtherKind =
+  | "already_processed"
+  | "waiting"
+  | "busy"
+  | "failed"
+  | "failed_before"
+  | "refused"
+  | "blocked"
+  | "aborted";
+
+const outcomeExitCodes: Readonly<Record<OtherKind, ExitCode>> = {
+  already_processed: exitCodes.success,
+  waiting: exitCodes.notReady,
+  busy: exitCodes.notReady,
+  failed: exitCodes.failed,
+  failed_before: exitCodes.failed,
+  refused: exitCodes.usage,
+  blocked: exitCodes.blocked,
+  aborted: exitCodes.unexpected,
+};
+
+export function exitCodeOf(outcome: Outcome): ExitCode {
+  if (outcome.kind !== "loaded" && outcome.kind !== "previewed") return outcomeExitCodes[outcome.kind];
+  const { status } = outcome.result;
+  return status === "failed" || status === "partial_success" ? exitCodes.failed : exitCodes.success;
+}
+
+/** A manual start of a batch that is not ready is refused with one of these. */
+const notReady: ReadonlySet<string> = new Set([
+  "NOT_APPROVED",
+  "NOT_QUEUED",
+  "NOT_VALIDATED",
+  "VALIDATION_FAILED",
+  "APPROVAL_OUTDATED",
+  "TABLE_INCOMPLETE",
+  "TABLE_MISSING",
+  "BATCH_EMPTY",
+]);
+
+/** What ValidateBatch refuses because of how it was asked. Every other failure is the batch's own. */
+const badInput: ReadonlySet<string> = new Set([
+  "INPUT_INVALID",
+  "BATCH_INVALID_ID",
+  "ROLLBACK_NOT_AVAILABLE",
+  "TARGET_UNSUPPORTED",
+]);
+
+const recorded = z.object({
+  next: z.enum(["wait", "busy", "already_processed"]),
+  code: z.string().default(""),
+  message: z.string().default(""),
+});
+const closed = z.looseObject({ batch_id: z.string(), status: z.string(), records_read: z.number() });
+
+/** @param state of an execution that has ended */
+export function readOutcome(state: ExecutionState): Outcome {
+  return state.status === "SUCCEEDED" ? readSuccess(state.output) : readFailure(state);
+}
+
+function readSuccess(output: string | null): Outcome {
+  const value: unknown = JSON.parse(output ?? "null");
+  const result = closed.safeParse(value);
+  if (result.success) {
+    const kind = result.data.status === "preview" ? "previewed" : "loaded";
+    return { kind, result: result.data as unknown as LoadResult };
+  }
+  const record = recorded.safeParse(value);
+  if (!record.success) {
+    return { kind: "busy", code: "STALE_FENCE", message: "another execution took the batch over; see its status" };
+  }
+  const { next, code, message } = record.data;
+  return { kind: next === "wait" ? "waiting" : next, code, message };
+}
+
+function readFailure({ status, error, cause }: ExecutionState): Outcome {
+  const message = cause ?? "";
+  if (status !== "FAILED") {
+    const text = message || `the execution ended as ${status}; the sweep goes on with the batch`;
+    return { kind: "aborted", code: `EXECUTION_${status}`, message: text };
+  }
+  if (error === errorNames.blocked) return { kind: "blocked", ...blockedFault(message) };
+  const code = error ?? "UNKNOWN";
+  if (badInput.has(code)) return { kind: "refused", code, message };
+  if (notReady.has(code)) return { kind: "waiting", code, message };
+  if (code === "BATCH_FAILED") return { kind: "failed_before", code, message };
+  if (code.startsWith("States.") || code.startsWith("Lambda.")) return { kind: "aborted", code, message };
+  return { kind: "failed", code, message };
+}
+
+/** The cause is what Lambda said of a handler's error, or the text that the machine has of its own. */
+function blockedFault(cause: string): Fault {
+  try {
+    const fault = parseInvocationFault(JSON.parse(cause), "of the machine");
+    return parseFault(fault.message, fault.code);
+  } catch {
+    return parseFault(cause, "BLOCKED");
+  }
+}
+
+/** What to do about an outcome, as a command where there is one. */
+export function adviceFor(code: string, batchId: string): string | null {
+  if (["NOT_APPROVED", "NOT_QUEUED", "APPROVAL_OUTDATED"].includes(code)) return `table-loader approve ${batchId}`;
+  if (code === "BATCH_FAILED") return `table-loader retry ${batchId}`;
+  if (code === "RECORDS_REJECTED") {
+    return `mend the records, drop the fragments again, then: table-loader approve ${batchId} --no-load && table-loader retry ${batchId}`;
+  }
+  if (code === "BATCH_BUSY" || code === "STALE_FENCE") return `table-loader status ${batchId}`;
+  return null;
+}
