@@ -6,7 +6,7 @@ import { CliError } from "./cli-error.ts";
 import type { CliIo } from "./cli-io.ts";
 import type { Connection } from "./connection.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { type Outcome, readOutcome } from "./outcome.ts";
+import { type Outcome, readOutcome } from "../core/outcome.ts";
 import { openProgress, type Progress } from "./progress.ts";
 
 /** How often a batch that another execution holds is tried again. */

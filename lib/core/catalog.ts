@@ -63,8 +63,13 @@ export function columnOf(table: TableShape, name: string): Column | undefined {
   return table.columns.find((column) => column.name === name);
 }
 
+/** Whether two lists name the same columns in any order. */
+export function isSameKey(left: readonly string[], right: readonly string[]): boolean {
+  const [one, other] = [new Set(left), new Set(right)];
+  return one.size === other.size && [...one].every((name) => other.has(name));
+}
+
 /** True where a unique index, plain and not partial, holds exactly these columns. */
 export function hasUniqueGuard(table: TableShape, key: readonly string[]): boolean {
-  const wanted = [...key].sort().join("\u0000");
-  return table.uniqueKeys.some((unique) => unique.plain && [...unique.columns].sort().join("\u0000") === wanted);
+  return table.uniqueKeys.some(({ plain, columns }) => plain && isSameKey(columns, key));
 }

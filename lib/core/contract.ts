@@ -1,13 +1,16 @@
 import { z } from "zod";
-import { type Catalog, columnOf, type TableShape } from "./catalog.ts";
+import { type Catalog, type Column, columnOf, type TableShape } from "./catalog.ts";
+import { defaultConversionOptions } from "./conversion.ts";
 
 /** Table contracts: how each table is loaded. They are read from `config/tables.json`, with the keys as written there. */
 
 const name = z.string().min(1).max(63);
 const names = z.array(name);
 const texts = z.array(z.string());
+const toLower = (word: string): string => word.toLowerCase();
 
-const columnContract = z.strictObject({
+const columnContract = z
+  .strictObject({
   null_values: texts.optional(),
   immutable: z.boolean().optional(),
   timezone: z.string().refine(isTimeZone, "an IANA time zone such as America/New_York").optional(),
@@ -16,7 +19,14 @@ const columnContract = z.strictObject({
   bytea_encoding: z.enum(["hex", "base64"]).optional(),
   allow_infinity: z.boolean().optional(),
   allow_empty_key: z.boolean().optional(),
-});
+})
+  .superRefine((column, context) => {
+    const trueValues = new Set((column.true_values ?? defaultConversionOptions.trueValues).map(toLower));
+    const both = (column.false_values ?? defaultConversionOptions.falseValues).filter((word) => trueValues.has(toLower(word)));
+    if (both.length === 0) return;
+    const words = both.map((word) => JSON.stringify(word)).join(", ");
+    context.addIssue({ code: "custom", message: `${words} cannot be among both true_values and false_values` });
+  });
 
 const tableContract = z
   .strictObject({
@@ -88,7 +98,7 @@ export function contractFaults(contracts: Contracts, catalog: Catalog): string[]
   });
 }
 
-function tableFaults(contract: TableContract, shape: TableShape): string[] {
+export function tableFaults(contract: TableContract, shape: TableShape): string[] {
   const unknown = (setting: string, columns: readonly string[]): string[] =>
     columns
       .filter((column) => !columnOf(shape, column))
@@ -99,19 +109,40 @@ function tableFaults(contract: TableContract, shape: TableShape): string[] {
     columns
       .filter((column) => excluded.has(column))
       .map((column) => `${setting} names ${column}, which exclude_fields keeps from being read`);
+  const unwritable = (setting: string, columns: readonly string[]): string[] =>
+    columns
+      .filter((column) => isServersOwn(columnOf(shape, column)))
+      .map((column) => `${setting} names column ${column}, which only the database writes`);
+  const incomparable = (setting: string, columns: readonly string[]): string[] =>
+    columns
+      .filter((column) => columnOf(shape, column)?.type.name === "json")
+      .map((column) => `${setting} names column ${column} of type json, which cannot be compared; use jsonb or text`);
+  const rescue = contract.rescue_column === undefined ? [] : [contract.rescue_column];
   const newerBy = contract.newer_by === undefined ? [] : [contract.newer_by];
   return [
     ...unknown("natural_key", key),
     ...written("natural_key", key),
+    ...unwritable("natural_key", key),
+    ...incomparable("natural_key", key),
+    ...key.filter((column, index) => key.indexOf(column) < index).map((column) => `natural_key names column ${column} twice`),
     ...unknown("immutable_fields", contract.immutable_fields),
     ...unknown("required_fields", contract.required_fields),
     ...written("required_fields", contract.required_fields),
+    ...unwritable("required_fields", contract.required_fields),
     ...unknown("newer_by", newerBy),
     ...written("newer_by", newerBy),
+    ...unwritable("newer_by", newerBy),
+    ...incomparable("newer_by", newerBy),
     ...unknown("columns", Object.keys(contract.columns)),
-    ...unknown("rescue_column", contract.rescue_column === undefined ? [] : [contract.rescue_column]),
+    ...unknown("rescue_column", rescue),
+    ...written("rescue_column", rescue),
+    ...unwritable("rescue_column", rescue),
     ...rescueFault(contract, shape),
   ];
+}
+
+function isServersOwn(column: Column | undefined): boolean {
+  return column !== undefined && (column.generated || column.identity === "always");
 }
 
 function rescueFault(contract: TableContract, shape: TableShape): string[] {

@@ -42,7 +42,7 @@ const sqlStates: Readonly<Record<string, FaultRow>> = {
   "54": limit,
   "22": row("permanent", "DB_VALUE", "the database refused a value that the checks let through"),
   "23": row("permanent", "DB_CONSTRAINT", "a constraint refused rows that the checks let through"),
-  P0001: row("permanent", "DB_TRIGGER", "a trigger of the table refused the rows"),
+  P0: row("permanent", "DB_TRIGGER", "a trigger of the table refused the rows"),
 };
 
 const socketErrors: Readonly<Record<string, FaultRow>> = {

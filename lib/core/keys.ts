@@ -76,6 +76,11 @@ export function previewKey(batchId: string, runId: string): string {
   return `previews/${batchId}/${runId}.json`;
 }
 
+/** The run id in the key of a preview's report. */
+export function previewRunId(key: string): string {
+  return key.slice(key.lastIndexOf("/") + 1).replace(/\.json$/, "");
+}
+
 /** A version label that is safe inside a key, for buckets with and without versioning. */
 export function versionLabel(version: { versionId: string | null; etag: string; size: number }): string {
   return (version.versionId ?? `${version.etag}-${version.size}`).replaceAll(/[^A-Za-z0-9._-]/g, "");

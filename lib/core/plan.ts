@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import type { Catalog, Column, TableShape } from "./catalog.ts";
-import { hasUniqueGuard } from "./catalog.ts";
-import type { ContractsVersion, TableContract } from "./contract.ts";
-import { PermanentError } from "./errors.ts";
+import { hasUniqueGuard, isSameKey } from "./catalog.ts";
+import { type ContractsVersion, type TableContract, tableFaults } from "./contract.ts";
+import { defaultConversionOptions } from "./conversion.ts";
+import { conversionOf } from "./conversions/conversion-of.ts";
+import { BlockedError, PermanentError, parseFault } from "./errors.ts";
 import type { ExecutionInput } from "./execution.ts";
 import type { DeclaredPart } from "./manifest.ts";
 
@@ -65,13 +67,14 @@ function planTable(table: string, { contracts, catalog, input }: Planned): Table
   const { natural_key: naturalKey } = contract;
   if (!naturalKey) throw fault("KEY_NOT_DEFINED", table, "its contract has no natural_key; add one");
   refuseUnsupported(shape);
+  refuseUnfit(contract, shape);
   const guarded = guardOf(shape, naturalKey);
   const strategy = input.strategy ?? contract.update_strategy;
   return {
     table,
     shape,
     contract: { ...contract, natural_key: naturalKey, update_strategy: strategy },
-    columns: writableColumns(shape, contract),
+    columns: convertibleColumns(shape, contract),
     guarded,
   };
 }
@@ -85,11 +88,34 @@ function refuseUnsupported(shape: TableShape): void {
   }
 }
 
+/** The contract was checked when it was read; the table may have changed since. */
+function refuseUnfit(contract: TableContract, shape: TableShape): void {
+  const faults = tableFaults(contract, shape);
+  if (faults.length > 0) throw new BlockedError("CONTRACT_INVALID", `table ${shape.name}: ${faults.join("; ")}`);
+}
+
+/** The columns that a fragment may write; all that cannot be converted are named at once. */
+function convertibleColumns(shape: TableShape, contract: TableContract): Column[] {
+  const columns = writableColumns(shape, contract);
+  const faults = columns.flatMap(conversionFault);
+  if (faults.length > 0) throw fault("TABLE_UNSUPPORTED", shape.name, faults.join("; "));
+  return columns;
+}
+
+function conversionFault(column: Column): string[] {
+  try {
+    conversionOf(column, defaultConversionOptions);
+    return [];
+  } catch (error) {
+    if (!(error instanceof PermanentError)) throw error;
+    return [parseFault(error.message, error.code).message];
+  }
+}
+
 /** A unique index that exists but cannot hold the key is refused: rows outside of it would be duplicated. */
 function guardOf(shape: TableShape, key: readonly string[]): boolean {
   if (hasUniqueGuard(shape, key)) return true;
-  const wanted = [...key].sort().join(",");
-  const unfit = shape.uniqueKeys.find(({ columns }) => [...columns].sort().join(",") === wanted);
+  const unfit = shape.uniqueKeys.find(({ columns }) => isSameKey(columns, key));
   if (!unfit) return false;
   const text = `unique index ${unfit.name} on the natural key is deferrable, partial or invalid; make it a plain one`;
   throw fault("TABLE_UNSUPPORTED", shape.name, text);

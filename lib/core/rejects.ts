@@ -50,9 +50,21 @@ export class Refusal {
 /** At most this many rejects of a batch are stored and listed; all of them are counted. */
 export const maxStoredRejects = 1_000;
 const maxShownCharacters = 200;
+const maxRawCharacters = 100_000;
 
 /** A value as it is shown in an error log: escaped, and cut where it is long. */
 export function showValue(text: string): string {
   const shown = JSON.stringify(text.slice(0, maxShownCharacters)) ?? "";
   return text.length > maxShownCharacters ? `${shown}... (${text.length} characters)` : shown;
+}
+
+/** A name that a record brought: as it is, unless it is too long or no database text (NUL, a lone surrogate). */
+export function showName(name: string): string {
+  const plain = name.length <= maxShownCharacters && name.isWellFormed() && !name.includes("\u0000");
+  return plain ? name : showValue(name);
+}
+
+/** A record's text as it is kept with its reject; the cut never leaves half a character. */
+export function cutRaw(text: string): string {
+  return text.length > maxRawCharacters ? text.slice(0, maxRawCharacters).toWellFormed() : text;
 }

@@ -4,9 +4,6 @@ import type { LocalEnvironmentInfo } from "./environment-file.ts";
 import { machineArn } from "./machine.ts";
 import type { LocalPostgres } from "./postgres.ts";
 
-/** Shorter than on AWS: no task here outlives the process. */
-const leaseSeconds = 120;
-
 export type Places = {
   readonly database: Pick<LocalPostgres, "host" | "port" | "database" | "user" | "password">;
   readonly bucket: LocalBucket;
@@ -31,7 +28,6 @@ export function toVariables({ database, bucket, machinePort, logLevel }: Places)
     LOCAL_MACHINE_ENDPOINT: `http://127.0.0.1:${machinePort}`,
     STATE_MACHINE_ARN: machineArn(bucket.region),
     DEAD_LETTER_QUEUE_URL: bucket.deadLetters.url,
-    LEASE_SECONDS: String(leaseSeconds),
     LOG_LEVEL: logLevel,
   };
 }

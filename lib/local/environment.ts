@@ -9,6 +9,7 @@ import { findFreePort } from "./free-port.ts";
 import { type FunctionName, type LoadFunction, loadFunction, loadTaskFunctions } from "./functions.ts";
 import { type Intake, openIntake } from "./intake.ts";
 import { invokeLambda } from "./lambda.ts";
+import { endLeases } from "./leases.ts";
 import { type LocalMachine, openMachine, randomExecutionName } from "./machine.ts";
 import { openMachineEndpoint } from "./machine-endpoint.ts";
 import type { Notice } from "./machine-tasks.ts";
@@ -83,6 +84,7 @@ async function openInto(stack: AsyncDisposableStack, options: LocalEnvironmentOp
   overrideEnvironment(variables);
   const invoke = async (name: FunctionName, event: unknown): Promise<unknown> => invokeLambda(await load(name), event);
   await invoke("migrate", {});
+  if (persistent) await endLeases(database);
   await applySampleSchema(database);
   await uploadContracts(bucket);
   const machine = await openLoadMachine(stack, { definition, machinePort, load, onEvent });

@@ -12,3 +12,12 @@ export function findFreePort(): Promise<number> {
     });
   });
 }
+
+/** The wanted port, or another one where somebody listens on it. */
+export function preferPort(wanted: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", () => findFreePort().then(resolve, reject));
+    probe.listen(wanted, "127.0.0.1", () => probe.close(() => resolve(wanted)));
+  });
+}

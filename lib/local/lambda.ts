@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { lambdaTimeoutSeconds } from "../core/states.ts";
 
 /** A deployed handler, as it is exported by a file in functions/. */
 export type Handler = (event: unknown, context: LambdaContext) => unknown;
@@ -23,7 +24,7 @@ export type LambdaFunction = {
   /** The name of its file: `stage-fragments`. */
   readonly name: string;
   readonly handler: Handler;
-  /** @default 60 */
+  /** @default 900, as on AWS */
   readonly timeLimitSeconds?: number;
 };
 
@@ -62,7 +63,7 @@ function copyAsJson(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value) ?? "null");
 }
 
-function createContext({ name, timeLimitSeconds = 60 }: LambdaFunction): LambdaContext {
+function createContext({ name, timeLimitSeconds = lambdaTimeoutSeconds }: LambdaFunction): LambdaContext {
   const end = performance.now() + timeLimitSeconds * 1_000;
   return {
     functionName: name,

@@ -5,6 +5,8 @@ import type { Attempts, Commits, Judgement, Log, Plan, Plans, Reach, WorkItem, W
 import { toPreview } from "../core/preview.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
+import { fillOriginals } from "./originals.ts";
+import type { ReadRecords } from "./stage-fragments.ts";
 import { verifyCounts } from "./verify-counts.ts";
 
 /** CommitBatch: judges and merges every staged record in one transaction, or says why it cannot. */
@@ -15,6 +17,7 @@ export type CommitPorts = {
   readonly commits: Commits;
   readonly attempts: Attempts;
   readonly store: ObjectStore;
+  readonly read: ReadRecords;
   readonly log: Log;
   readonly reach: Reach;
   readonly now: () => number;
@@ -40,7 +43,7 @@ export async function commitBatch(ports: CommitPorts, { run }: TaskRequest, dead
   await ports.reach("before-commit");
   const outcome = await ports.commits.commit(run, plan, budget);
   await ports.reach("after-commit");
-  if (outcome.outcome === "rejected") return reject(ports, run, outcome.judgement);
+  if (outcome.outcome === "rejected") return reject(ports, { run, items, judgement: outcome.judgement }, deadline);
   return { next: outcome.outcome };
 }
 
@@ -70,8 +73,11 @@ function refuseFaulty({ settings }: CommitPorts, { run, plan, items }: Staged): 
   }
 }
 
-async function reject(ports: CommitPorts, run: Run, judgement: Judgement): Promise<never> {
-  await ports.attempts.keepRejects(run, judgement);
+type Rejected = { readonly run: Run; readonly items: readonly WorkItem[]; readonly judgement: Judgement };
+
+async function reject(ports: CommitPorts, { run, items, judgement }: Rejected, deadline: number): Promise<never> {
+  const rejects = await fillOriginals(ports, { items, rejects: judgement.rejects }, deadline);
+  await ports.attempts.keepRejects(run, { ...judgement, rejects });
   const read = judgement.tables.reduce((sum, { counts }) => sum + counts.records_read, 0);
   const text = `${judgement.rejected} of ${read} records of ${run.batchId} were rejected and nothing was loaded; error_log.json in its failed/ folder names each one`;
   throw new PermanentError("RECORDS_REJECTED", text);

@@ -4,7 +4,7 @@ import type { JsonObject } from "../core/json.ts";
 import type { TablePlan } from "../core/plan.ts";
 import type { SliceProgress, WorkItem } from "../core/ports.ts";
 import type { RecordGroup, SourceRecord } from "../core/records.ts";
-import { maxStoredRejects, type Reject } from "../core/rejects.ts";
+import { cutRaw, maxStoredRejects, type Reject } from "../core/rejects.ts";
 import { type FieldFault, type Transform, transformOf } from "../core/transform.ts";
 
 /** What one slice made of its records besides rows. */
@@ -27,8 +27,6 @@ export function stagingOf(plan: TablePlan, index: number): StagingTable {
   return { plan, index, begin: (item) => beginSlice(transform, item) };
 }
 
-const maxRawCharacters = 100_000;
-
 function beginSlice(transform: Transform, item: WorkItem): SliceRows {
   const rejects: Reject[] = [];
   let rejected = 0;
@@ -38,7 +36,7 @@ function beginSlice(transform: Transform, item: WorkItem): SliceRows {
   const reject = (group: RecordGroup, record: SourceRecord, faults: readonly FieldFault[]): void => {
     rejected += 1;
     if (rejects.length >= maxStoredRejects) return;
-    const raw = group.rawText(record).slice(0, maxRawCharacters);
+    const raw = cutRaw(group.rawText(record));
     const place = { table: item.table, key: item.object.key, record: record.number, constraint: null, raw };
     rejects.push(...faults.map((fault) => ({ ...place, ...fault })));
   };

@@ -15,6 +15,9 @@ export type TestDatabase = {
   close(): Promise<void>;
 };
 
+/** Tells the test's own connections from the loader's. */
+export const testerName = "tester";
+
 /** A database of the test file's own, with the migrations applied and the sample's tables made. */
 export async function openTestDatabase(): Promise<TestDatabase> {
   const server = inject("server");
@@ -26,7 +29,9 @@ export async function openTestDatabase(): Promise<TestDatabase> {
   const { host, port, user, password } = server;
   const connections: postgres.Sql[] = [];
   const connect: TestDatabase["connect"] = (options = {}) => {
-    const sql = postgres({ host, port, user, password, database: name, max: 4, onnotice: () => {}, ...options });
+    const connection = { application_name: testerName };
+    const own = { host, port, user, password, database: name, connection };
+    const sql = postgres({ ...own, max: 4, onnotice: () => {}, ...options });
     connections.push(sql);
     return sql;
   };

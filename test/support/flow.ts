@@ -32,6 +32,7 @@ export type RunResult = Pick<ExecutionRecord, "status" | "error" | "cause" | "st
 export type QueueRow = {
   readonly batchId: string;
   readonly table: string;
+  /** @default none declared */
   readonly totalRecords?: number;
   /** @default validated */
   readonly status?: string;
@@ -111,13 +112,13 @@ function createActions({ database: { sql }, bucket, machine, intake, load }: Flo
   return {
     put: (key, body) =>
       bucket.put(key, typeof body === "string" || body instanceof Uint8Array ? toBody(body) : JSON.stringify(body)),
-    async queueRow({ batchId, table, totalRecords = 0, status = "validated", approved = false }) {
+    async queueRow({ batchId, table, totalRecords, status = "validated", approved = false }) {
       await sql`
         insert into validation_queue (
           batch_id, table_name, total_records, validation_status, approved_for_load, approved_by, approved_at
         )
         values (
-          ${batchId}, ${table}, ${totalRecords}, ${status}, ${approved},
+          ${batchId}, ${table}, ${totalRecords ?? null}, ${status}, ${approved},
           ${approved ? "tester" : null}, ${approved ? sql`clock_timestamp()` : null}
         )`;
     },

@@ -125,8 +125,8 @@ describe("B3, B4: strategies and resolutions", () => {
 describe("unchanged rows", () => {
   test("are not touched: xmin, updated_at and created_at stay; changed ones get updated_at only", async () => {
     await makeTable("stamped");
-    const stamps = "k, xmin, created_at, updated_at > now() - interval '1 hour'";
-    const before = await bench.sql.unsafe("select k, xmin::text as x from stamped order by k");
+    const stamps = "k, xmin, created_at, updated_at > '2021-01-01'";
+    const before = await bench.rows("stamped", "k, xmin");
     const records = [{ k: "1", a: "one", n: 1 }, { k: "2", n: 2, a: null }, { k: "3", n: 33 }, { k: "4" }];
     const loaded = await bench.loadOne("stamped", { ...key, conflict_resolution: "replace" }, records);
     expect(countsOf(loaded, "stamped")).toEqual({ read: 4, loaded: 1, updated: 1, unchanged: 2 });
@@ -137,8 +137,8 @@ describe("unchanged rows", () => {
       ["3", "2020", "true"],
       ["4", "2020", "false"],
     ]);
-    expect(after.slice(0, 2).map(([, xmin]) => xmin)).toEqual(before.slice(0, 2).map(({ x }) => x));
-    expect(after[2]?.[1]).not.toBe(before[2]?.["x"]);
+    expect(after.slice(0, 2).map(([, xmin]) => xmin)).toEqual(before.slice(0, 2).map(([, xmin]) => xmin));
+    expect(after[2]?.[1]).not.toBe(before[2]?.[1]);
   });
 
   test("system columns that a fragment carries are read over (B6)", async () => {

@@ -66,7 +66,7 @@ export async function openTarget(): Promise<TargetBench> {
     loadOne: (table, contract, content) => load("load", { [table]: { contract, fragments: [content] } }),
     catalog: (tables) => parts.catalog.read(tables),
     async rows(table, columns, order = "1") {
-      const texts = columns.split(",").map((column) => `${column}::text`);
+      const texts = columns.split(",").map((column) => `(${column})::text`);
       const query = `select ${texts.join(",")} from ${table} order by ${order}`;
       return [...(await database.sql.unsafe(query).values())] as (string | null)[][];
     },
@@ -146,6 +146,7 @@ async function planBody({ catalog }: Parts, tables: LoadTables): Promise<PlanBod
     tables: planTables(names, { contracts: version, catalog: shapes, input }),
     held: [],
     parts: [],
+    totals: {},
     batchSize: 1000,
     contractHash: "",
     catalogHash: hashOf([...(await catalog.read(names)).values()]),

@@ -98,7 +98,7 @@ type Staged = {
 
 function insertedValue(plan: TablePlan, column: Column, { typed, absent, isStaged }: Staged): string {
   const fallback = defaultOf(plan, column);
-  if (!isStaged) return fallback ?? `null::${column.type.sql}`;
+  if (!isStaged) return fallback ?? "null";
   return fallback === null
     ? typed(column.name)
     : `case when ${absent(column.name)} then ${fallback} else ${typed(column.name)} end`;
@@ -106,7 +106,8 @@ function insertedValue(plan: TablePlan, column: Column, { typed, absent, isStage
 
 function defaultOf(plan: TablePlan, column: Column): string | null {
   if (column.identity === null) return column.defaultSql;
-  const sequence = `pg_get_serial_sequence(${quoteConstant(qualifiedName(plan.shape.schema, plan.table))}, ${quoteConstant(column.name)})`;
+  // In a query of its own, so that it is looked up once and not for every row.
+  const sequence = `(select pg_get_serial_sequence(${quoteConstant(qualifiedName(plan.shape.schema, plan.table))}, ${quoteConstant(column.name)})::regclass)`;
   return `nextval(${sequence})::${column.type.sql}`;
 }
 

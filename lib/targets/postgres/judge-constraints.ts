@@ -1,4 +1,4 @@
-import type { Column, ForeignKey, UniqueKey } from "../../core/catalog.ts";
+import { type Column, type ForeignKey, isSameKey, type UniqueKey } from "../../core/catalog.ts";
 import { quoteConstant, quoteName } from "../../core/sql-names.ts";
 import { drawsFromSequence } from "./expressions.ts";
 import { markRejected } from "./judge-records.ts";
@@ -13,14 +13,11 @@ export async function judgeConstraints(job: TableJob): Promise<void> {
   await rejectChecks(job);
   await rejectOtherKeys(job);
   await markRejected(job);
-  const [others, own] = partition(job.plan.shape.foreignKeys, ({ parentTable }) => parentTable !== job.plan.table);
-  for (const foreignKey of others) await rejectOrphans(job, foreignKey);
+  const isOwn = ({ parentSql }: ForeignKey): boolean => parentSql === job.sql.target;
+  const { foreignKeys } = job.plan.shape;
+  for (const foreignKey of foreignKeys.filter((key) => !isOwn(key))) await rejectOrphans(job, foreignKey, null);
   await markRejected(job);
-  await rejectOwnOrphans(job, own);
-}
-
-function partition<T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] {
-  return [all.filter(isFirst), all.filter((one) => !isFirst(one))];
+  await rejectOwnOrphans(job, foreignKeys.filter(isOwn));
 }
 
 /** A table that refers to itself: only rows that survive everything else are parents, so this comes last, to a fixpoint. */
@@ -28,7 +25,9 @@ async function rejectOwnOrphans(job: TableJob, foreignKeys: readonly ForeignKey[
   let found = 0;
   do {
     found = 0;
-    for (const foreignKey of foreignKeys) found += await rejectOrphans(job, foreignKey);
+    for (const foreignKey of foreignKeys) {
+      found += await rejectOrphans(job, foreignKey, resultingRows(job, foreignKey.parentColumns));
+    }
     await markRejected(job);
   } while (found > 0);
 }
@@ -36,7 +35,7 @@ async function rejectOwnOrphans(job: TableJob, foreignKeys: readonly ForeignKey[
 /** A resulting value as the judge sees it: it never draws from a sequence. */
 function resultOf({ sql }: TableJob, column: Column): string {
   const isStaged = sql.staged.some(({ column: staged }) => staged.name === column.name);
-  const staged = isStaged ? sql.typed(column.name) : `null::${column.type.sql}`;
+  const staged = isStaged ? sql.typed(column.name) : "null";
   const inserted = drawsFromSequence(column) ? staged : sql.inserted(column);
   return `case v.verdict when 'insert' then ${inserted} else ${sql.updated(column)} end`;
 }
@@ -102,10 +101,9 @@ async function rejectChecks(job: TableJob): Promise<void> {
 
 /** Other unique keys: against each other and against the rows that are stored. The upsert must not swallow them. */
 async function rejectOtherKeys(job: TableJob): Promise<void> {
-  const natural = [...job.sql.key].sort().join(",");
   for (const unique of job.plan.shape.uniqueKeys) {
     const staged = unique.columns.every((name) => job.sql.staged.some(({ column }) => column.name === name));
-    if (!unique.plain || !staged || [...unique.columns].sort().join(",") === natural) continue;
+    if (!unique.plain || !staged || isSameKey(unique.columns, job.sql.key)) continue;
     await rejectOtherKey(job, unique);
   }
 }
@@ -133,31 +131,24 @@ async function rejectOtherKey(job: TableJob, { name, columns }: UniqueKey): Prom
   });
 }
 
-/** Rows whose parent is neither stored nor, where the table refers to itself, among the surviving rows; to a fixpoint. */
-async function rejectOrphans(job: TableJob, foreignKey: ForeignKey): Promise<void> {
+/** Rows whose parent is neither stored nor, where the table refers to itself, among its siblings. */
+async function rejectOrphans(job: TableJob, foreignKey: ForeignKey, siblings: string | null): Promise<number> {
   const { columns, parentColumns, parentSql, parentTable, name } = foreignKey;
-  const itself = parentTable === job.plan.table;
-  const matches = (alias: string): string =>
+  const isParent = (alias: string): string =>
     columns
       .map((column, index) => `${alias}.${quoteName(parentColumns[index] ?? "")} = s.${quoteName(column)}`)
       .join(" and ");
-  let found = 0;
-  do {
-    const siblings = itself
-      ? ` and not exists (select from ${resultingRows(job, parentColumns)} p where ${matches("p")})`
-      : "";
-    found = await rejectWhere(job, {
-      code: "CONSTRAINT_FK",
-      field: columns.join(", "),
-      constraint: name,
-      expected: quoteConstant(
-        `a row of ${parentTable} with this ${parentColumns.join(", ")}, stored before or in this batch`,
-      ),
-      got: valuesText(columns),
-      from: `${resultingRows(job, columns)} s`,
-      where: `${columns.map((column) => `s.${quoteName(column)} is not null`).join(" and ")}
-        and not exists (select from ${parentSql} p where ${matches("p")})${siblings}`,
-    });
-    if (itself) await markRejected(job);
-  } while (itself && found > 0);
+  const amongSiblings = siblings === null ? "" : ` and not exists (select from ${siblings} p where ${isParent("p")})`;
+  return rejectWhere(job, {
+    code: "CONSTRAINT_FK",
+    field: columns.join(", "),
+    constraint: name,
+    expected: quoteConstant(
+      `a row of ${parentTable} with this ${parentColumns.join(", ")}, stored before or in this batch`,
+    ),
+    got: valuesText(columns),
+    from: `${resultingRows(job, columns)} s`,
+    where: `${columns.map((column) => `s.${quoteName(column)} is not null`).join(" and ")}
+      and not exists (select from ${parentSql} p where ${isParent("p")})${amongSiblings}`,
+  });
 }

@@ -1,5 +1,6 @@
 import type postgres from "postgres";
 import { PermanentError } from "../../core/errors.ts";
+import { sqlStateOf } from "../../core/faults.ts";
 import type { TablePlan } from "../../core/plan.ts";
 import type { Plan, TableOutcome, WorkItem } from "../../core/ports.ts";
 import { accountedFor, noCounts, type RecordCounts } from "../../core/report.ts";
@@ -32,9 +33,17 @@ export async function judgeTables(tx: Tx, { run, plan, items }: Judging): Promis
   const outcomes: TableOutcome[] = [];
   for (const [index, table] of plan.body.tables.entries()) {
     const job = tableJob(tx, { run, plan: table, index });
-    outcomes.push(await judgeTable(job, itemsOf(items, table), plan.kind === "preview"));
+    outcomes.push(await judgeTable(job, itemsOf(items, table), plan.kind === "preview").catch(nameTable(table)));
   }
   return outcomes;
+}
+
+/** The server does not say in which table a trigger raised; the name is put where it puts that of a constraint. */
+function nameTable({ table }: TablePlan): (error: unknown) => never {
+  return (error) => {
+    if (sqlStateOf(error) === null || !(error instanceof Error)) throw error;
+    throw Object.assign(error, { table_name: (error as { table_name?: string }).table_name ?? table });
+  };
 }
 
 const itemsOf = (items: readonly WorkItem[], { table }: TablePlan): WorkItem[] =>

@@ -1,4 +1,6 @@
-import { PermanentError } from "../../core/errors.ts";
+import type { Column } from "../../core/catalog.ts";
+import { PermanentError, TransientError } from "../../core/errors.ts";
+import { sqlStateOf } from "../../core/faults.ts";
 import { isImmutable } from "../../core/plan.ts";
 import { quoteConstant, quoteName } from "../../core/sql-names.ts";
 import type { TableJob } from "./table-job.ts";
@@ -14,14 +16,30 @@ export type Merged = {
 export async function mergeTable(job: TableJob): Promise<Merged> {
   const immutableAttempts = await countImmutableAttempts(job);
   const locked = await keepUndoImages(job);
-  const updated = await updateRows(job);
-  const inserted = await insertRows(job);
+  const updated = await updateRows(job).catch(seeConflict(job));
+  const inserted = await insertRows(job).catch(seeConflict(job));
   if (locked !== updated) {
     const text = `table ${job.plan.table}: ${locked} rows were to be updated and ${updated} were; a trigger or rule drops rows`;
     throw new PermanentError("BALANCE_BROKEN", text);
   }
   if (job.plan.contract.audit_changes) await auditChanges(job);
   return { inserted, updated, immutableAttempts };
+}
+
+const uniqueViolation = "23505";
+
+/**
+ * The judge has looked at every plain unique key. One that is violated all the same was written by another session
+ * since the snapshot was taken: a second look will see it.
+ */
+function seeConflict({ plan }: TableJob): (error: unknown) => never {
+  return (error) => {
+    const constraint = (error as { readonly constraint_name?: unknown }).constraint_name;
+    const judged = plan.shape.uniqueKeys.some(({ name, plain }) => plain && name === constraint);
+    if (sqlStateOf(error) !== uniqueViolation || !judged) throw error;
+    const text = `table ${plan.table}: another session stored a row with the same ${constraint} meanwhile; the commit starts again`;
+    throw new TransientError("DB_CONFLICT", text, error);
+  };
 }
 
 /** The staged rows of one verdict, as `s` with `v`. */
@@ -75,17 +93,31 @@ async function keepUndoImages(job: TableJob): Promise<number> {
 
 async function updateRows(job: TableJob): Promise<number> {
   const { tx, sql, plan } = job;
-  const changes = sql.updatable.map((column) => `${quoteName(column.name)} = ${sql.updated(column)}`);
-  if (changes.length === 0) return 0;
-  const hasUpdatedAt = plan.shape.columns.some(({ name }) => name === "updated_at");
-  const written = sql.updatable.some(({ name }) => name === "updated_at");
-  if (hasUpdatedAt && !written) changes.push("updated_at = now()");
+  if (sql.updatable.length === 0) return 0;
+  const stamp = plan.shape.columns.find(isUpdateStamp);
+  const changes = sql.updatable
+    .filter(({ name }) => name !== stamp?.name)
+    .map((column) => `${quoteName(column.name)} = ${sql.updated(column)}`);
+  if (stamp && !isImmutable(plan, stamp.name)) changes.push(`${quoteName(stamp.name)} = ${stampValue(job, stamp)}`);
   const updated = await tx.unsafe(`
     update ${sql.target} as t set ${changes.join(", ")}
     from ${rowsWith(job, "update")}
     where ${sql.sameKey}
   `);
   return updated.count;
+}
+
+const stampTypes = new Set(["timestamptz", "timestamp", "date"]);
+
+function isUpdateStamp({ name, type, generated }: Column): boolean {
+  return name === "updated_at" && stampTypes.has(type.name) && !generated;
+}
+
+/** The time of the update, unless the contract lets the record bring its own. */
+function stampValue({ sql }: TableJob, { name, type }: Column): string {
+  const now = `now()::${type.sql}`;
+  const isWritten = sql.updatable.some((column) => column.name === name);
+  return isWritten ? `case when ${sql.absent(name)} then ${now} else ${sql.typed(name)} end` : now;
 }
 
 async function insertRows(job: TableJob): Promise<number> {

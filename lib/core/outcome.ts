@@ -1,16 +1,15 @@
 import { z } from "zod";
-import { errorNames, type Fault, parseFault } from "../core/errors.ts";
-import type { ExecutionState } from "../core/execution.ts";
-import { parseInvocationFault } from "../core/invocation-fault.ts";
-import type { LoadResult } from "../core/report.ts";
-import { type ExitCode, exitCodes } from "./exit-codes.ts";
+import { errorNames, type Fault, parseFault } from "./errors.ts";
+import type { ExecutionState } from "./execution.ts";
+import { parseInvocationFault } from "./invocation-fault.ts";
+import type { LoadResult } from "./report.ts";
 
 /** What an execution came to, read from what Step Functions says of it. */
 export type Outcome =
   | { readonly kind: "loaded" | "previewed"; readonly result: Omit<LoadResult, "errors"> }
-  | ({ readonly kind: OtherKind } & Fault);
+  | ({ readonly kind: OtherOutcome } & Fault);
 
-type OtherKind =
+export type OtherOutcome =
   | "already_processed"
   | "waiting"
   | "busy"
@@ -19,23 +18,6 @@ type OtherKind =
   | "refused"
   | "blocked"
   | "aborted";
-
-const outcomeExitCodes: Readonly<Record<OtherKind, ExitCode>> = {
-  already_processed: exitCodes.success,
-  waiting: exitCodes.notReady,
-  busy: exitCodes.notReady,
-  failed: exitCodes.failed,
-  failed_before: exitCodes.failed,
-  refused: exitCodes.usage,
-  blocked: exitCodes.blocked,
-  aborted: exitCodes.unexpected,
-};
-
-export function exitCodeOf(outcome: Outcome): ExitCode {
-  if (outcome.kind !== "loaded" && outcome.kind !== "previewed") return outcomeExitCodes[outcome.kind];
-  const { status } = outcome.result;
-  return status === "failed" || status === "partial_success" ? exitCodes.failed : exitCodes.success;
-}
 
 /** A manual start of a batch that is not ready is refused with one of these. */
 const notReady: ReadonlySet<string> = new Set([
@@ -107,15 +89,4 @@ function blockedFault(cause: string): Fault {
   } catch {
     return parseFault(cause, "BLOCKED");
   }
-}
-
-/** What to do about an outcome, as a command where there is one. */
-export function adviceFor(code: string, batchId: string): string | null {
-  if (["NOT_APPROVED", "NOT_QUEUED", "APPROVAL_OUTDATED"].includes(code)) return `table-loader approve ${batchId}`;
-  if (code === "BATCH_FAILED") return `table-loader retry ${batchId}`;
-  if (code === "RECORDS_REJECTED") {
-    return `mend the records, drop the fragments again, then: table-loader approve ${batchId} --no-load && table-loader retry ${batchId}`;
-  }
-  if (code === "BATCH_BUSY" || code === "STALE_FENCE") return `table-loader status ${batchId}`;
-  return null;
 }

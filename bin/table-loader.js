@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+// npm starts this file with the machine's own Node, which may be too old to run TypeScript: then it hands over to the
+// Node that the project brings along.
+import { spawn } from "node:child_process";
+import { createRequire } from "node:module";
+import { constants } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const oldestNode = 24;
+const cli = new URL("./table-loader.ts", import.meta.url);
+
+if (Number.parseInt(process.versions.node, 10) >= oldestNode) await import(cli.href);
+else handOver();
+
+function handOver() {
+  const node = join(dirname(createRequire(import.meta.url).resolve("node/package.json")), "bin", "node");
+  const child = spawn(node, [fileURLToPath(cli), ...process.argv.slice(2)], { stdio: "inherit" });
+  // A terminal sends Ctrl-C to both; the CLI takes the second one for the first.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("error", (error) => {
+    process.stderr.write(`table-loader: ${node} cannot be started (${error.message}); run npm ci\n`);
+    process.exitCode = 5;
+  });
+  child.on("exit", (code, signal) => {
+    process.exitCode = code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
+  });
+}

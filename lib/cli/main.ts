@@ -1,0 +1,37 @@
+import { CommanderError } from "commander";
+import { CliError, toCliFault } from "./cli-error.ts";
+import type { CliIo } from "./cli-io.ts";
+import { type Connect, connect } from "./connection.ts";
+import { type ExitCode, exitCodes } from "./exit-codes.ts";
+import { createProgram } from "./program.ts";
+
+/**
+ * Runs one command of the CLI and answers what the process shall end with.
+ *
+ * @param args without node and script
+ * @param connectTo where commands find the loader; a test gives its own
+ */
+export async function runCli(args: readonly string[], io: CliIo, connectTo: Connect = connect): Promise<ExitCode> {
+  let ended: ExitCode = exitCodes.success;
+  const end = (code: ExitCode): void => {
+    ended = code;
+  };
+  try {
+    await createProgram({ io, connect: connectTo, end }).parseAsync([...args], { from: "user" });
+    return ended;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.success;
+    return tellFault(args, io, error instanceof CommanderError ? toUsageError(error) : error);
+  }
+}
+
+function toUsageError({ message }: CommanderError): CliError {
+  return new CliError("USAGE", `${message.replace(/^error: /, "")}; see table-loader --help`);
+}
+
+function tellFault(args: readonly string[], io: CliIo, error: unknown): ExitCode {
+  const { code, message, exitCode } = toCliFault(error);
+  io.note(`${code}: ${message}`);
+  if (args.includes("--json")) io.out(JSON.stringify({ status: "error", code, message }, null, 2));
+  return exitCode;
+}

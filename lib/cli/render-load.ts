@@ -1,0 +1,83 @@
+import type { ErrorSummary } from "../core/operations.ts";
+import type { LoadResult, RecordCounts, TableResult } from "../core/report.ts";
+import type { Paint, Style } from "./cli-io.ts";
+import { type Column, clip, formatCount, formatSeconds, indent, textTable } from "./text-table.ts";
+
+type Shown = Omit<LoadResult, "errors">;
+
+const countColumns: readonly (readonly [title: string, member: keyof RecordCounts])[] = [
+  ["read", "records_read"],
+  ["inserted", "records_loaded"],
+  ["updated", "records_updated"],
+  ["unchanged", "records_unchanged"],
+  ["skipped", "records_skipped"],
+  ["collapsed", "records_collapsed"],
+  ["deleted", "records_deleted"],
+  ["rejected", "records_failed"],
+];
+
+/** Counts of tables side by side, with their sum below; the column for deleted ones only where there are any. */
+export function renderCounts(
+  tables: Readonly<Record<string, RecordCounts & { readonly load_time_seconds?: number }>>,
+  total: RecordCounts & { readonly total_time_seconds?: number },
+): string {
+  const columns = countColumns.filter(([, member]) => member !== "records_deleted" || total.records_deleted > 0);
+  const timed = total.total_time_seconds !== undefined;
+  const cells = (counts: RecordCounts, seconds: number | undefined): string[] => [
+    ...columns.map(([, member]) => formatCount(counts[member])),
+    ...(timed ? [formatSeconds(seconds ?? 0)] : []),
+  ];
+  const titles: Column[] = [
+    { title: "table" },
+    ...columns.map(([title]): Column => ({ title, align: "right" })),
+    ...(timed ? [{ title: "seconds", align: "right" } as const] : []),
+  ];
+  const rows = Object.entries(tables).map(([table, counts]) => [table, ...cells(counts, counts.load_time_seconds)]);
+  return textTable(titles, [...rows, ["total", ...cells(total, total.total_time_seconds)]]);
+}
+
+const statusStyles: Readonly<Record<string, Style>> = { success: "green", already_processed: "green", failed: "red" };
+
+/** Counts per table, warnings, and where report and archive lie. */
+export function renderLoad(result: Shown, paint: Paint): string {
+  const { batch_id: batchId, status, epoch, attempt } = result;
+  const head = `${batchId}: ${paint(statusStyles[status] ?? "yellow", status)} (epoch ${epoch}, attempt ${attempt})`;
+  const tables = Object.keys(result.tables).length > 0 ? ["", renderCounts(result.tables, result)] : [];
+  return [head, ...tables, ...renderWarnings(result.tables), ...renderPlaces(result)].join("\n");
+}
+
+function renderWarnings(tables: Readonly<Record<string, TableResult>>): string[] {
+  const lines = Object.entries(tables).flatMap(([table, { warnings }]) => warnings.map((text) => `${table}: ${text}`));
+  return lines.length === 0 ? [] : ["", "warnings", indent(lines.join("\n"))];
+}
+
+function renderPlaces({ report_key: key, duplicate_of: duplicates, status }: Shown): string[] {
+  if (key === null) return [];
+  const folder = key.slice(0, key.lastIndexOf("/") + 1);
+  const archive = status === "already_processed" ? [] : [`archive  ${folder}`];
+  const same = duplicates.length === 0 ? [] : [`same content as ${duplicates.join(", ")}, which was loaded before`];
+  return ["", `report   ${key}`, ...archive, ...same];
+}
+
+const shownRecords = 10;
+const shownText = 60;
+
+/** The first rejected records of error_log.json, and fragments that could not be read. */
+export function renderErrors({ fragments, rejected, rejected_records: records }: ErrorSummary): string {
+  const faults = fragments.slice(0, shownRecords).map(({ key, code, message }) => `${code}  ${key}: ${message}`);
+  if (records.length === 0) return faults.join("\n");
+  const columns: Column[] = ["table", "file", "record", "field", "code", "got", "expected"].map((title) => ({ title }));
+  const rows = records
+    .slice(0, shownRecords)
+    .map(({ table, key, record, field, code, got, expected, constraint }) => [
+      table,
+      key.slice(key.lastIndexOf("/") + 1),
+      String(record),
+      field ?? "",
+      code,
+      clip(got ?? "", shownText / 2),
+      clip([expected, constraint].filter(Boolean).join(", "), shownText),
+    ]);
+  const more = rejected > rows.length ? [`... and ${formatCount(rejected - rows.length)} more`] : [];
+  return [...faults, textTable(columns, rows), ...more].join("\n");
+}

@@ -1,0 +1,58 @@
+import { stagingPrefixOf } from "../core/keys.ts";
+
+export type Places = {
+  readonly directory: string;
+  readonly databaseUrl: string;
+  readonly bucketUrl: string;
+  readonly bucketName: string;
+  readonly region: string;
+  readonly machineUrl: string;
+  readonly machineArn: string;
+};
+
+/** The batch that the guides speak of. */
+export const exampleBatchId = "batch_20260101_120000";
+export const brokenBatchId = "batch_20260101_130000";
+
+/** How to reach the environment with ordinary clients, and what to try. */
+export function guideText(places: Places): string {
+  const { bucketUrl, bucketName, region, machineUrl } = places;
+  const key = `${stagingPrefixOf(exampleBatchId)}blood.json`;
+  return `
+Table Loader runs in ${places.directory} until Ctrl-C. Rows and objects stay for the next time.
+
+database  psql ${places.databaseUrl}
+bucket    ${bucketUrl}, any credentials will do:
+          export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=${region}
+          aws --endpoint-url ${bucketUrl} s3 cp blood.json s3://${bucketName}/${key}
+machine   ${machineUrl} speaks StartExecution and DescribeExecution, for example:
+          aws --endpoint-url ${machineUrl} stepfunctions start-execution --state-machine-arn \\
+            ${places.machineArn} --input '{"batchId":"${exampleBatchId}"}'
+
+Try in another terminal, in this folder:
+  npx table-loader local seed                 subjects to refer to, and two example files
+  npx table-loader local put <file> <key>     drop a file without the aws command
+  npx table-loader batches                    what is there
+  npx table-loader --help
+
+What arrives and what becomes of it:`;
+}
+
+export type Examples = { readonly good: string; readonly broken: string };
+
+/** The exact commands that drop, preview, approve and mend the example files. */
+export function seedText({ good, broken }: Examples): string {
+  return `
+Ten broken records, and a batch that loads:
+  npx table-loader local put ${broken} ${stagingPrefixOf(brokenBatchId)}blood.json
+  npx table-loader preview ${brokenBatchId}
+  npx table-loader approve ${brokenBatchId}
+  npx table-loader local put ${good} ${stagingPrefixOf(exampleBatchId)}blood.json
+  npx table-loader preview ${exampleBatchId}
+  npx table-loader approve ${exampleBatchId}
+
+Mend the broken one: drop good records in its place, approve them, and retry:
+  npx table-loader local put ${good} ${stagingPrefixOf(brokenBatchId)}blood.json
+  npx table-loader approve ${brokenBatchId} --no-load
+  npx table-loader retry ${brokenBatchId}`;
+}

@@ -1,0 +1,86 @@
+import { once } from "node:events";
+import { noticeOf } from "../core/report.ts";
+import {
+  type LocalEnvironment,
+  type LocalEnvironmentOptions,
+  type LocalEvent,
+  openLocalEnvironment,
+} from "./environment.ts";
+import { preferPort } from "./free-port.ts";
+import { guideText } from "./guide.ts";
+import { type EndedExecution, watchExecutions } from "./watch-executions.ts";
+
+export type ServeOptions = {
+  /** Where everything is kept. */
+  readonly directory: string;
+  readonly logLevel: NonNullable<LocalEnvironmentOptions["logLevel"]>;
+  readonly write: (line: string) => void;
+  /** Ends it. */
+  readonly stop: AbortSignal;
+};
+
+/** The same at every start, so that the clients' settings stay good; another one where somebody has it. */
+const ports = { database: 54_329, bucket: 4_569, machine: 4_570 } as const;
+
+/** Opens the environment, says how to reach it, and tells what happens in it until it is stopped. */
+export async function serveLocal({ directory, logLevel, write, stop }: ServeOptions): Promise<void> {
+  write("starting (the first time takes a little longer) ...");
+  const tell = tellChanges(write);
+  const watch = watchExecutions((ended) => tell(ended.batchId, endText(ended)));
+  const environment = await openLocalEnvironment({
+    directory,
+    logLevel,
+    ports: {
+      database: await preferPort(ports.database),
+      bucket: await preferPort(ports.bucket),
+      machine: await preferPort(ports.machine),
+    },
+    onEvent: (event) => {
+      watch.onEvent(event);
+      const line = eventText(event);
+      if (line) tell(null, line);
+    },
+  });
+  watch.attach(environment);
+  try {
+    write(guideText(placesOf(environment)));
+    if (!stop.aborted) await once(stop, "abort");
+    write("closing ...");
+  } finally {
+    await environment.close();
+  }
+}
+
+function placesOf({ directory, databaseUrl, bucket, variables, machine }: LocalEnvironment) {
+  const { endpoint: bucketUrl, name: bucketName, region } = bucket;
+  const machineUrl = variables["LOCAL_MACHINE_ENDPOINT"] ?? "";
+  return { directory, databaseUrl, bucketUrl, bucketName, region, machineUrl, machineArn: machine.arn };
+}
+
+/** A line with the time; of one batch, the same text is told once, since every sweep finds what waits again. */
+function tellChanges(write: (line: string) => void): (batchId: string | null, text: string) => void {
+  const last = new Map<string, string>();
+  return (batchId, text) => {
+    if (batchId !== null && last.get(batchId) === text) return;
+    if (batchId !== null) last.set(batchId, text);
+    write(`${new Date().toTimeString().slice(0, 8)}  ${text}`);
+  };
+}
+
+function eventText(event: LocalEvent): string | null {
+  if (event.kind === "arrival") {
+    const { key, size } = event.arrival.detail.object;
+    return key.startsWith("staging/") ? `arrived  ${key} (${size} bytes)` : null;
+  }
+  if (event.kind === "fault") return `fault    ${event.error instanceof Error ? event.error.message : event.error}`;
+  return null;
+}
+
+/** One line: the batch, what became of it, and counts or the reason. */
+export function endText({ batchId, outcome }: EndedExecution): string {
+  if (outcome.kind === "loaded" || outcome.kind === "previewed") {
+    const counts = /\((.*)\)$/.exec(noticeOf({ ...outcome.result, errors: [] }))?.[1] ?? "";
+    return `${outcome.result.status.padEnd(8)} ${batchId}: ${counts}`;
+  }
+  return `${outcome.kind.replaceAll("_", " ").padEnd(8)} ${batchId}: ${outcome.code}: ${outcome.message}`;
+}

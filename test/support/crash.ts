@@ -1,0 +1,81 @@
+import type { CrashPoint } from "../../lib/core/ports.ts";
+import { randomExecutionName } from "../../lib/local/machine.ts";
+import { onCrashPoint } from "../../lib/wiring.ts";
+import type { TestBatch } from "./batches.ts";
+import { testerName } from "./database.ts";
+import type { Flow, RunResult } from "./flow.ts";
+
+/**
+ * A death of the whole process, as near as one process can play it: at the named point nothing goes on, no handler
+ * cleans up, the execution is aborted, and the server sees the connections end.
+ */
+
+const buried: (() => void)[] = [];
+
+/** Lets what was killed end, so that closing the machine need not wait for it. Its connections are gone. */
+export function buryTheDead(): void {
+  onCrashPoint(() => undefined);
+  for (const end of buried.splice(0)) end();
+}
+
+export type CrashOptions = {
+  readonly input?: object;
+  /** Which time the point is reached. @default 1 */
+  readonly time?: number;
+};
+
+/** Runs the batch until the point is reached, and kills it there. */
+export async function crashAt(flow: Flow, { id }: TestBatch, point: CrashPoint, options: CrashOptions = {}) {
+  const reached = Promise.withResolvers<void>();
+  let times = 0;
+  onCrashPoint((at) => {
+    if (at !== point) return undefined;
+    times += 1;
+    if (times !== (options.time ?? 1)) return undefined;
+    reached.resolve();
+    return new Promise<void>((_, reject) => buried.push(() => reject(new Error(`killed at ${point}`))));
+  });
+  const { arn } = flow.machine.start(randomExecutionName(), JSON.stringify({ batchId: id, ...options.input }));
+  const ended = flow.machine.settle(arn).then(({ status, cause }) => {
+    throw new Error(`the execution ended as ${status} before it reached ${point}: ${cause}`);
+  });
+  await Promise.race([reached.promise, ended]);
+  ended.catch(() => undefined);
+  onCrashPoint(() => undefined);
+  await flow.machine.stop(arn);
+  await killBackends(flow);
+}
+
+/** Ends every connection that is not the test's. */
+export async function killBackends({ sql }: Flow): Promise<void> {
+  await sql`
+    select pg_terminate_backend(pid, 5000) from pg_stat_activity
+    where datname = current_database() and application_name <> ${testerName} and backend_type = 'client backend'`;
+}
+
+export async function expireLease({ sql }: Flow, { id }: TestBatch): Promise<void> {
+  await sql`update table_loader.batches set lease_until = now() - interval '1 second' where batch_id = ${id}`;
+}
+
+export type Swept = {
+  readonly ran: boolean;
+  readonly started: readonly string[];
+  readonly dropped: number;
+  readonly runs: readonly RunResult[];
+};
+
+/** One sweep, and everything that it starts. */
+export async function sweepOnce(flow: Flow): Promise<Swept> {
+  const before = new Set(flow.machine.list().map(({ arn }) => arn));
+  const answer = (await flow.invoke("sweep")) as Omit<Swept, "runs">;
+  const started = flow.machine.list().filter(({ arn }) => !before.has(arn));
+  const records = await Promise.all(started.map(({ arn }) => flow.machine.settle(arn)));
+  const runs = records.map((record) => ({ ...record, output: JSON.parse(record.output ?? "null") }));
+  return { ...answer, runs };
+}
+
+/** The lease ends, and the sweep finds the batch. */
+export async function takeOver(flow: Flow, batch: TestBatch): Promise<Swept> {
+  await expireLease(flow, batch);
+  return sweepOnce(flow);
+}
