@@ -8,6 +8,8 @@ import type { LocalPostgres } from "./postgres.ts";
 export async function endLeases({ host, port, user, password, database }: LocalPostgres): Promise<void> {
   const sql = postgres({ host, port, user, password, database, max: 1, onnotice: () => {} });
   try {
+    const [ledger] = await sql<{ there: boolean }[]>`select to_regclass('table_loader.leases') is not null as there`;
+    if (!ledger?.there) return;
     await sql`update table_loader.batches set lease_until = now() where lease_until > now()`;
     await sql`update table_loader.plans set lease_until = now() where lease_until > now()`;
     await sql`delete from table_loader.leases`;
