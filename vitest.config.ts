@@ -15,6 +15,14 @@ export default defineConfig({
         test: { name: "integration", include: ["test/{ledger,targets,steps,local}/**/*.test.ts"], ...onDatabase },
       },
       { test: { name: "faults", include: ["test/faults/**/*.test.ts"], ...onDatabase } },
+      {
+        test: {
+          name: "versions",
+          include: ["test/versions/**/*.test.ts"],
+          ...onDatabase,
+          globalSetup: [...onDatabase.globalSetup, "test/support/moto-server.ts"],
+        },
+      },
       { test: { name: "infra", include: ["test/infra/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 120_000 } },
     ],
   },

@@ -8,5 +8,5 @@ export const handler = taskHandler({
   request: taskRequest,
   open: openLoader,
   step: commitBatch,
-  onBlocked: (ports, { run }, fault) => ports.claims.noteBlocked(run, fault),
+  onBlocked: (ports, { execution }, fault) => ports.claims.noteBlocked(execution, fault),
 });

@@ -8,5 +8,5 @@ export const handler = taskHandler({
   request: failRequest,
   open: openLoader,
   step: failBatch,
-  onBlocked: (ports, { run }, fault) => ports.claims.noteBlocked(run, fault),
+  onBlocked: (ports, { execution }, fault) => ports.claims.noteBlocked(execution, fault),
 });

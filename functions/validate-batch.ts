@@ -8,4 +8,5 @@ export const handler = taskHandler({
   request: validateRequest,
   open: openLoader,
   step: validateBatch,
+  onBlocked: (ports, { execution }, fault) => ports.claims.noteBlocked(execution, fault),
 });

@@ -25,7 +25,7 @@ import { openSlices, openWorkItems } from "./ledger/work-items.ts";
 import { readFragment } from "./readers/fragment.ts";
 import { openCatalog } from "./targets/postgres/catalog.ts";
 import { judgeTables, lockTargets } from "./targets/postgres/judge.ts";
-import { createStaging, dropStaging, missingRows, openCopy } from "./targets/postgres/staging.ts";
+import { createStaging, dropStaging, forgetRows, missingRows, openCopy } from "./targets/postgres/staging.ts";
 
 /** The only place where adapters meet ports. */
 
@@ -61,6 +61,7 @@ function postgresTarget(schema: string): Target {
     drop: dropStaging,
     lock: lockTargets,
     missingRows,
+    forgetRows,
     judge: judgeTables,
     catalogHash: async (tx, plan) => {
       const tables = plan.body.tables.map(({ table }) => table);

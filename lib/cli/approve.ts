@@ -1,5 +1,5 @@
-import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import type { Command } from "./command.ts";
+import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { loadUnasked } from "./load.ts";
 import { checkBatchId } from "./options.ts";
 

@@ -2,11 +2,11 @@ import { setTimeout as pause } from "node:timers/promises";
 import { TransientError } from "../core/errors.ts";
 import type { ExecutionInput } from "../core/execution.ts";
 import type { BatchStatus } from "../core/operations.ts";
+import { type Outcome, readOutcome } from "../core/outcome.ts";
 import { CliError } from "./cli-error.ts";
 import type { CliIo } from "./cli-io.ts";
 import type { Connection } from "./connection.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { type Outcome, readOutcome } from "../core/outcome.ts";
 import { openProgress, type Progress } from "./progress.ts";
 
 /** How often a batch that another execution holds is tried again. */

@@ -1,14 +1,14 @@
 import { settings } from "../config.ts";
 import type { ErrorSummary, Stored } from "../core/operations.ts";
+import type { Outcome } from "../core/outcome.ts";
 import type { LoadResult } from "../core/report.ts";
+import { adviceFor } from "./advice.ts";
 import type { CliIo } from "./cli-io.ts";
 import type { Command, LoadAction } from "./command.ts";
 import type { Connection } from "./connection.ts";
 import { type ExitCode, exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { runExecution } from "./follow.ts";
 import { toExecutionInput } from "./options.ts";
-import type { Outcome } from "../core/outcome.ts";
-import { adviceFor } from "./advice.ts";
 import { fetchPreview, showPreview } from "./preview.ts";
 import { renderErrors, renderLoad } from "./render-load.ts";
 import { indent } from "./text-table.ts";
@@ -32,7 +32,9 @@ async function isConfirmed(command: Command, batchId: string, action: LoadAction
   // a batch that cannot be previewed cannot be loaded either, and the load says why
   if (previewed.preview === null) return true;
   io.out(previewed.summary);
-  return io.ask(previewed.preview.would_be === "success" ? `load ${batchId}?` : `load ${batchId} although it will fail?`);
+  return io.ask(
+    previewed.preview.would_be === "success" ? `load ${batchId}?` : `load ${batchId} although it will fail?`,
+  );
 }
 
 export async function loadUnasked(command: Command, batchId: string, action: LoadAction): Promise<ExitCode> {
@@ -76,7 +78,12 @@ export function toJson(batchId: string, { outcome, result, errors }: Ending): ob
   const fault =
     outcome.kind === "loaded" || outcome.kind === "previewed"
       ? {}
-      : { batch_id: batchId, status: jsonStatus[outcome.kind] ?? outcome.kind, code: outcome.code, message: outcome.message };
+      : {
+          batch_id: batchId,
+          status: jsonStatus[outcome.kind] ?? outcome.kind,
+          code: outcome.code,
+          message: outcome.message,
+        };
   const log = errors?.report
     ? {
         error_log_key: errors.key,
@@ -89,8 +96,11 @@ export function toJson(batchId: string, { outcome, result, errors }: Ending): ob
 }
 
 function tellEnding(io: CliIo, batchId: string, { outcome, result, errors }: Ending): void {
-  if (outcome.kind === "loaded" || outcome.kind === "previewed") return io.out(renderLoad(result ?? outcome.result, io.paint));
-  io.out(`${batchId}: ${io.paint(exitCodeOf(outcome) === exitCodes.success ? "green" : "red", kindText(outcome.kind))}`);
+  if (outcome.kind === "loaded" || outcome.kind === "previewed")
+    return io.out(renderLoad(result ?? outcome.result, io.paint));
+  io.out(
+    `${batchId}: ${io.paint(exitCodeOf(outcome) === exitCodes.success ? "green" : "red", kindText(outcome.kind))}`,
+  );
   io.out(`${outcome.code}: ${outcome.message}`);
   if (outcome.kind === "already_processed" && result) io.out(`\n${renderLoad(result, io.paint)}`);
   if (errors?.report) io.out(`\n${indent(renderErrors(errors.report))}\n\nerror log  ${errors.key}`);

@@ -1,11 +1,11 @@
 import { previewRunId } from "../core/keys.ts";
+import type { Outcome } from "../core/outcome.ts";
 import type { Preview } from "../core/preview.ts";
+import { adviceFor } from "./advice.ts";
 import type { Command, LoadAction } from "./command.ts";
 import { type ExitCode, exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { runExecution } from "./follow.ts";
 import { toExecutionInput } from "./options.ts";
-import type { Outcome } from "../core/outcome.ts";
-import { adviceFor } from "./advice.ts";
 import { renderCounts } from "./render-load.ts";
 import { renderPreview } from "./render-preview.ts";
 
@@ -40,7 +40,8 @@ export async function showPreview(command: Command, batchId: string, action: Loa
 }
 
 function tellNoPreview({ io, options }: Command, batchId: string, outcome: Outcome): ExitCode {
-  const fault = "code" in outcome ? outcome : { code: "PREVIEW_MISSING", message: "its report is gone; preview it again" };
+  const fault =
+    "code" in outcome ? outcome : { code: "PREVIEW_MISSING", message: "its report is gone; preview it again" };
   const { code, message } = fault;
   const exitCode = "code" in outcome ? exitCodeOf(outcome) : exitCodes.unexpected;
   if (options.json) io.out(JSON.stringify({ batch_id: batchId, status: outcome.kind, code, message }, null, 2));

@@ -1,22 +1,14 @@
 import { Argument, Command as CommanderCommand, Option } from "commander";
 import { approveBatch } from "./approve.ts";
 import { CliError } from "./cli-error.ts";
-import type { CliIo } from "./cli-io.ts";
 import type { Command } from "./command.ts";
-import type { Connect } from "./connection.ts";
 import { type ExitCode, exitCodeHelp } from "./exit-codes.ts";
 import { loadBatch } from "./load.ts";
 import { addLocalCommands } from "./local.ts";
 import { type CliOptions, checkBatchId, parseCount, parseTable } from "./options.ts";
 import { showPreview } from "./preview.ts";
+import type { ProgramPorts } from "./program-ports.ts";
 import { listBatches, showStatus } from "./status.ts";
-
-export type ProgramPorts = {
-  readonly io: CliIo;
-  readonly connect: Connect;
-  /** Gets what the process shall end with. */
-  readonly end: (code: ExitCode) => void;
-};
 
 type Run = (command: Command, batchId: string) => Promise<ExitCode>;
 
@@ -53,7 +45,12 @@ export function createProgram(ports: ProgramPorts): CommanderCommand {
 }
 
 type AddFlags = (command: CommanderCommand) => CommanderCommand;
-type BatchCommand = { readonly name: string; readonly text: string; readonly run: Run; readonly flags: readonly AddFlags[] };
+type BatchCommand = {
+  readonly name: string;
+  readonly text: string;
+  readonly run: Run;
+  readonly flags: readonly AddFlags[];
+};
 
 const batchCommands: readonly BatchCommand[] = [
   {
@@ -83,7 +80,12 @@ const batchCommands: readonly BatchCommand[] = [
   { name: "status", text: "show state, tables, approvals and attempts of a batch", run: showStatus, flags: [] },
 ];
 
-async function act({ io, connect, end }: ProgramPorts, options: CliOptions, batchId: string | null, run: Run): Promise<void> {
+async function act(
+  { io, connect, end }: ProgramPorts,
+  options: CliOptions,
+  batchId: string | null,
+  run: Run,
+): Promise<void> {
   const id = batchId === null ? "" : checkBatchId(batchId);
   const connection = await connect(options, io);
   try {
@@ -101,9 +103,15 @@ function addRunFlags(command: CommanderCommand): CommanderCommand {
   return command
     .option("--table, --table-name <name>", "only this table; may be given several times", parseTable)
     .option("--batch-size <records>", "records per chunk", (text) => parseCount(text, largestBatchSize))
-    .addOption(new Option("--strategy <name>", "instead of the contract's").choices(["upsert", "insert_only", "update_only"]))
     .addOption(
-      new Option("--target-warehouse <name>", "instead of the contract's").choices(["postgres", "redshift", "snowflake"]),
+      new Option("--strategy <name>", "instead of the contract's").choices(["upsert", "insert_only", "update_only"]),
+    )
+    .addOption(
+      new Option("--target-warehouse <name>", "instead of the contract's").choices([
+        "postgres",
+        "redshift",
+        "snowflake",
+      ]),
     );
 }
 
@@ -114,9 +122,7 @@ function addDryRun(command: CommanderCommand): CommanderCommand {
 }
 
 function addForce(command: CommanderCommand): CommanderCommand {
-  return command
-    .option("--force", "do not ask; it stands in for no approval")
-    .option("--yes", "the same as --force");
+  return command.option("--force", "do not ask; it stands in for no approval").option("--yes", "the same as --force");
 }
 
 function addApproval(command: CommanderCommand): CommanderCommand {
@@ -125,7 +131,7 @@ function addApproval(command: CommanderCommand): CommanderCommand {
     .option("--no-load", "record the approval, and leave the load to the next arrival or sweep");
 }
 
-export function addWhere(command: CommanderCommand): CommanderCommand {
+function addWhere(command: CommanderCommand): CommanderCommand {
   return command
     .option("--local", "use the local environment that runs in this folder")
     .option("--function <name-or-arn>", "use the deployed stack by its operate function")

@@ -1,4 +1,4 @@
-import type { ErrorSummary } from "../core/operations.ts";
+import type { ErrorSummary, RejectedRecord } from "../core/operations.ts";
 import type { LoadResult, RecordCounts, TableResult } from "../core/report.ts";
 import type { Paint, Style } from "./cli-io.ts";
 import { type Column, clip, formatCount, formatSeconds, indent, textTable } from "./text-table.ts";
@@ -60,24 +60,18 @@ function renderPlaces({ report_key: key, duplicate_of: duplicates, status }: Sho
 }
 
 const shownRecords = 10;
-const shownText = 60;
+const shownText = 100;
 
-/** The first rejected records of error_log.json, and fragments that could not be read. */
+/** The first rejected records of error_log.json, two lines each, and fragments that could not be read. */
 export function renderErrors({ fragments, rejected, rejected_records: records }: ErrorSummary): string {
-  const faults = fragments.slice(0, shownRecords).map(({ key, code, message }) => `${code}  ${key}: ${message}`);
-  if (records.length === 0) return faults.join("\n");
-  const columns: Column[] = ["table", "file", "record", "field", "code", "got", "expected"].map((title) => ({ title }));
-  const rows = records
-    .slice(0, shownRecords)
-    .map(({ table, key, record, field, code, got, expected, constraint }) => [
-      table,
-      key.slice(key.lastIndexOf("/") + 1),
-      String(record),
-      field ?? "",
-      code,
-      clip(got ?? "", shownText / 2),
-      clip([expected, constraint].filter(Boolean).join(", "), shownText),
-    ]);
-  const more = rejected > rows.length ? [`... and ${formatCount(rejected - rows.length)} more`] : [];
-  return [...faults, textTable(columns, rows), ...more].join("\n");
+  const faults = fragments.slice(0, shownRecords).map(({ key, code, message }) => `${key}: ${code}\n  ${message}`);
+  const shown = records.slice(0, shownRecords);
+  const more = rejected > shown.length ? [`... and ${formatCount(rejected - shown.length)} more`] : [];
+  return [...faults, ...shown.map(rejectText), ...more].join("\n");
+}
+
+function rejectText({ key, record, field, code, got, expected, constraint }: RejectedRecord): string {
+  const value = got === null ? "" : ` got ${got}`;
+  const rule = constraint === null ? expected : `${expected} (${constraint})`;
+  return `${clip(`${key} record ${record}: ${code}`, 2 * shownText)}\n  ${clip(`${field ?? "record"}${value}`, shownText)}\n  expected ${clip(rule, shownText)}`;
 }

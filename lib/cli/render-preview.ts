@@ -43,7 +43,12 @@ function renderFaults({ errors, rejects, records_failed: failed }: Preview): str
   const faults = errors.map(({ code, message }) => `${code}  ${message}`);
   const error = { code: "", message: "" };
   const records = rejects.map(toRecord);
-  const listed = renderErrors({ error, fragments: [], rejected: Math.max(failed, records.length), rejected_records: records });
+  const listed = renderErrors({
+    error,
+    fragments: [],
+    rejected: Math.max(failed, records.length),
+    rejected_records: records,
+  });
   return ["", "rejected", indent([...faults, listed].filter(Boolean).join("\n"))];
 }
 

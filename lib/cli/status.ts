@@ -1,6 +1,6 @@
-import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { CliError } from "./cli-error.ts";
 import type { Command } from "./command.ts";
+import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { checkBatchId } from "./options.ts";
 import { renderBatches, renderStatus } from "./render-status.ts";
 

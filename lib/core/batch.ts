@@ -46,7 +46,7 @@ export type TableSources = {
   readonly table: string;
   readonly fragments: readonly Source[];
   readonly markers: readonly Source[];
-  /** Older versions of keys that are current in another version. */
+  /** Older versions of keys that are current in another version. What a delete marker hides is none of the batch's. */
   readonly superseded: readonly Source[];
   readonly complete: boolean;
 };
@@ -79,12 +79,14 @@ function toTableSources(table: string, entries: readonly ParsedSource[], manifes
     ({ parsed }) => parsed.kind === "marker" && [successMarker, manifestMarker].includes(parsed.marker),
   );
   const keys = new Set(fragments.map(({ source }) => source.homeKey));
+  const currentKeys = new Set(current.map(({ source }) => source.object.key));
+  const older = entries.filter(({ source }) => !source.object.isLatest && currentKeys.has(source.object.key));
   const allThere = manifest?.parts.every(({ key }) => keys.has(key)) ?? true;
   return {
     table,
     fragments: fragments.map(({ source }) => source),
     markers: markers.map(({ source }) => source),
-    superseded: entries.filter(({ source }) => !source.object.isLatest).map(({ source }) => source),
+    superseded: older.map(({ source }) => source),
     complete: fragments.length > 0 && (!hasParts || closed) && allThere,
   };
 }

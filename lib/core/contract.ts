@@ -11,18 +11,20 @@ const toLower = (word: string): string => word.toLowerCase();
 
 const columnContract = z
   .strictObject({
-  null_values: texts.optional(),
-  immutable: z.boolean().optional(),
-  timezone: z.string().refine(isTimeZone, "an IANA time zone such as America/New_York").optional(),
-  true_values: texts.min(1).optional(),
-  false_values: texts.min(1).optional(),
-  bytea_encoding: z.enum(["hex", "base64"]).optional(),
-  allow_infinity: z.boolean().optional(),
-  allow_empty_key: z.boolean().optional(),
-})
+    null_values: texts.optional(),
+    immutable: z.boolean().optional(),
+    timezone: z.string().refine(isTimeZone, "an IANA time zone such as America/New_York").optional(),
+    true_values: texts.min(1).optional(),
+    false_values: texts.min(1).optional(),
+    bytea_encoding: z.enum(["hex", "base64"]).optional(),
+    allow_infinity: z.boolean().optional(),
+    allow_empty_key: z.boolean().optional(),
+  })
   .superRefine((column, context) => {
     const trueValues = new Set((column.true_values ?? defaultConversionOptions.trueValues).map(toLower));
-    const both = (column.false_values ?? defaultConversionOptions.falseValues).filter((word) => trueValues.has(toLower(word)));
+    const both = (column.false_values ?? defaultConversionOptions.falseValues).filter((word) =>
+      trueValues.has(toLower(word)),
+    );
     if (both.length === 0) return;
     const words = both.map((word) => JSON.stringify(word)).join(", ");
     context.addIssue({ code: "custom", message: `${words} cannot be among both true_values and false_values` });
@@ -124,7 +126,9 @@ export function tableFaults(contract: TableContract, shape: TableShape): string[
     ...written("natural_key", key),
     ...unwritable("natural_key", key),
     ...incomparable("natural_key", key),
-    ...key.filter((column, index) => key.indexOf(column) < index).map((column) => `natural_key names column ${column} twice`),
+    ...key
+      .filter((column, index) => key.indexOf(column) < index)
+      .map((column) => `natural_key names column ${column} twice`),
     ...unknown("immutable_fields", contract.immutable_fields),
     ...unknown("required_fields", contract.required_fields),
     ...written("required_fields", contract.required_fields),

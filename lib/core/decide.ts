@@ -79,8 +79,10 @@ function missingTables(facts: BatchFacts, input: ExecutionInput, all: readonly T
 
 function heldTables(facts: BatchFacts, all: readonly TableSources[], chosen: ReadonlySet<string>): string[] {
   const named = new Set([...all.map(({ table }) => table), ...facts.queue.map(({ table }) => table)]);
-  return [...named].filter((table) => !chosen.has(table) && facts.tableStates.get(table) !== "loaded");
+  return [...named].filter((table) => !chosen.has(table) && !isEnded(facts.tableStates.get(table)));
 }
+
+const isEnded = (state: TableState | undefined): boolean => state === "loaded" || state === "failed";
 
 /** Objects that came again for tables that are loaded: those that were not judged before are compared. */
 function decideRedrop(facts: BatchFacts, loaded: readonly TableSources[]): Decision {
@@ -91,7 +93,7 @@ function decideRedrop(facts: BatchFacts, loaded: readonly TableSources[]): Decis
     .map((sources) => ({
       ...sources,
       fragments: sources.fragments.filter(
-        ({ object, homeKey }) => !judged.has(versionId(homeKey, versionLabel(object))),
+        ({ object, homeKey, origin }) => origin === "staging" && !judged.has(versionId(homeKey, versionLabel(object))),
       ),
     }))
     .filter(({ fragments, markers }) => fragments.length + markers.length > 0);

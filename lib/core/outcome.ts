@@ -6,7 +6,8 @@ import type { LoadResult } from "./report.ts";
 
 /** What an execution came to, read from what Step Functions says of it. */
 export type Outcome =
-  | { readonly kind: "loaded" | "previewed"; readonly result: Omit<LoadResult, "errors"> }
+  | { readonly kind: "loaded"; readonly result: Omit<LoadResult, "errors"> }
+  | { readonly kind: "previewed"; readonly result: Omit<LoadResult, "errors"> }
   | ({ readonly kind: OtherOutcome } & Fault);
 
 export type OtherOutcome =
@@ -56,6 +57,7 @@ function readSuccess(output: string | null): Outcome {
   const result = closed.safeParse(value);
   if (result.success) {
     const kind = result.data.status === "preview" ? "previewed" : "loaded";
+    // CloseBatch wrote it, so that more than its mark need not be proved
     return { kind, result: result.data as unknown as LoadResult };
   }
   const record = recorded.safeParse(value);

@@ -28,6 +28,8 @@ export type PlanBody = {
   readonly contractHash: string;
   readonly catalogHash: string;
   readonly loaderVersion: string;
+  /** What the start asked for: a load that has to be planned again is planned with it. */
+  readonly options: PlanOptions;
   /** What manifests declare of the parts. */
   readonly parts: readonly DeclaredPart[];
   /** Records by table, as the queue declares them. */
@@ -35,6 +37,8 @@ export type PlanBody = {
   /** True where the plan needs approved queue rows, which the commit reads again. */
   readonly approved: boolean;
 };
+
+export type PlanOptions = Pick<ExecutionInput, "tables" | "strategy" | "batchSize">;
 
 export type PlanKind = "load" | "compare" | "preview";
 

@@ -25,8 +25,8 @@ export type Claim = {
   readonly planId: number | null;
   /** Takeovers in a row, this one included, during which no checkpoint moved. */
   readonly idleTakeovers: number;
-  /** True where nothing was known of the batch before. */
-  readonly isNew: boolean;
+  /** True where this very execution has ended an attempt already, and looks at what arrived meanwhile. */
+  readonly looksAgain: boolean;
 };
 
 export type ClaimRequest = { readonly batchId: string; readonly owner: string; readonly source: StartSource };
@@ -38,8 +38,8 @@ export interface Claims {
   renew(run: Run): Promise<void>;
   /** Ends a claim that came to nothing, with the reason why the batch waits; `again` where a wake came meanwhile. */
   release(claimed: { batchId: string; fence: number }, waiting: Fault | null): Promise<"released" | "again">;
-  /** Notes why the batch does not move; never throws StaleFence. */
-  noteBlocked(run: Run, fault: Fault): Promise<void>;
+  /** Notes why the batch that this execution holds does not move; never throws StaleFence. */
+  noteBlocked(owner: string, fault: Fault): Promise<void>;
 }
 
 /** What is known of a batch apart from the bucket. */
@@ -62,7 +62,8 @@ export type SeenObject = {
 
 /** The contracts in force: the newest valid text, or the last good one. */
 export interface ContractStore {
-  current(): Promise<ContractsVersion & { readonly faults: readonly string[] }>;
+  /** `remember` keeps a text that proved valid as the last good one; a preview must not. */
+  current(options: { readonly remember: boolean }): Promise<ContractsVersion & { readonly faults: readonly string[] }>;
 }
 
 export interface CatalogReader {
@@ -228,7 +229,8 @@ export type Standing = {
 export type BatchInLedger = {
   readonly state: BatchState;
   readonly epoch: number;
-  readonly fence: number;
+  /** Grows with every claim, and with every execution that found the batch busy. */
+  readonly visits: number;
   readonly leased: boolean;
   readonly waitingHours: number | null;
 };
@@ -238,7 +240,7 @@ export interface Sweeps {
   /** False where another sweep is at work. */
   begin(owner: string): Promise<boolean>;
   end(owner: string): Promise<void>;
-  interrupted(): Promise<{ readonly batchId: string; readonly fence: number; readonly state: BatchState }[]>;
+  interrupted(): Promise<{ readonly batchId: string; readonly visits: number }[]>;
   inLedger(batchId: string): Promise<BatchInLedger | null>;
   /** Drops plans and staging that belong to nothing any more; answers how many. */
   dropOrphans(): Promise<number>;

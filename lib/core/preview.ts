@@ -55,6 +55,12 @@ export function toPreview({ run, plan, items, judgement }: Previewed): Preview {
   };
 }
 
+/** A preview that came to no judgement at all. */
+export function toFailedPreview({ batchId, runId }: Run, fault: Fault): Preview {
+  const ids = { batch_id: batchId, run_id: runId, status: "preview", would_be: "failed" } as const;
+  return { ...ids, ...noCounts, tables: {}, errors: [fault], rejects: [] };
+}
+
 function toTablePreview(name: string, { plan, items, judgement }: Omit<Previewed, "run">): TablePreview {
   const table = plan.body.tables.find((planned) => planned.table === name);
   const outcome: TableOutcome | undefined = judgement.tables.find((judged) => judged.table === name);

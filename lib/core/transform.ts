@@ -170,7 +170,12 @@ function treatUnknown({ plan, fields }: Table, reading: Reading, record: JsonObj
     const kept: JsonObject = Object.fromEntries(reading.unknown.map((name) => [name, record[name] as JsonValue]));
     if (reading.present[rescue.index]) {
       const expected = `unknown fields or a value for ${rescueColumn}, which keeps them, but not both`;
-      reading.faults.push({ field: rescue.column.name, code: "COLUMN_AMBIGUOUS", expected, got: listed(reading.unknown) });
+      reading.faults.push({
+        field: rescue.column.name,
+        code: "COLUMN_AMBIGUOUS",
+        expected,
+        got: listed(reading.unknown),
+      });
       return;
     }
     reading.present[rescue.index] = true;

@@ -26,11 +26,11 @@ export const bucketPermissions: Readonly<Record<HandlerName, BucketPermissions>>
     write: ["loaded", "failed"],
     remove: ["staging", "failed"],
   },
-  "close-batch": { write: ["loaded", "failed"] },
+  "close-batch": { list: true, read: ["previews"], write: ["loaded", "failed"] },
   "fail-batch": {},
   "rollback-batch": {},
   "start-load": {},
-  sweep: { list: true },
+  sweep: { list: true, read: ["staging"] },
   operate: { list: true, read: ["contracts", "loaded", "failed", "previews"], inspect: true },
   migrate: {},
 };

@@ -73,13 +73,19 @@ async function noteFault(tx: Tx, run: Run, { code, message }: Fault): Promise<vo
   `;
 }
 
-/** A row in load_audit_log per table, and the rejects of the plan become those of the attempt. */
+/**
+ * A row in load_audit_log per table, and the rejects of the plan become those of the attempt, unless the commit has
+ * judged them already: then the attempt has its own.
+ */
 async function recordFailure(tx: Tx, run: Run, fault: Fault): Promise<void> {
   const items = await listItems(tx, run.planId);
   const tables = [...new Set(items.map(({ table }) => table))];
   await tx`
     update table_loader.rejects r set attempt = ${run.attempt}, plan_id = null
-    where r.plan_id = ${run.planId} and r.reject_id in (
+    where not exists (
+        select from table_loader.rejects a
+        where a.batch_id = ${run.batchId} and a.epoch = ${run.epoch} and a.attempt = ${run.attempt})
+      and r.plan_id = ${run.planId} and r.reject_id in (
       select k.reject_id from table_loader.rejects k where k.plan_id = ${run.planId}
       order by k.table_name, k.key, k.record, k.reject_id limit ${maxStoredRejects})
   `;
@@ -100,8 +106,7 @@ async function keepRejects(tx: Tx, run: Run, judgement: Judgement): Promise<void
   await lockFence(tx, run);
   await tx`
     delete from table_loader.rejects
-    where plan_id = ${run.planId}
-       or (batch_id = ${run.batchId} and epoch = ${run.epoch} and attempt = ${run.attempt})
+    where batch_id = ${run.batchId} and epoch = ${run.epoch} and attempt = ${run.attempt}
   `;
   await insertRejects(tx, run, { rejects: judgement.rejects, itemId: null });
   const tables = judgement.tables.map(({ table, counts, seconds }): [string, TableResult] => [
@@ -130,11 +135,13 @@ async function markArchived(tx: Tx, run: Run): Promise<void> {
   await tx`
     update table_loader.object_versions o
     set archived_key = i.archived_key,
-        state = case when ${state} = 'failing' and o.state <> 'loaded' then 'failed' else o.state end,
+        state = case when ${state} = 'failing' then 'failed' else o.state end,
         updated_at = now()
     from table_loader.work_items i
     where i.plan_id = ${run.planId} and i.kind <> 'superseded' and i.archived_key is not null
       and o.key = i.home_key and o.epoch = ${run.epoch}
+      -- a redelivery never moves what was loaded, although without versioning both have one name
+      and (o.state <> 'loaded' or (${run.kind === "load"} and ${state} = 'committed'))
       and o.version in (coalesce(i.version_id, ''), regexp_replace(coalesce(i.version_id, i.etag || '-' || i.size), '[^A-Za-z0-9._-]', '', 'g'))
   `;
   if (state === "committed" && run.kind === "load") {

@@ -65,6 +65,7 @@ async function readSeen(sql: postgres.Sql, batchId: string, epoch: number): Prom
              records, fingerprint::text as fingerprint
       from table_loader.object_versions
       where batch_id = ${batchId} and epoch = ${epoch}
+      order by updated_at, key, version
     `;
     return rows.map((row) => ({ ...row, fingerprint: row.fingerprint === null ? null : BigInt(row.fingerprint) }));
   });

@@ -31,11 +31,11 @@ export function openClaims(sql: postgres.Sql, leaseSeconds: number): Claims {
     },
     renew: (run) => inTransaction(sql, {}, (tx) => renewLease(tx, run, leaseSeconds)),
     release: (claimed, waiting) => inTransaction(sql, {}, (tx) => release(tx, claimed, waiting)),
-    noteBlocked: async (run, fault) => {
+    noteBlocked: async (owner, fault) => {
       await sql`
         update table_loader.batches
         set reason_code = ${fault.code}, reason = ${fault.message}
-        where batch_id = ${run.batchId} and fence = ${run.fence}
+        where owner = ${owner}
       `;
     },
   };
@@ -43,7 +43,7 @@ export function openClaims(sql: postgres.Sql, leaseSeconds: number): Claims {
 
 async function tryClaim(sql: postgres.Sql, request: ClaimRequest, leaseSeconds: number): Promise<Claim | null> {
   return inTransaction(sql, {}, async (tx) => {
-    const created = await tx`
+    await tx`
       insert into table_loader.batches (batch_id) values (${request.batchId})
       on conflict do nothing
     `;
@@ -73,7 +73,7 @@ async function tryClaim(sql: postgres.Sql, request: ClaimRequest, leaseSeconds: 
       attempt,
       planId,
       idleTakeovers: idle,
-      isNew: created.count === 1,
+      looksAgain: await hasEndedAttempt(tx, request),
     };
   });
 }
@@ -97,6 +97,16 @@ function idleTakeovers(batch: BatchRow, owner: string): number {
   if (batch.state !== "loading" || batch.owner === null) return 0;
   if (batch.owner === owner) return batch.idle_takeovers;
   return batch.progress === batch.progress_seen ? batch.idle_takeovers + 1 : 0;
+}
+
+async function hasEndedAttempt(tx: Tx, { batchId, owner }: ClaimRequest): Promise<boolean> {
+  const [row] = await tx<{ ended: boolean }[]>`
+    select exists (
+      select from table_loader.attempts
+      where batch_id = ${batchId} and owner = ${owner} and state in ('loaded', 'compared', 'failed')
+    ) as ended
+  `;
+  return row?.ended ?? false;
 }
 
 async function abandonEarlier(tx: Tx, batchId: string, fence: number): Promise<void> {
@@ -179,6 +189,7 @@ async function release(
     set owner = null,
         lease_until = null,
         plan_id = null,
+        attempt = case when state = 'loading' then greatest(attempt - 1, 0) else attempt end,
         state = ${idle ? "waiting" : state},
         reason_code = ${waiting?.code ?? null},
         reason = ${waiting?.message ?? null},
@@ -187,8 +198,14 @@ async function release(
     where batch_id = ${batchId}
   `;
   await tx`
-    update table_loader.batch_tables set state = 'waiting', updated_at = now()
-    where batch_id = ${batchId} and state = 'loading'
+    with freed as (
+      update table_loader.batch_tables set state = 'waiting', updated_at = now()
+      where batch_id = ${batchId} and state = 'loading'
+      returning table_name
+    )
+    update public.validation_queue q set validation_status = 'validated', updated_at = now()
+    from freed
+    where q.batch_id = ${batchId} and q.table_name = freed.table_name and q.validation_status = 'loading'
   `;
   if (waiting?.code === "BATCH_EMPTY") await forgetUnknown(tx, batchId);
   return "released";
@@ -197,9 +214,13 @@ async function release(
 /** A start by hand of a batch that does not exist leaves nothing behind. */
 async function forgetUnknown(tx: Tx, batchId: string): Promise<void> {
   await tx`
-    delete from table_loader.batches b
-    where b.batch_id = ${batchId} and b.attempt = 0
-      and not exists (select from public.validation_queue q where q.batch_id = b.batch_id)
-      and not exists (select from table_loader.object_versions v where v.batch_id = b.batch_id)
+    with forgotten as (
+      delete from table_loader.batches b
+      where b.batch_id = ${batchId} and b.attempt = 0
+        and not exists (select from public.validation_queue q where q.batch_id = b.batch_id)
+        and not exists (select from table_loader.object_versions v where v.batch_id = b.batch_id)
+      returning b.batch_id
+    )
+    delete from table_loader.batch_wakes w using forgotten f where w.batch_id = f.batch_id
   `;
 }

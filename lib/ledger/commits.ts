@@ -1,5 +1,6 @@
 import type postgres from "postgres";
 import type { BatchState } from "../core/batch.ts";
+import { PermanentError } from "../core/errors.ts";
 import type { CommitOutcome, Commits, Judgement, Plan, TableOutcome, WorkItem } from "../core/ports.ts";
 import { maxStoredRejects } from "../core/rejects.ts";
 import { sumCounts } from "../core/report.ts";
@@ -16,6 +17,8 @@ import { listItems } from "./work-items.ts";
 export type Target = StagingTables & {
   readonly lock: (tx: Tx, plan: Plan) => Promise<void>;
   readonly catalogHash: (tx: Tx, plan: Plan) => Promise<string>;
+  /** Deletes what is left of the staged rows of items. */
+  readonly forgetRows: (tx: Tx, plan: Plan, items: readonly number[]) => Promise<void>;
   /** Items whose staged rows are missing, as after a crash of the server that empties unlogged tables. */
   readonly missingRows: (tx: Tx, plan: Plan, items: readonly WorkItem[]) => Promise<readonly number[]>;
   readonly judge: (tx: Tx, judging: { run: Run; plan: Plan; items: readonly WorkItem[] }) => Promise<TableOutcome[]>;
@@ -46,7 +49,29 @@ type Committing = { readonly run: Run; readonly plan: Plan; readonly budget: num
 
 /** Everything between begin and commit decides by what it reads there, under the batch row's lock. */
 async function commit(ports: CommitPorts, { run, plan, budget }: Committing): Promise<CommitOutcome> {
-  const ended = await inTransaction<Ended>(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
+  const ended = await onSecondLook(() => commitOnce(ports, { run, plan, budget }));
+  if (ended.outcome === "restage") await forgetStaged(ports, run, { plan, items: ended.items });
+  if (ended.outcome === "replan") await forgetPlan(ports, run, plan);
+  return ended;
+}
+
+/**
+ * The judge has seen every duplicate key that was there, so a 23505 in the merge comes from somebody who inserted the
+ * same key meanwhile. On the second look the judge sees that row, too; where it does not, the batch is at fault.
+ */
+async function onSecondLook<T>(look: () => Promise<T>): Promise<T> {
+  try {
+    return await look();
+  } catch (error) {
+    if (!(error instanceof PermanentError && error.details.sqlState === uniqueViolation)) throw error;
+    return look();
+  }
+}
+
+const uniqueViolation = "23505";
+
+async function commitOnce(ports: CommitPorts, { run, plan, budget }: Committing): Promise<Ended> {
+  return inTransaction<Ended>(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
     // Before any select: the snapshot must come after the lock, or two loads insert twins.
     await ports.target.lock(tx, plan);
     const state = await lockFence(tx, run);
@@ -60,9 +85,6 @@ async function commit(ports: CommitPorts, { run, plan, budget }: Committing): Pr
     await renewLease(tx, run, ports.leaseSeconds);
     return { outcome: "committed", judgement };
   });
-  if (ended.outcome === "restage") await forgetStaged(ports, run, ended.items);
-  if (ended.outcome === "replan") await forgetPlan(ports, run, plan);
-  return ended;
 }
 
 type Ended = Exclude<CommitOutcome, { outcome: "restage" | "replan" }> | Unready;
@@ -114,9 +136,13 @@ async function judge({ target }: CommitPorts, tx: Tx, judging: Judging): Promise
   return { tables, rejects, rejected: sumCounts(tables.map(({ counts }) => counts)).records_failed };
 }
 
+type Lost = { readonly plan: Plan; readonly items: readonly number[] };
+
 /** Zeroes the checkpoints of items whose rows are gone: they are staged again from the objects. */
-async function forgetStaged({ sql, leaseSeconds }: CommitPorts, run: Run, items: readonly number[]): Promise<void> {
+async function forgetStaged({ sql, target, leaseSeconds }: CommitPorts, run: Run, lost: Lost): Promise<void> {
+  const { plan, items } = lost;
   await inTransaction(sql, {}, async (tx) => {
+    await target.forgetRows(tx, plan, items);
     await tx`
       update table_loader.work_items
       set position = null, state = 'pending', slices = slices + 1, records = 0, rejected = 0, nulled = 0, bytes = 0,

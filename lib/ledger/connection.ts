@@ -13,6 +13,17 @@ export type ConnectionOptions = {
   readonly connections?: number;
 };
 
+/** How many connections of each client have ended so far. */
+const ended = new WeakMap<object, { count: number }>();
+
+/**
+ * Grows with every connection that ends. The driver tells a reserved connection's owner nothing of its end while no
+ * query runs, and the next one would write to a closed socket, outside of any promise.
+ */
+export function endedConnections(sql: postgres.Sql): number {
+  return ended.get(sql)?.count ?? 0;
+}
+
 const int8 = 20;
 const connectSeconds = 10;
 
@@ -22,7 +33,8 @@ const connectSeconds = 10;
  */
 export function openSql(options: ConnectionOptions): postgres.Sql {
   const { host, port, database, user, password, tls, connections = 1 } = options;
-  return postgres({
+  const ends = { count: 0 };
+  const sql = postgres({
     host,
     port,
     database,
@@ -33,6 +45,11 @@ export function openSql(options: ConnectionOptions): postgres.Sql {
     prepare: false,
     connect_timeout: connectSeconds,
     onnotice: () => undefined,
+    onclose: () => {
+      ends.count += 1;
+    },
     types: { int8: { to: int8, from: [int8], parse: Number, serialize: String } },
   }) as unknown as postgres.Sql;
+  ended.set(sql, ends);
+  return sql;
 }

@@ -15,10 +15,10 @@ type ContractPorts = { readonly sql: postgres.Sql; readonly store: ObjectStore; 
  */
 export function openContractStore(ports: ContractPorts): ContractStore {
   return {
-    current: async () => {
+    current: async ({ remember }) => {
       const object = await ports.store.readText(contractsKey);
       const faults = object ? [] : [`${contractsKey} is not in the bucket; deploy it`];
-      const found = object ? await checked(ports, object.text) : { contracts: null, faults };
+      const found = object ? await checked(ports, object.text, remember) : { contracts: null, faults };
       if (found.contracts && object) return { hash: hashText(object.text), contracts: found.contracts, faults: [] };
       const lastGood = await readLastGood(ports.sql);
       if (lastGood) return { ...lastGood, faults: found.faults };
@@ -32,15 +32,16 @@ const hashText = (text: string): string => createHash("sha256").update(text).dig
 async function checked(
   { sql, catalog }: ContractPorts,
   text: string,
+  remember: boolean,
 ): Promise<{ readonly contracts: Contracts | null; readonly faults: readonly string[] }> {
   const parsed = parseContracts(text);
   if (!parsed.contracts) return parsed;
   const hash = hashText(text);
-  if (await isKnown(sql, hash)) return parsed;
+  if (remember && (await isKnown(sql, hash))) return parsed;
   const shapes = await catalog.read(Object.keys(parsed.contracts.tables));
   const faults = contractFaults(parsed.contracts, shapes);
   if (faults.length > 0) return { contracts: null, faults };
-  await remember(sql, hash, text);
+  if (remember) await keep(sql, hash, text);
   return parsed;
 }
 
@@ -52,7 +53,7 @@ async function isKnown(sql: postgres.Sql, hash: string): Promise<boolean> {
   });
 }
 
-async function remember(sql: postgres.Sql, hash: string, text: string): Promise<void> {
+async function keep(sql: postgres.Sql, hash: string, text: string): Promise<void> {
   await inTransaction(sql, {}, async (tx) => {
     await tx`
       insert into table_loader.contracts (hash, body) values (${hash}, ${text})

@@ -16,6 +16,7 @@ export function openPlans({ sql, staging, leaseSeconds }: PlanPorts): Plans {
   return {
     create: (plan) =>
       inTransaction(sql, {}, async (tx) => {
+        if (plan.kind !== "preview") await discardEarlier(tx, staging, plan);
         const planId = await insertPlan(tx, plan);
         await insertItems(tx, planId, plan.items);
         if (plan.kind !== "compare") await staging.create(tx, planId, plan.body);
@@ -28,11 +29,12 @@ export function openPlans({ sql, staging, leaseSeconds }: PlanPorts): Plans {
       inTransaction(sql, {}, async (tx) => {
         await lockFence(tx, claimed);
         await tx`
-          insert into table_loader.attempts (batch_id, fence, epoch, attempt, owner, source, plan_id, code, message)
-          select b.batch_id, b.fence, b.epoch, b.attempt, b.owner, ${source}, b.plan_id, a.code, a.message
+          insert into table_loader.attempts
+            (batch_id, fence, epoch, attempt, owner, source, plan_id, code, message, result)
+          select b.batch_id, b.fence, b.epoch, b.attempt, b.owner, ${source}, b.plan_id, a.code, a.message, a.result
           from table_loader.batches b
           left join lateral (
-            select a.code, a.message from table_loader.attempts a
+            select a.code, a.message, a.result from table_loader.attempts a
             where a.batch_id = b.batch_id and a.plan_id = b.plan_id order by a.fence desc limit 1
           ) a on true
           where b.batch_id = ${claimed.batchId}
@@ -74,9 +76,17 @@ async function insertItems(tx: Tx, planId: number, items: readonly NewItem[]): P
   `;
 }
 
+/** What the batch was planned to do before came to nothing. */
+async function discardEarlier(tx: Tx, staging: StagingTables, plan: NewPlan): Promise<void> {
+  await lockFence(tx, plan);
+  const [earlier] = await tx<{ plan_id: number }[]>`
+    select plan_id from table_loader.batches where batch_id = ${plan.batchId} and plan_id is not null
+  `;
+  if (earlier) await discardPlan(tx, staging, earlier.plan_id);
+}
+
 /** A new attempt begins: batch, its tables and its queue rows are loading. */
 async function startAttempt(tx: Tx, plan: NewPlan, planId: number): Promise<void> {
-  await lockFence(tx, plan);
   const loading = plan.kind === "load";
   const tables = [...new Set(plan.items.map(({ table }) => table))];
   await tx`

@@ -43,30 +43,34 @@ async function begin(tx: Tx, owner: string): Promise<boolean> {
 }
 
 /** Loads whose lease has ended: whoever held it is gone. A locked row is at work. */
-async function readInterrupted(tx: Tx): Promise<{ batchId: string; fence: number; state: BatchState }[]> {
-  const rows = await tx<{ batch_id: string; fence: number; state: BatchState }[]>`
-    select batch_id, fence, state
-    from table_loader.batches
+async function readInterrupted(tx: Tx): Promise<{ batchId: string; visits: number }[]> {
+  const rows = await tx<{ batch_id: string; visits: number }[]>`
+    select b.batch_id, ${visits(tx)} as visits
+    from table_loader.batches b
     where coalesce(lease_until < clock_timestamp(), true)
       and (state in ('loading', 'committed', 'archived', 'failing') or owner is not null)
     order by updated_at
     limit 200
     for update skip locked
   `;
-  return rows.map(({ batch_id: batchId, fence, state }) => ({ batchId, fence, state }));
+  return rows.map(({ batch_id: batchId, visits: count }) => ({ batchId, visits: count }));
 }
+
+const visits = (tx: Tx) => tx`
+  b.fence + coalesce((select w.wake from table_loader.batch_wakes w where w.batch_id = b.batch_id), 0)
+`;
 
 async function readBatch(tx: Tx, batchId: string): Promise<BatchInLedger | null> {
   const [row] = await tx<
-    { state: BatchState; epoch: number; fence: number; leased: boolean; waiting_hours: number | null }[]
+    { state: BatchState; epoch: number; visits: number; leased: boolean; waiting_hours: number | null }[]
   >`
-    select state, epoch, fence, coalesce(lease_until > clock_timestamp(), false) as leased,
+    select state, epoch, ${visits(tx)} as visits, coalesce(lease_until > clock_timestamp(), false) as leased,
            extract(epoch from now() - waiting_since)::float8 / 3600 as waiting_hours
-    from table_loader.batches where batch_id = ${batchId}
+    from table_loader.batches b where batch_id = ${batchId}
   `;
   if (!row) return null;
-  const { state, epoch, fence, leased, waiting_hours: waitingHours } = row;
-  return { state, epoch, fence, leased, waitingHours };
+  const { waiting_hours: waitingHours, ...batch } = row;
+  return { ...batch, waitingHours };
 }
 
 /** Plans that no batch points to and no preview holds, and staging tables that have lost their plan. */

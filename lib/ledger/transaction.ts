@@ -1,6 +1,7 @@
 import type postgres from "postgres";
-import { TransientError } from "../core/errors.ts";
+import { LoaderError, TransientError } from "../core/errors.ts";
 import { classifyDatabaseError, isConnectionLost } from "../core/faults.ts";
+import { endedConnections } from "./connection.ts";
 
 export type Tx = postgres.ReservedSql;
 
@@ -32,6 +33,7 @@ export async function inTransaction<T>(
   work: (tx: Tx) => Promise<T | RolledBack<T>>,
 ): Promise<T> {
   const tx = await sql.reserve().catch(throwClassified);
+  const endedBefore = endedConnections(sql);
   let alive = true;
   try {
     await tx.unsafe(`begin isolation level ${options.isolation ?? "read committed"}`);
@@ -48,12 +50,20 @@ export async function inTransaction<T>(
   } catch (error) {
     // A lost connection has nothing to roll back. The driver takes it back by itself when it sees it closed; released
     // by us it would count as open, and the next query would write to a closed socket.
-    alive = !isConnectionLost(error);
+    alive = !isConnectionLost(error) && endedConnections(sql) === endedBefore;
     if (alive) await tx`rollback`.catch(() => undefined);
-    throw classifyDatabaseError(error) ?? error;
+    throw classifyDatabaseError(error) ?? (alive ? error : lostDuring(error));
   } finally {
     if (alive) tx.release();
   }
+}
+
+/** Whatever went wrong on a connection that is gone; what the step itself threw says more. */
+function lostDuring(cause: unknown): unknown {
+  if (cause instanceof LoaderError) return cause;
+  return new TransientError("DB_CONNECTION_LOST", "the connection was lost in a transaction; the step starts again", {
+    cause,
+  });
 }
 
 /** Only what ends with the transaction: a proxy may hand the connection to somebody else. */

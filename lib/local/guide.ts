@@ -38,21 +38,24 @@ Try in another terminal, in this folder:
 What arrives and what becomes of it:`;
 }
 
-export type Examples = { readonly good: string; readonly broken: string };
+export type Examples = { readonly good: string; readonly broken: string; readonly mended: string };
 
 /** The exact commands that drop, preview, approve and mend the example files. */
-export function seedText({ good, broken }: Examples): string {
+export function seedText({ good, broken, mended }: Examples): string {
+  const goodKey = `${stagingPrefixOf(exampleBatchId)}blood.json`;
+  const brokenKey = `${stagingPrefixOf(brokenBatchId)}blood.json`;
   return `
-Ten broken records, and a batch that loads:
-  npx table-loader local put ${broken} ${stagingPrefixOf(brokenBatchId)}blood.json
-  npx table-loader preview ${brokenBatchId}
-  npx table-loader approve ${brokenBatchId}
-  npx table-loader local put ${good} ${stagingPrefixOf(exampleBatchId)}blood.json
+Load a batch:
+  npx table-loader local put ${good} ${goodKey}
   npx table-loader preview ${exampleBatchId}
   npx table-loader approve ${exampleBatchId}
 
-Mend the broken one: drop good records in its place, approve them, and retry:
-  npx table-loader local put ${good} ${stagingPrefixOf(brokenBatchId)}blood.json
+See ten broken records named:
+  npx table-loader local put ${broken} ${brokenKey}
+  npx table-loader approve ${brokenBatchId}
+
+Mend them: drop good records in their place, approve those, and retry:
+  npx table-loader local put ${mended} ${brokenKey}
   npx table-loader approve ${brokenBatchId} --no-load
   npx table-loader retry ${brokenBatchId}`;
 }

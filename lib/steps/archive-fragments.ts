@@ -1,4 +1,5 @@
 import type { BatchState } from "../core/batch.ts";
+import { BlockedError } from "../core/errors.ts";
 import {
   duplicatePrefixOf,
   errorLogKey,
@@ -41,6 +42,7 @@ export async function archiveFragments(
 ): Promise<ArchiveAnswer> {
   await ports.claims.renew(run);
   const { state, fault } = await ports.attempts.standing(run);
+  refuseUncommitted(run, state);
   const items = await ports.items.list(run.planId);
   const folder = archiveFolder(run, state);
   if (state === "failing" && fault) {
@@ -58,6 +60,12 @@ export async function archiveFragments(
   return { next: "done" };
 }
 
+/** Nothing leaves staging before its rows are committed, whatever led here. */
+function refuseUncommitted({ batchId, kind }: Run, state: BatchState): void {
+  if (kind !== "load" || ["committed", "archived", "failing"].includes(state)) return;
+  throw new BlockedError("LOADER_BUG", `batch ${batchId} is ${state}: expected a committed or a failed one to archive`);
+}
+
 function archiveFolder(run: Run, state: BatchState): string {
   return state === "failing" ? failedPrefixOf(run.batchId, run.attempt) : loadedPrefixOf(run.batchId, run.epoch);
 }
@@ -66,12 +74,15 @@ const kindOrder = { superseded: 0, fragment: 1, marker: 2 } as const;
 
 /**
  * Older versions first, oldest first: deleting the newest would make an older one current again, without an event.
+ * S3 may give times in whole seconds; items were planned in the order of the listing, which is newest first.
  * Markers last: as long as one is there, its table's parts count as complete.
  */
 function archiveOrder(items: readonly WorkItem[]): WorkItem[] {
   return items.toSorted(
     (a, b) =>
-      kindOrder[a.kind] - kindOrder[b.kind] || a.object.lastModified.getTime() - b.object.lastModified.getTime(),
+      kindOrder[a.kind] - kindOrder[b.kind] ||
+      a.object.lastModified.getTime() - b.object.lastModified.getTime() ||
+      b.itemId - a.itemId,
   );
 }
 

@@ -1,10 +1,15 @@
 import type { BatchState } from "../core/batch.ts";
+import { decideBatch } from "../core/decide.ts";
+import type { Fault } from "../core/errors.ts";
+import { executionInput } from "../core/execution.ts";
 import { failedPrefixOf, loadedPrefixOf, loadResultKey, previewKey } from "../core/keys.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import type { Attempts, Plans, Reach, Standing } from "../core/ports.ts";
-import { type LoadResult, type LoadStatus, noCounts, noticeOf, type RecordCounts, sumCounts } from "../core/report.ts";
+import type { Attempts, BatchRecords, Plans, Reach, Standing } from "../core/ports.ts";
+import type { Preview } from "../core/preview.ts";
+import { type LoadResult, type LoadStatus, noCounts, noticeOf, sumCounts } from "../core/report.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
+import { readFacts } from "./facts.ts";
 import { surveyStaging } from "./survey.ts";
 
 /** CloseBatch: writes the report, then ends the attempt, frees the lease and drops plan and staging in one transaction. */
@@ -12,8 +17,10 @@ import { surveyStaging } from "./survey.ts";
 export type ClosePorts = {
   readonly attempts: Attempts;
   readonly plans: Plans;
+  readonly records: BatchRecords;
   readonly store: ObjectStore;
   readonly reach: Reach;
+  readonly settings: { readonly requireApproval: boolean };
 };
 
 /** What the machine sees of a load: ids and counts. The table results stay in the stored report. */
@@ -29,7 +36,7 @@ export type CloseAnswer = {
 export async function closeBatch(ports: ClosePorts, { run }: TaskRequest): Promise<CloseAnswer> {
   if (run.kind === "preview") return closePreview(ports, run);
   const standing = await ports.attempts.standing(run);
-  if (standing.closed) return toAnswer("closed", standing.closed);
+  if (standing.closed) return toAnswer(await lookAgain(ports, run, standing), standing.closed);
   const result = toResult(run, standing);
   await ports.reach("before-report");
   if (result.report_key) {
@@ -39,30 +46,42 @@ export async function closeBatch(ports: ClosePorts, { run }: TaskRequest): Promi
   const state = finalState(standing);
   const ended = await ports.attempts.close(run, { state, result, fault: standing.fault });
   await ports.reach("after-close");
-  return toAnswer(ended === "again" && (await anythingStaged(ports, run)) ? "again" : "closed", result);
+  return toAnswer(ended === "again" ? await lookAgain(ports, run, standing) : "closed", result);
 }
 
 /**
  * A wake mostly comes from the very objects that were loaded. The batch is free by now, so whatever arrives from here
- * on finds it free; only what lay in staging before has to be looked at again.
+ * on finds it free; only where something lies in staging that can be loaded is it looked at again. A failed batch is
+ * not: it ends as a failure, and nothing but a retry goes on with it.
  */
-async function anythingStaged({ store }: ClosePorts, run: Run): Promise<boolean> {
-  return (await surveyStaging(store, run.batchId)).some(({ object }) => object.isLatest);
+async function lookAgain(ports: ClosePorts, run: Run, standing: Standing): Promise<CloseAnswer["next"]> {
+  if (standing.state === "failing" || standing.state === "failed" || standing.fault) return "closed";
+  const { batchId, epoch } = run;
+  const facts = await readFacts(ports, { batchId, epoch, state: "loaded" }, await surveyStaging(ports.store, batchId));
+  const decision = decideBatch(facts, executionInput.parse({ batchId, source: "arrival" }));
+  return decision.do === "load" || decision.do === "compare" ? "again" : "closed";
 }
 
 /** The preview's report is its only trace; its counts go back with the execution. */
 async function closePreview({ plans, store }: ClosePorts, run: Run): Promise<CloseAnswer> {
   await plans.discard(run.planId);
   const key = previewKey(run.batchId, run.runId);
-  const report = await store.readText(key);
-  const counts = report ? countsOf(JSON.parse(report.text) as RecordCounts) : noCounts;
-  const result = { ...emptyResult(run), ...counts, total_records: counts.records_read, report_key: report && key };
+  const stored = await store.readText(key);
+  const report = stored && (JSON.parse(stored.text) as Preview);
+  const counts = report ? sumCounts([report]) : noCounts;
+  const judged = report !== null && Object.keys(report.tables).length > 0;
+  const result: LoadResult = {
+    ...emptyResult(run),
+    ...counts,
+    status: judged ? "preview" : "failed",
+    total_records: counts.records_read,
+    errors: judged ? [] : (report?.errors ?? [previewLost]),
+    report_key: report && key,
+  };
   return toAnswer("closed", result);
 }
 
-function countsOf(report: RecordCounts): RecordCounts {
-  return sumCounts([report]);
-}
+const previewLost: Fault = { code: "PREVIEW_LOST", message: "the preview came to no report; start it again" };
 
 function finalState({ state }: Standing): BatchState {
   return state === "failing" ? "failed" : "loaded";

@@ -1,5 +1,8 @@
 import { errorNames, type Fault, parseFault } from "../core/errors.ts";
+import { previewKey } from "../core/keys.ts";
+import type { ObjectStore } from "../core/objects.ts";
 import type { Attempts, Log } from "../core/ports.ts";
+import { toFailedPreview } from "../core/preview.ts";
 import type { FailRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
 
@@ -7,6 +10,7 @@ import type { Answer } from "../core/states.ts";
 
 export type FailPorts = {
   readonly attempts: Attempts;
+  readonly store: Pick<ObjectStore, "write">;
   readonly log: Log;
 };
 
@@ -15,7 +19,11 @@ export type FailAnswer = { readonly next: Answer<"FailBatch"> };
 export async function failBatch(ports: FailPorts, { run, error }: FailRequest): Promise<FailAnswer> {
   const fault = readCause(error.Cause);
   ports.log.warn("batch failed", { batchId: run.batchId, code: fault.code });
-  if (run.kind === "preview") return { next: "close" };
+  if (run.kind === "preview") {
+    const report = JSON.stringify(toFailedPreview(run, fault), null, 2);
+    await ports.store.write(previewKey(run.batchId, run.runId), report, "application/json");
+    return { next: "close" };
+  }
   const ended = await ports.attempts.fail(run, fault);
   return { next: ended === "compared" ? "close" : "archive" };
 }

@@ -40,7 +40,10 @@ export async function fillOriginals(
     const records = wanted.get(item.object.key);
     if (records) await findTexts(ports, { item, search, found }, new Set(records.map(({ record }) => record)));
   }
-  return rejects.map((reject) => ({ ...reject, raw: reject.raw ?? found.get(nameOf(reject.key, reject.record)) ?? null }));
+  return rejects.map((reject) => ({
+    ...reject,
+    raw: reject.raw ?? found.get(nameOf(reject.key, reject.record)) ?? null,
+  }));
 }
 
 /** What is left to spend. */

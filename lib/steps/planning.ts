@@ -3,7 +3,7 @@ import { listNames } from "../core/decide.ts";
 import { type Fault, PermanentError, parseFault } from "../core/errors.ts";
 import type { ExecutionInput } from "../core/execution.ts";
 import type { Manifest } from "../core/manifest.ts";
-import { hashOf, loaderVersion, type PlanBody, planTables, type TablePlan } from "../core/plan.ts";
+import { hashOf, loaderVersion, type PlanBody, type PlanOptions, planTables, type TablePlan } from "../core/plan.ts";
 import type { CatalogReader, ContractStore, Log, NewItem } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
@@ -46,7 +46,7 @@ export async function planBody(
   input: ExecutionInput,
   chosen: ChosenTables,
 ): Promise<{ readonly body: PlanBody; readonly fault: Fault | null }> {
-  const contracts = await ports.contracts.current();
+  const contracts = await ports.contracts.current({ remember: !input.dryRun });
   if (contracts.faults.length > 0) {
     ports.log.warn("CONTRACT_INVALID: the last good contracts are used", { faults: contracts.faults });
   }
@@ -55,6 +55,7 @@ export async function planBody(
   const toBody = (planned: readonly TablePlan[]): PlanBody => ({
     tables: planned,
     held: chosen.held,
+    options: optionsOf(input),
     batchSize: input.batchSize ?? ports.settings.batchSize,
     contractHash: contracts.hash,
     catalogHash: hashOf([...catalog.values()]),
@@ -71,6 +72,10 @@ export async function planBody(
     if (!(error instanceof PermanentError)) throw error;
     return { body: toBody([]), fault: parseFault(error.message, error.code) };
   }
+}
+
+function optionsOf({ tables, strategy, batchSize }: ExecutionInput): PlanOptions {
+  return { ...(tables && { tables }), ...(strategy && { strategy }), ...(batchSize && { batchSize }) };
 }
 
 /** A manifest that cannot be used, or parts that it does not name. */

@@ -5,7 +5,8 @@ import { stagingPrefix } from "../core/keys.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import type { BatchInLedger, BatchRecords, Gauges, Log, Sweeps } from "../core/ports.ts";
 import { metricNames } from "../core/states.ts";
-import { readManifests, surveyStaging } from "./survey.ts";
+import { readFacts } from "./facts.ts";
+import { surveyStaging } from "./survey.ts";
 
 /**
  * sweep: finds what no event will move any more (ended leases, missed events, late approvals and parts, orphaned
@@ -41,10 +42,10 @@ export async function sweep(ports: SweepPorts): Promise<SweepAnswer> {
     ports.gauges.emit({ [metricNames.stalledLoads]: gauges.stalled, [metricNames.blockedLoads]: gauges.blocked });
     const interrupted = await ports.sweeps.interrupted();
     const started: string[] = [];
-    for (const { batchId, fence } of interrupted) started.push(await start(ports, batchId, fence));
+    for (const { batchId, visits } of interrupted) started.push(await start(ports, batchId, visits));
     for await (const batchId of ports.store.folders(stagingPrefix)) {
       const batch = isBatchId(batchId, ports.settings.batchIdPattern) ? await readyToStart(ports, batchId) : null;
-      if (batch && !started.includes(batchId)) started.push(await start(ports, batchId, batch.fence));
+      if (batch && !started.includes(batchId)) started.push(await start(ports, batchId, batch.visits));
     }
     const dropped = await ports.sweeps.dropOrphans();
     return { ran: true, started, dropped, ...gauges };
@@ -53,32 +54,25 @@ export async function sweep(ports: SweepPorts): Promise<SweepAnswer> {
   }
 }
 
-/** The name repeats as long as nobody has claimed the batch since, so that an execution that is on its way is enough. */
-async function start({ executions, log }: SweepPorts, batchId: string, fence: number): Promise<string> {
+/**
+ * The name repeats as long as nobody has claimed the batch since, so that an execution that is on its way is enough;
+ * one that found the batch busy has counted a wake, and the next sweep starts another.
+ */
+async function start({ executions, log }: SweepPorts, batchId: string, visits: number): Promise<string> {
   const input = executionInput.parse({ batchId, source: "sweep" });
-  const { executionArn, duplicate } = await executions.start(`${batchId}-sweep-${fence}`, input);
+  const { executionArn, duplicate } = await executions.start(`${batchId}-sweep-${visits}`, input);
   log.info("sweep started a batch", { batchId, executionArn, duplicate });
   return batchId;
 }
 
-const unknownBatch: BatchInLedger = { state: "waiting", epoch: 1, fence: 0, leased: false, waitingHours: null };
+const unknownBatch: BatchInLedger = { state: "waiting", epoch: 1, visits: 0, leased: false, waitingHours: null };
 const noticeHours = 24;
 
 /** Decides as ValidateBatch will, so that a batch that only waits costs no execution. */
 async function readyToStart(ports: SweepPorts, batchId: string): Promise<BatchInLedger | null> {
   const batch = (await ports.sweeps.inLedger(batchId)) ?? unknownBatch;
   if (batch.leased) return null;
-  const sources = await surveyStaging(ports.store, batchId);
-  const facts = {
-    batchId,
-    state: batch.state,
-    tableStates: await ports.records.tableStates(batchId, batch.epoch),
-    sources,
-    manifests: await readManifests(ports.store, sources),
-    queue: await ports.records.queue(batchId),
-    seen: await ports.records.seenVersions(batchId, batch.epoch),
-    requireApproval: ports.settings.requireApproval,
-  };
+  const facts = await readFacts(ports, { batchId, ...batch }, await surveyStaging(ports.store, batchId));
   const decision = decideBatch(facts, executionInput.parse({ batchId, source: "sweep" }));
   if (decision.do === "load" || decision.do === "compare") return batch;
   if (batch.waitingHours !== null && batch.waitingHours > noticeHours && decision.do === "wait") {

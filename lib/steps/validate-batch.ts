@@ -1,7 +1,7 @@
 import type { Source } from "../core/batch.ts";
 import { decideBatch } from "../core/decide.ts";
-import type { Fault } from "../core/errors.ts";
-import type { ExecutionInput } from "../core/execution.ts";
+import { BlockedError, type Fault, parseFault, TransientError } from "../core/errors.ts";
+import { type ExecutionInput, executionInput } from "../core/execution.ts";
 import { parseExecutionInput } from "../core/execution-input.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import { hashOf, loaderVersion, planWorkers } from "../core/plan.ts";
@@ -18,6 +18,7 @@ import type {
   WorkItems,
 } from "../core/ports.ts";
 import type { Run, ValidateRequest } from "../core/run.ts";
+import { readFacts } from "./facts.ts";
 import { planPreview } from "./plan-preview.ts";
 import {
   answer,
@@ -29,7 +30,7 @@ import {
   totalsOf,
   type ValidateAnswer,
 } from "./planning.ts";
-import { readManifests, surveyFailed, surveyStaging, toSeenObject } from "./survey.ts";
+import { surveyFailed, surveyStaging, toSeenObject } from "./survey.ts";
 
 /** ValidateBatch: claims the batch, checks it, plans the load, and answers where to go on. */
 
@@ -67,7 +68,13 @@ export async function validateBatch(ports: ValidatePorts, request: ValidateReque
   const claim = await ports.claims.claim({ batchId: input.batchId, owner: request.execution, source: input.source });
   if (!claim) return busy(ports, input);
   await ports.reach("after-claim");
-  return goOn(ports, { input, execution: request.execution, claim });
+  const visit = { input: claim.looksAgain ? afterWake(input) : input, execution: request.execution, claim };
+  return goOn(ports, visit);
+}
+
+/** What was asked for by hand is done: this look is for whatever arrived meanwhile. */
+function afterWake({ batchId }: ExecutionInput): ExecutionInput {
+  return executionInput.parse({ batchId, source: "arrival" });
 }
 
 function refuseUnsupported({ action, targetWarehouse }: ExecutionInput): Fault | null {
@@ -94,8 +101,10 @@ async function goOn(ports: ValidatePorts, visit: Visit): Promise<ValidateAnswer>
   if (claim.state === "committed" || claim.state === "failing") return answer("archive", await adopt(ports, visit));
   if (claim.state === "archived") return answer("close", await adopt(ports, visit));
   if (claim.state === "loading") {
-    const resumed = await resume(ports, visit);
-    if (resumed) return resumed;
+    const plan = claim.planId === null ? null : await ports.plans.read(claim.planId);
+    if (!plan) return decide(ports, visit);
+    const options = plan.body.options;
+    return (await resume(ports, visit, plan)) ?? decide(ports, { ...visit, input: { ...visit.input, ...options } });
   }
   return decide(ports, visit);
 }
@@ -103,10 +112,8 @@ async function goOn(ports: ValidatePorts, visit: Visit): Promise<ValidateAnswer>
 const maxIdleTakeovers = 3;
 
 /** Goes on with an interrupted load; null where it has to be planned again. */
-async function resume(ports: ValidatePorts, visit: Visit): Promise<ValidateAnswer | null> {
+async function resume(ports: ValidatePorts, visit: Visit, plan: Plan): Promise<ValidateAnswer | null> {
   const { claim } = visit;
-  const plan = claim.planId === null ? null : await ports.plans.read(claim.planId);
-  if (!plan) return null;
   if (plan.body.loaderVersion !== loaderVersion || (await catalogHashNow(ports, plan)) !== plan.body.catalogHash) {
     await ports.plans.discard(plan.planId);
     return null;
@@ -144,17 +151,8 @@ const maxWakes = 5;
 
 async function decide(ports: ValidatePorts, visit: Visit, wakes = 0): Promise<ValidateAnswer> {
   const { input, claim } = visit;
-  const sources = await survey(ports, visit);
-  const facts = {
-    batchId: input.batchId,
-    state: claim.state,
-    tableStates: await ports.records.tableStates(input.batchId, claim.epoch),
-    sources,
-    queue: await ports.records.queue(input.batchId),
-    seen: await ports.records.seenVersions(input.batchId, claim.epoch),
-    requireApproval: ports.settings.requireApproval,
-    manifests: await readManifests(ports.store, sources),
-  };
+  const at = { batchId: input.batchId, epoch: claim.epoch, state: claim.state };
+  const facts = await readFacts(ports, at, await survey(ports, visit));
   const decision = decideBatch(facts, input);
   const declared = { manifests: facts.manifests, totals: totalsOf(facts.queue) };
   if (decision.do === "load") return planLoad(ports, visit, { kind: "load", ...decision, ...declared });
@@ -162,7 +160,8 @@ async function decide(ports: ValidatePorts, visit: Visit, wakes = 0): Promise<Va
     return planLoad(ports, visit, { kind: "compare", held: [], tables: decision.tables, ...noDeclarations });
   const waiting = decision.do === "wait" ? decision : null;
   const released = await ports.claims.release({ batchId: input.batchId, fence: claim.fence }, waiting);
-  if (released === "again" && wakes < maxWakes) {
+  if (released === "again") {
+    if (wakes === maxWakes) throw new TransientError("BATCH_WAKES", `batch ${input.batchId} is woken again and again`);
     const again = await ports.claims.claim({ batchId: input.batchId, owner: visit.execution, source: input.source });
     return again ? decide(ports, { ...visit, claim: again }, wakes + 1) : busy(ports, input);
   }
@@ -189,7 +188,10 @@ async function survey(ports: ValidatePorts, { input, claim }: Visit): Promise<So
   await ports.records.recordSeen(input.batchId, claim.epoch, staged.map(toSeenObject));
   if (input.action !== "retry") return staged;
   const seen = await ports.records.seenVersions(input.batchId, claim.epoch);
-  return [...staged, ...(await surveyFailed(ports.store, seen, staged))];
+  const failed = await surveyFailed(ports.store, seen, staged);
+  // Their copies are versions of their own: a second failure has to find them in the ledger.
+  await ports.records.recordSeen(input.batchId, claim.epoch, failed.map(toSeenObject));
+  return [...staged, ...failed];
 }
 
 type Chosen = ChosenTables & { readonly kind: "load" | "compare" };
@@ -198,7 +200,8 @@ async function planLoad(ports: ValidatePorts, visit: Visit, chosen: Chosen): Pro
   const { input, execution, claim } = visit;
   const { body, fault } = await planBody(ports, input, chosen);
   const items = toItems(chosen.tables);
-  const attempt = claim.attempt + 1;
+  // Planned again after a takeover or a change of catalog or approval, it is still the same attempt.
+  const attempt = claim.state === "loading" ? claim.attempt : claim.attempt + 1;
   const ids = { batchId: input.batchId, epoch: claim.epoch, attempt, fence: claim.fence, runId: execution };
   const planId = await ports.plans.create({ ...ids, kind: chosen.kind, source: input.source, body, items });
   await ports.reach("after-plan");

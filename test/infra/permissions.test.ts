@@ -53,7 +53,10 @@ describe("permissions", () => {
     }
     expect(actionsOf("CommitBatch")).not.toContain("s3:GetObject");
     expect(actionsOf("StageFragments")).not.toContain("s3:PutObject");
-    expect(actionsOf("Sweep")).not.toContain("s3:GetObject");
+    expect(actionsOf("Sweep")).not.toContain("s3:PutObject");
+    // Manifests of staged tables, and the reports of previews: nothing else of the bucket.
+    expect(bucketPermissions.sweep.read).toEqual(["staging"]);
+    expect(bucketPermissions["close-batch"].read).toEqual(["previews"]);
     expect(bucketPermissions["archive-fragments"].remove).not.toContain("loaded");
   });
 

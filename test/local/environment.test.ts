@@ -60,7 +60,7 @@ test("points the settings of this process at itself", () => {
     auth: "password",
     tls: "off",
   });
-  expect({ bucketVersioning, leaseSeconds }).toEqual({ bucketVersioning: false, leaseSeconds: 120 });
+  expect({ bucketVersioning, leaseSeconds }).toEqual({ bucketVersioning: false, leaseSeconds: 960 });
   expect(localEndpoint).toBe(environment.bucket.endpoint);
 });
 

@@ -22,6 +22,8 @@ export type FlowOptions = {
   readonly pauses?: Pauses;
   /** Wraps or replaces handlers, to inject faults. @default the handlers in functions/ */
   readonly load?: LoadFunction;
+  /** @default a bucket in memory */
+  readonly openBucket?: typeof openTestBucket;
 };
 
 export type RunResult = Pick<ExecutionRecord, "status" | "error" | "cause" | "states"> & {
@@ -67,7 +69,7 @@ export async function openFlow(options: FlowOptions = {}): Promise<Flow> {
   await using stack = new AsyncDisposableStack();
   let intake: Intake | undefined;
   const database = defer(stack, await openTestDatabase());
-  const bucket = defer(stack, await openTestBucket((event) => intake?.deliver(event)));
+  const bucket = defer(stack, await (options.openBucket ?? openTestBucket)((event) => intake?.deliver(event)));
   const load = options.load ?? loadFunction;
   const machinePort = await findFreePort();
   // Before any handler is imported: it may read its settings then.

@@ -150,7 +150,10 @@ describe("unchanged rows", () => {
 
   test("an updated_at that the contract lets through is taken from the record, or set", async () => {
     await makeTable("own_stamp");
-    const records = [{ k: "1", n: 11, updated_at: "2025-05-05T00:00:00Z" }, { k: "2", n: 22 }];
+    const records = [
+      { k: "1", n: 11, updated_at: "2025-05-05T00:00:00Z" },
+      { k: "2", n: 22 },
+    ];
     await bench.loadOne("own_stamp", { ...key, exclude_fields: [] }, records);
     const rows = await bench.rows("own_stamp", "extract(year from updated_at)", "k");
     expect(rows[0]).toEqual(["2025"]);
@@ -182,7 +185,12 @@ describe("defaults", () => {
         d level, u uuid default gen_random_uuid(), n int default 5 not null
       );
     `);
-    const records = [{ k: "1" }, { k: "2", c: null, d: null, t: null }, { k: "3", s: 40, i: 50, d: 9, n: 6 }, { k: "4" }];
+    const records = [
+      { k: "1" },
+      { k: "2", c: null, d: null, t: null },
+      { k: "3", s: 40, i: 50, d: 9, n: 6 },
+      { k: "4" },
+    ];
     const loaded = await bench.loadOne("defaulted", key, records);
     expect(summarize(loaded)).toEqual([]);
     const rows = await bench.rows("defaulted", "k, s, i, c, d, n, t is null, u is null");

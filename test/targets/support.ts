@@ -16,7 +16,7 @@ import { readFragment } from "../../lib/readers/fragment.ts";
 import { stageFragments } from "../../lib/steps/stage-fragments.ts";
 import { openCatalog } from "../../lib/targets/postgres/catalog.ts";
 import { judgeTables, lockTargets } from "../../lib/targets/postgres/judge.ts";
-import { createStaging, dropStaging, missingRows, openCopy } from "../../lib/targets/postgres/staging.ts";
+import { createStaging, dropStaging, forgetRows, missingRows, openCopy } from "../../lib/targets/postgres/staging.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 
 /** The target without bucket and machine: catalog, plan, staging, judge and merge against a real server. */
@@ -55,7 +55,8 @@ const budget = 60;
 export async function openTarget(): Promise<TargetBench> {
   const database = await openTestDatabase();
   const { host, port, user, password } = database.server;
-  const sql = openSql({ host, port, user, database: database.name, password: () => password, tls: null });
+  const login = { host, port, user, database: database.name, password: () => password, tls: null };
+  const sql = openSql({ ...login, connections: 4 });
   const parts = openParts(sql);
   const load = (kind: "load" | "preview", tables: LoadTables): Promise<Loaded> => runLoad(parts, kind, tables);
   return {
@@ -83,6 +84,7 @@ function openParts(sql: ReturnType<typeof openSql>) {
     drop: dropStaging,
     lock: lockTargets,
     missingRows,
+    forgetRows,
     judge: judgeTables,
     catalogHash: async (tx: Parameters<typeof lockTargets>[0], plan: Plan) =>
       hashOf([...(await openCatalog(tx, "public").read(plan.body.tables.map(({ table }) => table))).values()]),
@@ -147,6 +149,7 @@ async function planBody({ catalog }: Parts, tables: LoadTables): Promise<PlanBod
     held: [],
     parts: [],
     totals: {},
+    options: {},
     batchSize: 1000,
     contractHash: "",
     catalogHash: hashOf([...(await catalog.read(names)).values()]),

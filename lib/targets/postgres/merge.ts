@@ -38,7 +38,7 @@ function seeConflict({ plan }: TableJob): (error: unknown) => never {
     const judged = plan.shape.uniqueKeys.some(({ name, plain }) => plain && name === constraint);
     if (sqlStateOf(error) !== uniqueViolation || !judged) throw error;
     const text = `table ${plan.table}: another session stored a row with the same ${constraint} meanwhile; the commit starts again`;
-    throw new TransientError("DB_CONFLICT", text, error);
+    throw new TransientError("DB_CONFLICT", text, { constraint, cause: error });
   };
 }
 

@@ -65,6 +65,13 @@ export async function missingRows(tx: Tx, plan: Plan, items: readonly WorkItem[]
   return missing;
 }
 
+/** Deletes what is left of the staged rows of items, which are staged again. */
+export async function forgetRows(tx: Tx, plan: Plan, items: readonly number[]): Promise<void> {
+  for (const index of plan.body.tables.keys()) {
+    await tx.unsafe(`delete from ${stagingTableOf(plan.planId, index)} where _tl_item = any($1::bigint[])`, [[...items]]);
+  }
+}
+
 export type Copy = { write(lines: string): Promise<void>; end(): Promise<void>; abort(): Promise<void> };
 
 /**

@@ -1,0 +1,10 @@
+import type { CliIo } from "./cli-io.ts";
+import type { Connect } from "./connection.ts";
+import type { ExitCode } from "./exit-codes.ts";
+
+export type ProgramPorts = {
+  readonly io: CliIo;
+  readonly connect: Connect;
+  /** Gets what the process shall end with. */
+  readonly end: (code: ExitCode) => void;
+};

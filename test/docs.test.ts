@@ -1,0 +1,232 @@
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { exitCodes } from "../lib/cli/exit-codes.ts";
+import { parseContracts } from "../lib/core/contract.ts";
+import { defaultBatchIdPattern } from "../lib/core/keys.ts";
+import { accountedFor, type LoadResult, noCounts } from "../lib/core/report.ts";
+import { leaseSeconds } from "../lib/core/states.ts";
+import { type Node, nodesOf, readSources, root, textsOf } from "./support/sources.ts";
+
+/** The documentation names what the code has, and nothing else. */
+
+const read = (path: string): string => readFileSync(join(root, path), "utf8");
+const documents = ["README.md", ...globSync("docs/**/*.md", { cwd: root })].filter((path) =>
+  existsSync(join(root, path)),
+);
+
+/** The code names that the first column of tables holds: `NAME` of "| `NAME` | ... |". */
+function named(text: string): string[] {
+  const rows = text.split("\n").filter((line) => line.startsWith("| `"));
+  return rows.flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`([^`]+)`/g)].map(([, name]) => name as string));
+}
+
+/** The part of a document below a heading. */
+function below(text: string, heading: string): string {
+  const [, section = ""] = text.split(`\n## ${heading}\n`);
+  return section.split("\n## ")[0] ?? "";
+}
+
+/** Members of the object literal that a call such as `z.object({...})` takes, with the code of each. */
+function membersOf(path: string, call: string, nth = 0): Map<string, Node> {
+  const [source] = readSources(path);
+  const calls = source?.nodes.filter((node) => node.type === "CallExpression" && calleeOf(node) === call) ?? [];
+  const [literal] = (calls[nth]?.arguments ?? []) as readonly Node[];
+  const members = (literal?.properties ?? []) as readonly Node[];
+  return new Map(members.map((member) => [String((member.key as Node).name), member.value as Node]));
+}
+
+function calleeOf(node: Node): string {
+  const callee = node.callee as Node;
+  return `${(callee.object as Node | null)?.name ?? ""}.${(callee.property as Node | null)?.name ?? ""}`;
+}
+
+describe("settings.md", () => {
+  const text = read("docs/reference/settings.md");
+  const variables = membersOf("lib/config.ts", "z.object");
+
+  test("has a row for every variable, and no other", () => {
+    expect(named(text).toSorted()).toEqual([...variables.keys()].toSorted());
+  });
+
+  const constants: Readonly<Record<string, unknown>> = { defaultBatchIdPattern, leaseSeconds };
+  const defaults = [...variables].flatMap(([name, schema]) => {
+    const call = nodesOf(schema).find((node) => node.type === "CallExpression" && calleeOf(node).endsWith(".default"));
+    const [value] = (call?.arguments ?? []) as readonly Node[];
+    return value ? [[name, String(value.value ?? constants[String(value.name)])] as const] : [];
+  });
+
+  test.each(defaults)("%s has its default, %s", (name, value) => {
+    const row = text.split("\n").find((line) => line.startsWith(`| \`${name}\``));
+    expect(row?.split("|")[2]?.trim()).toBe(`\`${value}\``);
+  });
+
+  test("says of no other variable that it has a default", () => {
+    const rows = text.split("\n").filter((line) => line.startsWith("| `") && line.split("|")[2]?.trim() !== "");
+    const derived = ["DB_AUTH"];
+    expect(named(rows.join("\n")).toSorted()).toEqual([...defaults.map(([name]) => name), ...derived].toSorted());
+  });
+});
+
+describe("contracts.md", () => {
+  const text = read("docs/reference/contracts.md");
+
+  test.each([
+    ["A column", 0],
+    ["A table", 1],
+    ["The file", 2],
+  ] as const)("section %s has a row for every key", (heading, nth) => {
+    const rows = below(text, heading).split("\n| value |")[0] ?? "";
+    const keys = [...membersOf("lib/core/contract.ts", "z.strictObject", nth).keys()];
+    const documented = named(rows).filter(
+      (name) => keys.includes(name) || !["merge", "replace", "skip", "newest"].includes(name),
+    );
+    expect(documented.toSorted()).toEqual(keys.toSorted());
+  });
+
+  test("shows contracts that are valid", () => {
+    const [, json = ""] = /```json\n([\s\S]*?)```/.exec(text) ?? [];
+    expect(parseContracts(json).faults).toEqual([]);
+  });
+});
+
+describe("errors.md", () => {
+  /** Texts that look like codes and are none. */
+  const noCodes = [
+    "FULL_OBJECT", // a kind of S3's checksums
+    "PG_VERSION", // a file of PostgreSQL
+    "TIMED_OUT", // a state of an execution
+    "Z_BUF_ERROR", // zlib's
+  ];
+  const settings = [...membersOf("lib/config.ts", "z.object").keys()];
+  const code = /^([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:$|: )|'([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)'/g;
+  const sources = readSources("lib/**/*.ts", "functions/**/*.ts", "bin/**/*.ts");
+  const texts = sources.flatMap((source) => textsOf(source).map(({ text }) => text));
+  const found = texts.flatMap((text) =>
+    [...text.matchAll(code)].map(([, plain, quoted]) => (plain ?? quoted) as string),
+  );
+  const codes = [...new Set(found)].filter((name) => !noCodes.includes(name) && !settings.includes(name));
+  const documented = named(read("docs/reference/errors.md")).filter((name) => /^[A-Z0-9_]+$/.test(name));
+
+  test("has a row for every code, and no other", () => {
+    expect(documented.toSorted()).toEqual(codes.toSorted());
+  });
+
+  test("has every code once", () => {
+    expect(documented.filter((name, index) => documented.indexOf(name) !== index)).toEqual([]);
+  });
+
+  test("says of every code what it means and what to do", () => {
+    const rows = read("docs/reference/errors.md")
+      .split("\n")
+      .filter((line) => /^\| `[A-Z]+_/.test(line));
+    expect(rows.filter((row) => row.split("|").filter((cell) => cell.trim() !== "").length !== 3)).toEqual([]);
+  });
+});
+
+describe("control-tables.md", () => {
+  const text = read("docs/reference/control-tables.md");
+  const migrations = globSync("lib/ledger/migrations/*.sql", { cwd: root }).toSorted().map(read).join("\n");
+
+  test("names every table and view", () => {
+    const made = migrations.matchAll(
+      /create (?:or replace )?(?:unlogged )?(?:table|view) (?:if not exists )?(\w+)\.(\w+)/g,
+    );
+    expect([...made].map(([, , name]) => name as string).filter((name) => !text.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  const tables = [...migrations.matchAll(/create table if not exists public\.(\w+) \(\n([\s\S]*?)\n\);/g)];
+  test.each(tables.map(([, name, body]) => [name as string, body as string] as const))(
+    "names every column of %s",
+    (name, body) => {
+      const columns = body.split("\n").map((line) => /^ {2}(\w+) /.exec(line)?.[1] as string);
+      expect(columns.filter((column) => !below(text, `\`${name}\``).includes(`\`${column}\``))).toEqual([]);
+    },
+  );
+});
+
+describe("reports.md", () => {
+  const text = read("docs/reference/reports.md");
+  const examples = [...text.matchAll(/```json\n([\s\S]*?)```/g)].map(
+    ([, json]) => JSON.parse(json as string) as unknown,
+  );
+
+  test("explains every count", () => {
+    expect(named(below(text, "Counts")).toSorted()).toEqual(Object.keys(noCounts).toSorted());
+  });
+
+  test("shows a load result that adds up", () => {
+    const result = examples[0] as LoadResult;
+    for (const counts of [result, ...Object.values(result.tables)])
+      expect(accountedFor(counts)).toBe(counts.records_read);
+  });
+
+  test("explains every member of a load result", () => {
+    const members = Object.keys(examples[0] as object);
+    expect(members.filter((member) => !text.includes(`\`${member}\``) && !text.includes(`\`${member}.`))).toEqual([]);
+  });
+});
+
+describe("deploy.md", () => {
+  test("has a row for every context key, and no other", () => {
+    const keys = [...membersOf("lib/infra/context.ts", "z.strictObject").keys()];
+    expect(named(below(read("docs/deploy.md"), "Context")).toSorted()).toEqual(keys.toSorted());
+  });
+});
+
+/** What a heading's link ends with. */
+const slugOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
+    .trim()
+    .replaceAll(/\s/g, "-");
+
+const slugsOf = (path: string): string[] =>
+  [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => slugOf(heading as string));
+
+describe("runbook.md", () => {
+  const [alarms] = readSources("lib/infra/alarms.ts");
+  const anchors =
+    alarms?.nodes.filter((node) => node.type === "Property" && (node.key as Node).name === "anchor") ?? [];
+  const named = anchors.flatMap((node) => ((node.value as Node).value as string | undefined) ?? []);
+
+  test("has an entry for every alarm", () => {
+    expect(named.length).toBeGreaterThan(0);
+    expect(named.filter((anchor) => !slugsOf("docs/runbook.md").includes(anchor))).toEqual([]);
+  });
+});
+
+describe("README.md", () => {
+  test.runIf(existsSync(join(root, "README.md")))("has every exit code", () => {
+    const rows = [...read("README.md").matchAll(/^\| (\d) \|/gm)].map(([, code]) => Number(code));
+    expect(rows.toSorted()).toEqual(Object.values(exitCodes).toSorted());
+  });
+});
+
+describe("documents", () => {
+  const links = documents.flatMap((path) =>
+    [...read(path).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => [path, link as string] as const),
+  );
+  const own = links.filter(([, link]) => !/^[a-z]+:/.test(link));
+
+  test("link to what is there", () => {
+    const broken = own.filter(([path, link]) => {
+      const [file = "", anchor] = link.split("#");
+      const target = file === "" ? path : join(dirname(path), file);
+      if (!existsSync(join(root, target))) return true;
+      return anchor !== undefined && target.endsWith(".md") && !slugsOf(target).includes(anchor);
+    });
+    expect(broken).toEqual([]);
+  });
+
+  test("name files that are there", () => {
+    const files = documents.flatMap((path) =>
+      [...read(path).matchAll(/`((?:lib|bin|functions|test|docs|events|config)\/[\w./-]+\.\w+)`/g)].map(([, file]) => [
+        path,
+        file as string,
+      ]),
+    );
+    expect(files.filter(([, file]) => !existsSync(join(root, file as string)))).toEqual([]);
+  });
+});

@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { countsOf, openTarget, summarize, type TargetBench } from "./support.ts";
+
+let bench: TargetBench;
+beforeAll(async () => {
+  bench = await openTarget();
+  await bench.sql.unsafe("create extension if not exists citext");
+});
+afterAll(() => bench.close());
+
+const key = { natural_key: ["k"] };
+
+describe("T01: one key twice", () => {
+  test("identical twins collapse, over fragments and spellings; different ones name each other", async () => {
+    await bench.sql.unsafe("create table twins (k int primary key, n numeric(6,2), t timestamptz)");
+    const first = `[{"k":1,"n":1.5,"t":"2026-01-01T00:00:00Z"},{"k":"1","t":"2026-01-01T02:00:00+02:00","n":"1.50"},{"k":2,"n":1}]`;
+    const second = `[{"k":1.0,"n":1.50,"t":"2026-01-01T00:00:00Z"},{"k":3,"n":1},{"k":2,"n":2},{"k":2,"n":1}]`;
+    const contract = { contract: key, fragments: [first, second] };
+    const loaded = await bench.load({ twins: contract });
+    expect(countsOf(loaded, "twins")).toEqual({ read: 7, loaded: 2, collapsed: 2, failed: 3 });
+    expect(summarize(loaded)).toEqual([
+      [3, "k", "KEY_DUPLICATE", null],
+      [3, "k", "KEY_DUPLICATE", null],
+      [4, "k", "KEY_DUPLICATE", null],
+    ]);
+    const [reject] = loaded.rejects;
+    expect(reject?.got).toBe("k=2");
+    expect(reject?.expected).toMatch(/record 3 of .*part-2\.json, record 4 of .*part-2\.json$/);
+    expect(await bench.rows("twins", "k")).toEqual([]);
+    const fine = await bench.load({ twins: { contract: key, fragments: [`[${first.slice(1).split(',{"k":2')[0]}]`] } });
+    expect(countsOf(fine, "twins")).toEqual({ read: 2, loaded: 1, collapsed: 1 });
+  });
+
+  test("an absent field is not a null one", async () => {
+    await bench.sql.unsafe("create table absent_twins (k int primary key, n int)");
+    const loaded = await bench.loadOne("absent_twins", key, [
+      { k: 1 },
+      { k: 1, n: null },
+      { k: 2, n: null },
+      { n: null, k: 2 },
+    ]);
+    expect(countsOf(loaded, "absent_twins")).toEqual({ read: 4, loaded: 1, collapsed: 1, failed: 2 });
+  });
+
+  test("with newest the greater newer_by wins; the same newer_by with other values is a duplicate", async () => {
+    await bench.sql.unsafe(
+      "create table races (k int primary key, n int, at timestamptz); insert into races values (4, 0, '2026-02-01Z')",
+    );
+    const contract = { ...key, conflict_resolution: "newest", newer_by: "at" };
+    const loaded = await bench.loadOne("races", contract, [
+      { k: 1, n: 1, at: "2026-01-01T00:00:00Z" },
+      { k: 1, n: 2, at: "2026-03-01T00:00:00Z" },
+      { k: 1, n: 3, at: "2026-02-01T00:00:00Z" },
+      { k: 2, n: 1 },
+      { k: 2, n: 2, at: "2026-01-01T00:00:00Z" },
+      { k: 4, n: 5, at: "2026-01-01T00:00:00Z" },
+      { k: 4, n: 6, at: "2026-01-15T00:00:00Z" },
+    ]);
+    expect(countsOf(loaded, "races")).toEqual({ read: 7, loaded: 2, skipped: 1, collapsed: 4 });
+    expect(await bench.rows("races", "k, n")).toEqual([
+      ["1", "2"],
+      ["2", "2"],
+      ["4", "0"],
+    ]);
+    const tied = await bench.loadOne("races", contract, [
+      { k: 5, n: 1, at: "2026-01-01T00:00:00Z" },
+      { k: 5, n: 2, at: "2026-01-01T01:00:00+01:00" },
+    ]);
+    expect(summarize(tied)).toEqual([
+      [1, "k", "KEY_DUPLICATE", null],
+      [2, "k", "KEY_DUPLICATE", null],
+    ]);
+  });
+
+  test("keys are equal as their column sees it: citext, numeric, composite", async () => {
+    await bench.sql.unsafe(`
+      create table folded (c citext, n numeric, v text, primary key (c, n)); insert into folded values ('Ann', 1, 'stored');
+    `);
+    const contract = { natural_key: ["c", "n"] };
+    const matched = await bench.loadOne("folded", contract, `[{"c":"ANN","n":1.00,"v":"new"},{"c":"Bob","n":2}]`);
+    expect(countsOf(matched, "folded")).toEqual({ read: 2, loaded: 1, updated: 1 });
+    expect(await bench.rows("folded", "c, n, v")).toEqual([
+      ["Ann", "1", "new"],
+      ["Bob", "2", null],
+    ]);
+    const twins = await bench.loadOne(
+      "folded",
+      contract,
+      `[{"c":"Eve","n":1},{"c":"eve","n":1.0,"v":"x"},{"c":"Eve","n":2}]`,
+    );
+    expect(summarize(twins).map(([record, field, code]) => [record, field, code])).toEqual([
+      [1, "c, n", "KEY_DUPLICATE"],
+      [2, "c, n", "KEY_DUPLICATE"],
+    ]);
+  });
+});
+
+describe("T03: no key", () => {
+  test("null, missing and empty are KEY_NULL; an empty text key needs to be allowed", async () => {
+    await bench.sql.unsafe("create table keyed (a text, b int, n int, primary key (a, b))");
+    const records = [{ a: "x", b: null }, { b: 1 }, { a: "", b: 1 }, { a: "NA", b: 2 }, { a: null }];
+    for (const nulls of [undefined, []]) {
+      const contract = { natural_key: ["a", "b"], null_values: nulls };
+      const loaded = await bench.loadOne("keyed", contract, nulls ? records.filter(({ a }) => a !== "NA") : records);
+      const fields = loaded.rejects.map(({ record, field, code, got }) => [record, field, code, got]);
+      expect(fields).toContainEqual([1, "b", "KEY_NULL", "null"]);
+      expect(fields).toContainEqual([2, "a", "KEY_NULL", "no such field"]);
+      expect(fields).toContainEqual([3, "a", "KEY_NULL", "null"]);
+      expect(loaded.rejected).toBe(nulls ? 4 : 5);
+    }
+    const allowed = { natural_key: ["a", "b"], columns: { a: { allow_empty_key: true } } };
+    expect(countsOf(await bench.loadOne("keyed", allowed, [{ a: "", b: 1 }]), "keyed")).toEqual({ read: 1, loaded: 1 });
+  });
+});
+
+describe("a natural key without unique index", () => {
+  test("is loaded under a lock; a key that is stored twice is KEY_NOT_UNIQUE", async () => {
+    await bench.sql.unsafe(`
+      create table loose (k text, n int); insert into loose values ('twice', 1), ('twice', 2), ('once', 1), (null, 0);
+    `);
+    const loaded = await bench.loadOne("loose", key, [
+      { k: "twice", n: 3 },
+      { k: "once", n: 3 },
+      { k: "new", n: 3 },
+    ]);
+    expect(summarize(loaded)).toEqual([[1, "k", "KEY_NOT_UNIQUE", null]]);
+    const fine = await bench.loadOne("loose", key, [
+      { k: "once", n: 3 },
+      { k: "new", n: 3 },
+    ]);
+    expect(countsOf(fine, "loose")).toEqual({ read: 2, loaded: 1, updated: 1 });
+    expect(await bench.rows("loose", "k, n", "k nulls first, n")).toEqual([
+      [null, "0"],
+      ["new", "3"],
+      ["once", "3"],
+      ["twice", "1"],
+      ["twice", "2"],
+    ]);
+  });
+
+  test("two loads at once insert no twins", async () => {
+    await bench.sql.unsafe("create table contended (k int, n int)");
+    const records = Array.from({ length: 50 }, (_, k) => ({ k, n: 1 }));
+    const loads = await Promise.all([1, 2, 3].map(() => bench.loadOne("contended", key, records)));
+    expect(loads.map(({ outcome }) => outcome)).toEqual(["committed", "committed", "committed"]);
+    expect(await bench.rows("contended", "count(*)")).toEqual([["50"]]);
+  });
+});
+
+describe("C04: a row that another session stores meanwhile", () => {
+  test("is a conflict that starts the commit again, and the second look updates it", async () => {
+    await bench.sql.unsafe("create table raced (k int primary key, n int)");
+    const app = bench.database.connect({ max: 1 });
+    const tx = await app.reserve();
+    await tx`begin`;
+    await tx`insert into raced values (1, 0)`;
+    const loading = bench.loadOne("raced", key, [
+      { k: 1, n: 5 },
+      { k: 2, n: 5 },
+    ]);
+    loading.catch(() => undefined);
+    await waitForLock();
+    await tx`commit`;
+    tx.release();
+    await expect(loading).rejects.toMatchObject({ name: "TransientError", code: "DB_CONFLICT" });
+    expect(
+      countsOf(
+        await bench.loadOne("raced", key, [
+          { k: 1, n: 5 },
+          { k: 2, n: 5 },
+        ]),
+        "raced",
+      ),
+    ).toEqual({
+      read: 2,
+      loaded: 1,
+      updated: 1,
+    });
+  });
+
+  /** Until some session waits for a lock: the loader's insert for the other's row. */
+  async function waitForLock(): Promise<void> {
+    for (;;) {
+      const [row] = await bench.sql`select count(*)::int as waiting from pg_locks where not granted`;
+      if (row?.["waiting"] > 0) return;
+    }
+  }
+});
