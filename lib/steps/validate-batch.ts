@@ -1,6 +1,6 @@
 import type { Source } from "../core/batch.ts";
 import { decideBatch } from "../core/decide.ts";
-import { BlockedError, type Fault, parseFault, TransientError } from "../core/errors.ts";
+import { type Fault, TransientError } from "../core/errors.ts";
 import { type ExecutionInput, executionInput } from "../core/execution.ts";
 import { parseExecutionInput } from "../core/execution-input.ts";
 import type { ObjectStore } from "../core/objects.ts";

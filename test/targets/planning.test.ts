@@ -57,8 +57,8 @@ describe("what cannot be loaded is refused before anything is read", () => {
       create table secured (k int primary key); alter table secured enable row level security;
       create view seen as select 1 as k; create materialized view stored_view as select 1 as k;
     `);
-    const { username, password } = new URL(bench.database.server.adminUrl);
-    const admin = bench.database.connect({ username, password, max: 1 });
+    const { username: user, password } = new URL(bench.database.server.adminUrl);
+    const admin = bench.database.connect({ user, password, max: 1 });
     await admin.unsafe(`
       create foreign data wrapper nothing; create server nowhere foreign data wrapper nothing;
       create foreign table remote (k int) server nowhere;
