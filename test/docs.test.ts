@@ -93,7 +93,7 @@ describe("contracts.md", () => {
 describe("errors.md", () => {
   /** Texts that look like codes and are none. */
   const noCodes = [
-    ...["DEAD_LETTER_QUEUE_URL", "STATE_MACHINE_ARN"], // settings
+    ...["DEAD_LETTER_QUEUE_URL", "LOCAL_ENDPOINT", "LOCAL_MACHINE_ENDPOINT", "STATE_MACHINE_ARN"], // settings
     "FULL_OBJECT", // a kind of S3's checksums
     "PG_VERSION", // a file of PostgreSQL
     "TIMED_OUT", // a state of an execution

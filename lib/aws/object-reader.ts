@@ -28,10 +28,12 @@ export async function readVersion(access: BucketAccess, version: ObjectVersion, 
 /** What the loader reads whole is configuration and manifests; anything greater is a mistake. */
 const largestText = 64 * 1024 ** 2;
 
-/** The text of the current object, without a byte order mark; null where there is none. */
-export async function readText(access: BucketAccess, key: string): Promise<{ text: string; etag: string } | null> {
-  const subject = subjectOf(access, key);
-  const answer = await findObject(access, key);
+type Text = { readonly text: string; readonly etag: string };
+
+/** The text of the current object or of a version, without a byte order mark; null where there is none. */
+export async function readText(access: BucketAccess, key: string, version?: ObjectVersion): Promise<Text | null> {
+  const subject = subjectOf(access, key, version?.versionId);
+  const answer = await findObject(access, version ? pinOf(version) : { Key: key });
   if (answer === null) return null;
   const stream = bodyOf(answer);
   const length = answer.ContentLength ?? null;
@@ -53,14 +55,20 @@ export async function hashVersion(access: BucketAccess, version: ObjectVersion):
   return hash.digest("hex");
 }
 
-async function findObject(access: BucketAccess, Key: string): Promise<GetObjectCommandOutput | null> {
+async function findObject(
+  access: BucketAccess,
+  pin: { readonly Key: string } | ReturnType<typeof pinOf>,
+): Promise<GetObjectCommandOutput | null> {
   try {
-    return await access.client.send(new GetObjectCommand({ ...bucketOf(access), Key }));
+    return await access.client.send(new GetObjectCommand({ ...bucketOf(access), ...pin }));
   } catch (error) {
-    if ((error as { name?: unknown }).name === "NoSuchKey") return null;
-    throw classifyAwsError(error, subjectOf(access, Key)) ?? error;
+    if (absent.has((error as Error).name)) return null;
+    throw classifyAwsError(error, subjectOf(access, pin.Key)) ?? error;
   }
 }
+
+/** A missing bucket answers 404 as well, and a version that was replaced where there are no versions answers 412. */
+const absent = new Set(["NoSuchKey", "NoSuchVersion", "PreconditionFailed"]);
 
 function bodyOf({ Body }: GetObjectCommandOutput): Readable {
   return Body instanceof Readable ? Body : Readable.from([]);

@@ -26,7 +26,7 @@ export function openObjectStore(options: ObjectStoreOptions): OpenObjectStore {
     list: (prefix) => (versioning ? listVersions(access, prefix) : listCurrent(access, prefix)),
     folders: (prefix) => listFolders(access, prefix),
     read: (version, fromByte) => readVersion(access, version, fromByte),
-    readText: (key) => readText(access, key),
+    readText: (key, version) => readText(access, key, version),
     write: (key, body, contentType) => writeText(access, { key, body, contentType }),
     move: (version, toKey) => moveVersion(access, version, toKey),
     remove: (version) => removeVersion(access, version),

@@ -96,8 +96,10 @@ export function toJson(batchId: string, { outcome, result, errors }: Ending): ob
 }
 
 function tellEnding(io: CliIo, batchId: string, { outcome, result, errors }: Ending): void {
-  if (outcome.kind === "loaded" || outcome.kind === "previewed")
-    return io.out(renderLoad(result ?? outcome.result, io.paint));
+  if (outcome.kind === "loaded" || outcome.kind === "previewed") {
+    io.out(renderLoad(result ?? outcome.result, io.paint));
+    return;
+  }
   io.out(
     `${batchId}: ${io.paint(exitCodeOf(outcome) === exitCodes.success ? "green" : "red", kindText(outcome.kind))}`,
   );

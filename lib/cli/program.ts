@@ -35,13 +35,14 @@ export function createProgram(ports: ProgramPorts): CommanderCommand {
     const command = program.command(name).description(text);
     addBatchArgument(command);
     for (const add of flags) add(command);
-    addWhere(command).action((batchId: string, options: CliOptions) => act(ports, options, batchId, run));
+    addWhere(command).action((batchId: string, options: CliOptions) => act(ports, { options, batchId, run }));
   }
   addWhere(program.command("batches").description("list the batches that are known or lie in staging")).action(
-    (options: CliOptions) => act(ports, options, null, listBatches),
+    (options: CliOptions) => act(ports, { options, batchId: null, run: listBatches }),
   );
   addLocalCommands(program, ports);
-  return program;
+  // commands take this over when they are made: only what stands where a command should is looked at by ourselves
+  return program.allowExcessArguments();
 }
 
 type AddFlags = (command: CommanderCommand) => CommanderCommand;
@@ -80,12 +81,9 @@ const batchCommands: readonly BatchCommand[] = [
   { name: "status", text: "show state, tables, approvals and attempts of a batch", run: showStatus, flags: [] },
 ];
 
-async function act(
-  { io, connect, end }: ProgramPorts,
-  options: CliOptions,
-  batchId: string | null,
-  run: Run,
-): Promise<void> {
+type Asked = { readonly options: CliOptions; readonly batchId: string | null; readonly run: Run };
+
+async function act({ io, connect, end }: ProgramPorts, { options, batchId, run }: Asked): Promise<void> {
   const id = batchId === null ? "" : checkBatchId(batchId);
   const connection = await connect(options, io);
   try {
@@ -143,8 +141,7 @@ function addWithoutCommand(program: CommanderCommand, ports: ProgramPorts): void
   program
     .option("--batch-id <batch>", "preview this batch")
     .option("--approve", "with --batch-id: record the approval and load")
-    .option("--by <name>", "with --approve: who approves")
-    .allowExcessArguments();
+    .option("--by <name>", "with --approve: who approves");
   addWhere(addForce(addRunFlags(program)))
     .option("--dry-run", "with --batch-id: preview, as without it")
     .action((options: CliOptions, command: CommanderCommand) => {
@@ -157,7 +154,7 @@ function addWithoutCommand(program: CommanderCommand, ports: ProgramPorts): void
         throw new CliError("USAGE", "no command: expected one, or --batch-id; see table-loader --help");
       }
       const run: Run = options.approve ? approveBatch : (given, batchId) => showPreview(given, batchId, "load");
-      return act(ports, options, options.batchId, run);
+      return act(ports, { options, batchId: options.batchId, run });
     });
 }
 

@@ -100,25 +100,33 @@ export function contractFaults(contracts: Contracts, catalog: Catalog): string[]
   });
 }
 
-export function tableFaults(contract: TableContract, shape: TableShape): string[] {
-  const unknown = (setting: string, columns: readonly string[]): string[] =>
+type NameRule = (setting: string, columns: readonly string[]) => string[];
+
+/** What may be wrong with a column that a setting names. */
+function nameRules(contract: TableContract, shape: TableShape) {
+  const excluded = new Set(contract.exclude_fields);
+  const unknown: NameRule = (setting, columns) =>
     columns
       .filter((column) => !columnOf(shape, column))
       .map((column) => `${setting} names column ${column}, which the table does not have`);
-  const excluded = new Set(contract.exclude_fields);
-  const key = contract.natural_key ?? [];
-  const written = (setting: string, columns: readonly string[]): string[] =>
+  const written: NameRule = (setting, columns) =>
     columns
       .filter((column) => excluded.has(column))
       .map((column) => `${setting} names ${column}, which exclude_fields keeps from being read`);
-  const unwritable = (setting: string, columns: readonly string[]): string[] =>
+  const unwritable: NameRule = (setting, columns) =>
     columns
       .filter((column) => isServersOwn(columnOf(shape, column)))
       .map((column) => `${setting} names column ${column}, which only the database writes`);
-  const incomparable = (setting: string, columns: readonly string[]): string[] =>
+  const incomparable: NameRule = (setting, columns) =>
     columns
       .filter((column) => columnOf(shape, column)?.type.name === "json")
       .map((column) => `${setting} names column ${column} of type json, which cannot be compared; use jsonb or text`);
+  return { unknown, written, unwritable, incomparable };
+}
+
+export function tableFaults(contract: TableContract, shape: TableShape): string[] {
+  const { unknown, written, unwritable, incomparable } = nameRules(contract, shape);
+  const key = contract.natural_key ?? [];
   const rescue = contract.rescue_column === undefined ? [] : [contract.rescue_column];
   const newerBy = contract.newer_by === undefined ? [] : [contract.newer_by];
   return [

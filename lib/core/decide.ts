@@ -31,7 +31,8 @@ export type Decision =
   | ({ readonly do: "wait" | "already_processed" | "failed_before" } & Reason);
 
 /** Decides what an execution does with a batch that nobody is loading. */
-export function decideBatch(facts: BatchFacts, input: ExecutionInput): Decision {
+export function decideBatch(known: BatchFacts, input: ExecutionInput): Decision {
+  const facts = { ...known, sources: demoteSuperseded(known) };
   const all = groupSources(facts.sources, facts.manifests);
   const wanted = input.tables ? all.filter(({ table }) => input.tables?.includes(table)) : all;
   const loaded = wanted.filter(({ table }) => facts.tableStates.get(table) === "loaded");
@@ -44,6 +45,21 @@ export function decideBatch(facts: BatchFacts, input: ExecutionInput): Decision 
   const chosen = new Set(open.map(({ table }) => table));
   const held = input.tables ? heldTables(facts, all, chosen) : [];
   return { do: "load", tables: open, held };
+}
+
+/**
+ * A version that is known as superseded stays so. Where it is current all the same, because the newer one was deleted,
+ * nobody delivered or approved it anew.
+ */
+function demoteSuperseded({ sources, seen }: BatchFacts): Source[] {
+  const superseded = new Set(
+    seen.filter(({ state }) => state === "superseded").map(({ key, version }) => versionId(key, version)),
+  );
+  return sources.map((source) =>
+    source.origin === "staging" && superseded.has(versionId(source.homeKey, versionLabel(source.object)))
+      ? { ...source, object: { ...source.object, isLatest: false } }
+      : source,
+  );
 }
 
 /** A table left out by hand is started only by hand again; a failed one only by a retry. */
@@ -89,13 +105,10 @@ function decideRedrop(facts: BatchFacts, loaded: readonly TableSources[]): Decis
   const judged = new Set(
     facts.seen.filter(({ state }) => state === "changed").map((seen) => versionId(seen.key, seen.version)),
   );
+  const isFresh = ({ object, homeKey, origin }: Source): boolean =>
+    origin === "staging" && !judged.has(versionId(homeKey, versionLabel(object)));
   const fresh = loaded
-    .map((sources) => ({
-      ...sources,
-      fragments: sources.fragments.filter(
-        ({ object, homeKey, origin }) => origin === "staging" && !judged.has(versionId(homeKey, versionLabel(object))),
-      ),
-    }))
+    .map((sources) => withFragments(sources, sources.fragments.filter(isFresh)))
     .filter(({ fragments, markers }) => fragments.length + markers.length > 0);
   if (fresh.some(({ fragments }) => fragments.length > 0)) return { do: "compare", tables: fresh };
   if (facts.state === "loaded" || [...facts.tableStates.values()].includes("loaded")) {
@@ -110,6 +123,12 @@ function decideRedrop(facts: BatchFacts, loaded: readonly TableSources[]): Decis
     code: "BATCH_EMPTY",
     message: `batch ${facts.batchId} has no fragment to load below its staging prefix`,
   };
+}
+
+/** Older versions of a fragment that stays where it is stay with it. */
+function withFragments(sources: TableSources, fragments: readonly Source[]): TableSources {
+  const keys = new Set([...fragments, ...sources.markers].map(({ object }) => object.key));
+  return { ...sources, fragments, superseded: sources.superseded.filter(({ object }) => keys.has(object.key)) };
 }
 
 function waitReasons(facts: BatchFacts, input: ExecutionInput, open: readonly TableSources[]): Reason[] {

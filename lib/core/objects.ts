@@ -30,8 +30,8 @@ export interface ObjectStore {
   /** The names of the folders directly below a prefix, without it. */
   folders(prefix: string): AsyncIterable<string>;
   read(version: ObjectVersion, fromByte?: number): Promise<ObjectBody>;
-  /** The text of a small object, or null where there is none. */
-  readText(key: string): Promise<{ readonly text: string; readonly etag: string } | null>;
+  /** The text of a small object, as it is now or of one version; null where there is none, or not any more. */
+  readText(key: string, version?: ObjectVersion): Promise<{ readonly text: string; readonly etag: string } | null>;
   write(key: string, body: string, contentType: string): Promise<void>;
 }
 

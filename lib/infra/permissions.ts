@@ -26,7 +26,7 @@ export const bucketPermissions: Readonly<Record<HandlerName, BucketPermissions>>
     write: ["loaded", "failed"],
     remove: ["staging", "failed"],
   },
-  "close-batch": { list: true, read: ["previews"], write: ["loaded", "failed"] },
+  "close-batch": { list: true, read: ["staging", "previews"], write: ["loaded", "failed"] },
   "fail-batch": {},
   "rollback-batch": {},
   "start-load": {},

@@ -9,7 +9,7 @@ type Loaded = { readonly key: string; readonly fingerprint: bigint; readonly rec
 
 /**
  * Compares a redelivery with what was loaded, without any effect on the targets. The same content is archived as a
- * duplicate; changed content is recorded once per version and left where it is.
+ * duplicate; changed content is recorded once per version and left where it is, with the older versions of its key.
  */
 export async function compareRedelivery(
   tx: Tx,
@@ -29,7 +29,11 @@ export async function compareRedelivery(
   const same = items.filter((item) => item.kind !== "superseded" && !changed.includes(item));
   await markVersions(tx, run, { items: changed, state: "changed" });
   await markVersions(tx, run, { items: same, state: "duplicate" });
-  await leaveInPlace(tx, changed);
+  const left = new Set(changed.map(({ object }) => object.key));
+  await leaveInPlace(
+    tx,
+    items.filter(({ object }) => left.has(object.key)),
+  );
   const keys = changed.filter(({ kind }) => kind === "fragment").map(({ homeKey }) => homeKey);
   await noteVerdict(tx, run, keys);
   return { changed: keys, same: same.map(({ homeKey }) => homeKey) };

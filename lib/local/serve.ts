@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { stagingPrefix } from "../core/keys.ts";
 import { noticeOf } from "../core/report.ts";
 import {
   type LocalEnvironment,
@@ -70,7 +71,7 @@ function tellChanges(write: (line: string) => void): (batchId: string | null, te
 function eventText(event: LocalEvent): string | null {
   if (event.kind === "arrival") {
     const { key, size } = event.arrival.detail.object;
-    return key.startsWith("staging/") ? `arrived  ${key} (${size} bytes)` : null;
+    return key.startsWith(stagingPrefix) ? `arrived  ${key} (${size} bytes)` : null;
   }
   if (event.kind === "fault") return `fault    ${event.error instanceof Error ? event.error.message : event.error}`;
   return null;

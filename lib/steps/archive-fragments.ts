@@ -1,5 +1,5 @@
 import type { BatchState } from "../core/batch.ts";
-import { BlockedError } from "../core/errors.ts";
+import { BlockedError, PermanentError } from "../core/errors.ts";
 import {
   duplicatePrefixOf,
   errorLogKey,
@@ -53,7 +53,7 @@ export async function archiveFragments(
   for (const [index, item] of open.entries()) {
     if (ports.now() >= deadline - reserveSeconds * 1000) return { next: "more" };
     if (index % objectsPerRenewal === objectsPerRenewal - 1) await ports.claims.renew(run);
-    await archiveItem(ports, run, { item, folder });
+    await archiveItem(ports, run, { item, folder, mayBeGone: state === "failing" || run.kind === "compare" });
   }
   await ports.reach("after-archive");
   await ports.attempts.archived(run);
@@ -86,9 +86,14 @@ function archiveOrder(items: readonly WorkItem[]): WorkItem[] {
   );
 }
 
-type Placed = { readonly item: WorkItem; readonly folder: string };
+type Placed = {
+  readonly item: WorkItem;
+  readonly folder: string;
+  /** Nothing was loaded from it: where it is gone, the batch ends all the same. */
+  readonly mayBeGone: boolean;
+};
 
-async function archiveItem(ports: ArchivePorts, run: Run, { item, folder }: Placed): Promise<void> {
+async function archiveItem(ports: ArchivePorts, run: Run, { item, folder, mayBeGone }: Placed): Promise<void> {
   if (item.kind === "superseded") {
     await ports.archive.remove(item.object);
     return ports.items.markArchived(run, item, item.object.key);
@@ -96,7 +101,16 @@ async function archiveItem(ports: ArchivePorts, run: Run, { item, folder }: Plac
   const home = run.kind === "compare" ? duplicatePrefixOf(run.batchId, versionLabel(item.object)) : folder;
   const toKey = `${home}${keyBelowBatch(item.homeKey, stagingPrefixOf(run.batchId))}`;
   await ports.reach("before-archive-copy");
-  await ports.archive.move(item.object, toKey);
+  const moved = await move(ports, item, toKey).catch((error: unknown) => {
+    if (!mayBeGone || !(error instanceof PermanentError) || error.code !== "S3_MISSING") throw error;
+    ports.log.warn("nothing left to archive", { code: error.code, key: item.object.key, table: item.table });
+    return item.object.key;
+  });
   await ports.reach("after-archive-copy");
-  return ports.items.markArchived(run, item, toKey);
+  return ports.items.markArchived(run, item, moved);
+}
+
+async function move({ archive }: ArchivePorts, { object }: WorkItem, toKey: string): Promise<string> {
+  await archive.move(object, toKey);
+  return toKey;
 }

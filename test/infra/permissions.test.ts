@@ -56,7 +56,7 @@ describe("permissions", () => {
     expect(actionsOf("Sweep")).not.toContain("s3:PutObject");
     // Manifests of staged tables, and the reports of previews: nothing else of the bucket.
     expect(bucketPermissions.sweep.read).toEqual(["staging"]);
-    expect(bucketPermissions["close-batch"].read).toEqual(["previews"]);
+    expect(bucketPermissions["close-batch"].read).toEqual(["staging", "previews"]);
     expect(bucketPermissions["archive-fragments"].remove).not.toContain("loaded");
   });
 

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CrashPoint } from "../../lib/core/ports.ts";
 import {
   attemptsOf,
@@ -9,7 +9,7 @@ import {
   sampleLoaded,
   stageSample,
 } from "../support/batches.ts";
-import { buryTheDead, crashAt, killBackends, sweepOnce, takeOver } from "../support/crash.ts";
+import { buryTheDead, crashAt, killBackends, sweepOnce, takeOver, waitForLock } from "../support/crash.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 import { expectInvariants } from "../support/invariants.ts";
 import { bloods, subjects } from "../support/records.ts";
@@ -18,8 +18,10 @@ let flow: Flow;
 beforeAll(async () => {
   flow = await openFlow();
 });
-afterAll(() => flow.close());
-afterEach(buryTheDead);
+afterAll(() => {
+  buryTheDead();
+  return flow.close();
+});
 
 const atStart = { state: "waiting", fence: 1, targets: nothingLoaded, attempts: ["loaded"] };
 const loading = { state: "loading", fence: 1, targets: nothingLoaded, attempts: ["abandoned", "loaded"] };
@@ -130,12 +132,3 @@ describe("a batch that fails", () => {
     await expectInvariants(flow);
   });
 });
-
-/** Until a connection of the loader waits for somebody's lock. */
-async function waitForLock({ sql }: Flow): Promise<void> {
-  for (;;) {
-    const waiting = await sql`
-      select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-    if (waiting.length > 0) return;
-  }
-}

@@ -49,6 +49,11 @@ export async function stageSample(flow: Flow, { approved = true }: { approved?: 
 export const sampleLoaded = { subjects: 3, bloods: 3, volume: 6 };
 export const nothingLoaded = { subjects: 0, bloods: 0, volume: 0 };
 
+/** As a person would, and not the loader. */
+export async function removeObject({ bucket }: Flow, key: string): Promise<void> {
+  await fetch(`${bucket.endpoint}/${bucket.name}/${key}`, { method: "DELETE" });
+}
+
 type Outcome = { readonly code: string; readonly source: string; readonly times: number };
 
 export async function outcomesOf({ sql }: Flow, { id }: TestBatch): Promise<Outcome[]> {

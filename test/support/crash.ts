@@ -12,7 +12,7 @@ import type { Flow, RunResult } from "./flow.ts";
 
 const buried: (() => void)[] = [];
 
-/** Lets what was killed end, so that closing the machine need not wait for it. Its connections are gone. */
+/** Lets what was killed end, so that closing the machine need not wait for it; for the end of a file. */
 export function buryTheDead(): void {
   onCrashPoint(() => undefined);
   for (const end of buried.splice(0)) end();
@@ -78,4 +78,13 @@ export async function sweepOnce(flow: Flow): Promise<Swept> {
 export async function takeOver(flow: Flow, batch: TestBatch): Promise<Swept> {
   await expireLease(flow, batch);
   return sweepOnce(flow);
+}
+
+/** Until a connection of the loader waits for somebody's lock. */
+export async function waitForLock({ sql }: Flow): Promise<void> {
+  for (;;) {
+    const waiting = await sql`
+      select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    if (waiting.length > 0) return;
+  }
 }

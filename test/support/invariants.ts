@@ -90,7 +90,12 @@ const rules: Readonly<Record<string, string>> = {
     having (b.state = 'loaded' and bool_or(t.state <> 'loaded')) or (b.state = 'failed') <> bool_or(t.state = 'failed')`,
 };
 
-type Version = { readonly batch: string; readonly key: string; readonly state: string; readonly archived: string | null };
+type Version = {
+  readonly batch: string;
+  readonly key: string;
+  readonly state: string;
+  readonly archived: string | null;
+};
 
 async function bucketFaults({ sql, objects }: Flow): Promise<object[]> {
   const versions = await sql<Version[]>`

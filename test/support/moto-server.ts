@@ -124,7 +124,8 @@ async function answers(endpoint: string, signal: AbortSignal): Promise<void> {
   for (let wait = 25; !signal.aborted; wait = Math.min(wait * 2, longestPause)) {
     const answer = await fetch(`${endpoint}/moto-api/data.json`, { signal }).catch(() => null);
     if (answer?.ok) return;
-    if (Date.now() > until) throw new Error(`TEST_VERSIONED_S3: no answer from ${endpoint} after ${longestWait / 1000} s`);
+    if (Date.now() > until)
+      throw new Error(`TEST_VERSIONED_S3: no answer from ${endpoint} after ${longestWait / 1000} s`);
     await pause(wait);
   }
 }

@@ -57,16 +57,16 @@ describe.each(sessions)("in a session with %s, %s, %s", (dateStyle, zone, interv
   });
 });
 
-test("what is refused as out of range, the server refuses, too", async () => {
+test("what is refused as out of range, the server refuses, too, but for a leap second that it would move", async () => {
   const refused = verdicts.flatMap(({ type, input, verdict }) => {
-    const text = input instanceof ExactNumber ? input.text : String(input);
-    return "code" in verdict && verdict.code === "VALUE_RANGE" && !Array.isArray(input) ? [{ type, text }] : [];
+    const text = input instanceof ExactNumber ? input.text : ["string", "number"].includes(typeof input) ? `${input}` : null;
+    return "code" in verdict && verdict.code === "VALUE_RANGE" && text !== null ? [{ type, text }] : [];
   });
   expect(refused.length).toBeGreaterThan(20);
-  const loose = [];
-  for (const { type, text } of refused.filter(({ text }) => !text.includes("[object"))) {
+  const loose: string[] = [];
+  for (const { type, text } of refused) {
     const [row] = await database.sql`select pg_input_is_valid(${text}, ${type}) as valid`;
-    if (row?.["valid"]) loose.push({ type, text });
+    if (row?.["valid"]) loose.push(`${type} ${text.slice(0, 40)}`);
   }
-  expect(loose.map(({ type, text }) => `${type} ${text.slice(0, 40)}`)).toMatchSnapshot();
+  expect(loose).toEqual(["time 10:20:60.5"]);
 });

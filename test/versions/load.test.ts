@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ledgerOf, newBatch, nothingLoaded, outcomesOf, queueOf, sampleLoaded, stageSample } from "../support/batches.ts";
+import {
+  ledgerOf,
+  newBatch,
+  nothingLoaded,
+  outcomesOf,
+  queueOf,
+  sampleLoaded,
+  stageSample,
+} from "../support/batches.ts";
 import { bloods, subject, subjects } from "../support/records.ts";
 import { openVersionedFlow, type VersionedFlow, watchS3 } from "./support.ts";
 
@@ -66,7 +74,9 @@ test("parts with odd names load, and the marker moves last", async () => {
   expect(deleted.at(-1)).toContain("_SUCCESS");
   expect(await flow.bucket.versions(batch.key(""))).toEqual([]);
   const archived = await flow.current(`loaded/${batch.id}/subject/`);
-  expect(archived.toSorted()).toEqual([...parts, "_SUCCESS"].map((part) => `loaded/${batch.id}/subject/${part}`).toSorted());
+  expect(archived.toSorted()).toEqual(
+    [...parts, "_SUCCESS"].map((part) => `loaded/${batch.id}/subject/${part}`).toSorted(),
+  );
   expect((await batch.probe()).subjects).toBe(3);
 });
 

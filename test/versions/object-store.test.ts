@@ -1,4 +1,9 @@
-import { CreateMultipartUploadCommand, DeleteObjectCommand, HeadObjectCommand, ListMultipartUploadsCommand } from "@aws-sdk/client-s3";
+import {
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+} from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import type { BucketLimits } from "../../lib/aws/bucket-access.ts";
 import { type OpenObjectStore, openObjectStore } from "../../lib/aws/object-store.ts";
@@ -28,7 +33,8 @@ function open(limits: Partial<BucketLimits> = {}): OpenObjectStore {
   return opened;
 }
 
-const put = async (key: string, body: string): Promise<string> => (await putObject(s3, { bucket, key, body })).versionId;
+const put = async (key: string, body: string): Promise<string> =>
+  (await putObject(s3, { bucket, key, body })).versionId;
 
 async function find(key: string, versionId: string): Promise<ListedObject> {
   const found = (await listAll(store, key)).find((object) => object.key === key && object.versionId === versionId);

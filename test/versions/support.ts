@@ -110,7 +110,10 @@ function withVersion(event: ObjectCreatedEvent, versionId: string): ObjectCreate
 
 type Put = { readonly bucket: string; readonly key: string; readonly body: string | Uint8Array };
 
-export async function putObject(s3: S3Client, { bucket, key, body }: Put): Promise<{ versionId: string; etag: string }> {
+export async function putObject(
+  s3: S3Client,
+  { bucket, key, body }: Put,
+): Promise<{ versionId: string; etag: string }> {
   const length = { ContentLength: Buffer.byteLength(body) };
   const input = { Bucket: bucket, Key: key, Body: body, ContentType: "application/json", ...length };
   const { VersionId, ETag } = await s3.send(new PutObjectCommand(input));
@@ -160,8 +163,8 @@ export type VersionedFlow = Flow & {
 /** The whole loader in this process, on a bucket with versions. */
 export async function openVersionedFlow(options: Omit<FlowOptions, "openBucket"> = {}): Promise<VersionedFlow> {
   let bucket: VersionedBucket | undefined;
-  const openBucket = async (onArrival: (event: ObjectCreatedEvent) => void): Promise<TestBucket> => {
-    bucket = await openVersionedBucket(onArrival);
+  const openBucket: typeof openTestBucket = async (onArrival) => {
+    bucket = await openVersionedBucket((event) => onArrival?.(event));
     return bucket;
   };
   const flow = await openFlow({ ...options, openBucket });

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { executionInput } from "../../core/execution.ts";
-import { previewRunId } from "../../core/keys.ts";
+import { loadedPrefixOf, previewRunId } from "../../core/keys.ts";
 import { type Outcome, readOutcome } from "../../core/outcome.ts";
 import type { Preview } from "../../core/preview.ts";
 import type { secondBatch } from "../sample/second-batch.ts";
@@ -66,7 +66,9 @@ async function redeliver(stage: Stage, io: DemoIo, fragments: readonly SampleFra
   await stage.put(batchId, again);
   const outcome = await ended;
   const recognised = outcome.kind === "loaded" && outcome.result.status === "already_processed";
-  const [archived] = stage.environment.bucket.keys(`loaded/${batchId}/duplicates/`);
+  const archived = stage.environment.bucket
+    .keys(loadedPrefixOf(batchId, 1))
+    .find((key) => key.includes("/duplicates/"));
   io.say(
     recognised ? `\n  recognised: already_processed, no row was written; kept as\n  ${archived}` : "\n  NOT RECOGNISED",
   );

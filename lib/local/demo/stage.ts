@@ -2,7 +2,7 @@ import postgres from "postgres";
 import { stagingPrefixOf } from "../../core/keys.ts";
 import type { Operate } from "../../core/operations.ts";
 import type { Outcome } from "../../core/outcome.ts";
-import { taskStates } from "../../core/states.ts";
+import { type TaskState, taskStates } from "../../core/states.ts";
 import { operateInProcess } from "../attached-operate.ts";
 import { type LocalEnvironment, openLocalEnvironment } from "../environment.ts";
 import type { MachineEvent } from "../execution-record.ts";
@@ -102,6 +102,6 @@ function stepTeller({ say }: DemoIo): (step: MachineEvent) => void {
     if (execution.states.has(state)) return;
     execution.states.add(state);
     const seconds = ((at.getTime() - execution.start) / 1000).toFixed(1).padStart(5);
-    if (state !== "ValidateBatch") say(`  ${seconds} s  ${state}`);
+    if (taskStates[state as TaskState] !== taskStates.ValidateBatch) say(`  ${seconds} s  ${state}`);
   };
 }
