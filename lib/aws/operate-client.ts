@@ -22,6 +22,15 @@ export function openOperateClient(options: OperateClientOptions): OpenOperate {
   };
 }
 
+const signInErrors = [
+  "CredentialsProviderError",
+  "TokenProviderError",
+  "ExpiredTokenException",
+  "ExpiredToken",
+  "UnrecognizedClientException",
+  "InvalidSignatureException",
+];
+
 async function invoke(client: LambdaClient, functionName: string, request: unknown): Promise<unknown> {
   const { payload, failed } = await send(client, functionName, JSON.stringify(request));
   if (failed) throw parseInvocationFault(payload, functionName);
@@ -35,12 +44,14 @@ async function send(client: LambdaClient, FunctionName: string, Payload: string)
     return { payload: (text === "" ? null : JSON.parse(text)) as unknown, failed: answer.FunctionError !== undefined };
   } catch (error) {
     const subject = `function ${FunctionName}`;
-    // S3's missing object shares this name and status, and would be the batch's fault
-    if ((error as { name?: unknown }).name === "ResourceNotFoundException") {
-      throw new BlockedError(
-        "AWS_MISSING",
-        `${subject} does not exist; check --function or OPERATE_FUNCTION, and the region`,
-      );
+    const name = (error as { name?: unknown }).name;
+    // these names are classified for S3, and would be the batch's fault or the bucket's
+    if (name === "ResourceNotFoundException") {
+      const text = `${subject} does not exist; check --function or OPERATE_FUNCTION, and AWS_REGION`;
+      throw new BlockedError("AWS_MISSING", text, { cause: error });
+    }
+    if (typeof name === "string" && signInErrors.includes(name)) {
+      throw new BlockedError("AWS_ACCESS", `${subject}: no valid AWS credentials; sign in, and try again`, { cause: error });
     }
     throw classifyAwsError(error, subject) ?? error;
   }

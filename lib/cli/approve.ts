@@ -10,7 +10,7 @@ export async function approveBatch(command: Command, batchId: string): Promise<E
     operation: "approve",
     batchId: checkBatchId(batchId),
     approvedBy: options.by ?? io.user,
-    ...(options.table ? { tables: [...new Set(options.table)] } : {}),
+    ...(options.tableName ? { tables: [...new Set(options.tableName)] } : {}),
   });
   const { approved, created } = approval;
   const added = created.length > 0 ? `; new in validation_queue: ${created.join(", ")}` : "";

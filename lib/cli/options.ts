@@ -9,7 +9,8 @@ export type CliOptions = {
   readonly batchId?: string;
   readonly approve?: boolean;
   readonly dryRun?: boolean;
-  readonly table?: readonly string[];
+  /** Of `--table`, too: commander names the two after the longer one. */
+  readonly tableName?: readonly string[];
   readonly batchSize?: number;
   readonly strategy?: ExecutionInput["strategy"];
   readonly targetWarehouse?: ExecutionInput["targetWarehouse"];
@@ -38,11 +39,11 @@ export function toExecutionInput(
   options: CliOptions,
   run: { readonly action: "load" | "retry"; readonly dryRun: boolean },
 ): ExecutionInput {
-  const { table, batchSize, strategy, targetWarehouse } = options;
+  const { tableName, batchSize, strategy, targetWarehouse } = options;
   return executionInput.parse({
     batchId: checkBatchId(batchId),
     ...run,
-    ...(table ? { tables: [...new Set(table)] } : {}),
+    ...(tableName ? { tables: [...new Set(tableName)] } : {}),
     ...(batchSize === undefined ? {} : { batchSize }),
     ...(strategy === undefined ? {} : { strategy }),
     ...(targetWarehouse === undefined ? {} : { targetWarehouse }),

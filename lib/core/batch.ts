@@ -65,6 +65,7 @@ export function groupSources(sources: readonly Source[], manifests: readonly Man
       const manifest = manifests.find((candidate) => candidate.table === table);
       return toTableSources(table, entries, manifest);
     })
+    .filter(({ fragments, markers }) => fragments.length + markers.length > 0)
     .toSorted((a, b) => (a.table < b.table ? -1 : 1));
 }
 

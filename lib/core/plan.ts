@@ -38,7 +38,7 @@ export type PlanBody = {
   readonly approved: boolean;
 };
 
-export type PlanOptions = Pick<ExecutionInput, "tables" | "strategy" | "batchSize">;
+export type PlanOptions = Partial<Pick<ExecutionInput, "action" | "tables" | "strategy" | "batchSize">>;
 
 export type PlanKind = "load" | "compare" | "preview";
 

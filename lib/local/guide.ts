@@ -24,13 +24,14 @@ Table Loader runs in ${places.directory} until Ctrl-C. Rows and objects stay for
 database  psql ${places.databaseUrl}
 bucket    ${bucketUrl}, any credentials will do:
           export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=${region}
-          aws --endpoint-url ${bucketUrl} s3 cp blood.json s3://${bucketName}/${key}
+          aws --endpoint-url ${bucketUrl} s3 cp blood.json \\
+            s3://${bucketName}/${key}
 machine   ${machineUrl} speaks StartExecution and DescribeExecution, for example:
           aws --endpoint-url ${machineUrl} stepfunctions start-execution --state-machine-arn \\
             ${places.machineArn} --input '{"batchId":"${exampleBatchId}"}'
 
 Try in another terminal, in this folder:
-  npx table-loader local seed                 subjects to refer to, and two example files
+  npx table-loader local seed                 subjects to refer to, and example files
   npx table-loader local put <file> <key>     drop a file without the aws command
   npx table-loader batches                    what is there
   npx table-loader --help

@@ -74,7 +74,7 @@ export async function planBody(
   }
 }
 
-function optionsOf({ tables, strategy, batchSize }: ExecutionInput): PlanOptions {
+function optionsOf({ action, tables, strategy, batchSize }: ExecutionInput): PlanOptions {
   return { ...(tables && { tables }), ...(strategy && { strategy }), ...(batchSize && { batchSize }) };
 }
 

@@ -100,13 +100,11 @@ async function goOn(ports: ValidatePorts, visit: Visit): Promise<ValidateAnswer>
   const { claim } = visit;
   if (claim.state === "committed" || claim.state === "failing") return answer("archive", await adopt(ports, visit));
   if (claim.state === "archived") return answer("close", await adopt(ports, visit));
-  if (claim.state === "loading") {
-    const plan = claim.planId === null ? null : await ports.plans.read(claim.planId);
-    if (!plan) return decide(ports, visit);
-    const options = plan.body.options;
-    return (await resume(ports, visit, plan)) ?? decide(ports, { ...visit, input: { ...visit.input, ...options } });
-  }
-  return decide(ports, visit);
+  // A batch that is loaded has a plan only while a redelivery is compared.
+  const plan = claim.planId === null ? null : await ports.plans.read(claim.planId);
+  if (!plan) return decide(ports, visit);
+  const { options } = plan.body;
+  return (await resume(ports, visit, plan)) ?? decide(ports, { ...visit, input: { ...visit.input, ...options } });
 }
 
 const maxIdleTakeovers = 3;

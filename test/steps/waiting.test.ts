@@ -152,8 +152,11 @@ describe("A8 what an approval covers", () => {
     await batch.drop("subject.json", subjects(batch.prefix, 2));
     await flow.arrivals();
     await batch.drop("subject.json", subjects(batch.prefix, 3));
-    // an approval right after, by SQL: the loader cannot know whether the person saw the newer version
-    await flow.approve(batch.id);
+    // an approval of that second, by SQL: the loader cannot know whether the person saw the newer version
+    const head = await fetch(`${flow.bucket.endpoint}/${flow.bucket.name}/${batch.key("subject.json")}`);
+    await flow.sql`
+      update validation_queue set approved_for_load = true, approved_at = ${head.headers.get("last-modified")}
+      where batch_id = ${batch.id}`;
     const { runs } = await flow.arrivals();
     expect(runs).toMatchObject([{ output: { code: "APPROVAL_OUTDATED" } }]);
     await batch.drop("subject.json", subjects(batch.prefix, 1));

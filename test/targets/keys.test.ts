@@ -95,6 +95,30 @@ describe("T01: one key twice", () => {
   });
 });
 
+describe("collations", () => {
+  test("a column's own collation decides whether keys are equal, and never gets in the way", async () => {
+    await bench.sql.unsafe(`
+      create collation any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+      create table collated (
+        k text collate "C" primary key, v varchar(9) collate "und-x-icu", c char(4) collate "C", d text[] collate "C",
+        constraint v_key unique (v), constraint v_check check (v <> 'bad')
+      );
+      create table caseless (k text collate any_case primary key, v text collate any_case);
+      insert into caseless values ('Ann', 'x');
+    `);
+    const records = [{ k: "a", v: "1", c: "x", d: ["y"] }, { k: "A", v: "2" }];
+    expect(countsOf(await bench.loadOne("collated", key, records), "collated")).toEqual({ read: 2, loaded: 2 });
+    expect(countsOf(await bench.loadOne("collated", key, records), "collated")).toEqual({ read: 2, unchanged: 2 });
+    const rejected = await bench.loadOne("collated", key, [{ k: "b", v: "1" }, { k: "c", v: "bad" }]);
+    expect(summarize(rejected).map(([, , code]) => code)).toEqual(["CONSTRAINT_UNIQUE", "CONSTRAINT_CHECK"]);
+    const folded = await bench.loadOne("caseless", key, [{ k: "ANN", v: "X" }, { k: "Bob", v: "y" }]);
+    expect(countsOf(folded, "caseless")).toEqual({ read: 2, loaded: 1, updated: 1 });
+    expect(await bench.rows("caseless", "k, v", 'k collate "C"')).toEqual([["Ann", "X"], ["Bob", "y"]]);
+    const twins = await bench.loadOne("caseless", key, [{ k: "Eve", v: "1" }, { k: "EVE", v: "2" }]);
+    expect(twins.rejected).toBe(2);
+  });
+});
+
 describe("T03: no key", () => {
   test("null, missing and empty are KEY_NULL; an empty text key needs to be allowed", async () => {
     await bench.sql.unsafe("create table keyed (a text, b int, n int, primary key (a, b))");

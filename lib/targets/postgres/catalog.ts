@@ -96,7 +96,12 @@ function toColumn(row: ColumnRow): Column {
   const element =
     row.element_name === null
       ? null
-      : toType({ name: row.element_name, sql: row.element_sql ?? "", typmod: row.base_typmod, labels: row.element_labels });
+      : toType({
+          name: row.element_name,
+          sql: row.element_sql ?? "",
+          typmod: row.base_typmod,
+          labels: row.element_labels,
+        });
   const own = { name: row.base_name, sql: row.type_sql, typmod: row.base_typmod, labels: row.labels };
   return {
     name: row.name,

@@ -2,22 +2,37 @@ import { type Column, type ForeignKey, isSameKey, type UniqueKey } from "../../c
 import { quoteConstant, quoteName } from "../../core/sql-names.ts";
 import { drawsFromSequence } from "./expressions.ts";
 import { markRejected } from "./judge-records.ts";
-import { rejectWhere, type TableJob } from "./table-job.ts";
+import { type RejectRule, rejectWhere, type TableJob } from "./table-job.ts";
 
 /**
  * The judge's second look: what the rows would be, against the table's constraints, set by set. Parents of this batch
  * are merged before their children are judged, so a foreign key is looked up in the parent table alone.
  */
 export async function judgeConstraints(job: TableJob): Promise<void> {
-  await rejectNulls(job);
-  await rejectChecks(job);
-  await rejectOtherKeys(job);
+  await rejectBroken(job, [...nullRules(job), ...checkRules(job), ...otherKeyRules(job)]);
   await markRejected(job);
   const isOwn = ({ parentSql }: ForeignKey): boolean => parentSql === job.sql.target;
   const { foreignKeys } = job.plan.shape;
   for (const foreignKey of foreignKeys.filter((key) => !isOwn(key))) await rejectOrphans(job, foreignKey, null);
   await markRejected(job);
   await rejectOwnOrphans(job, foreignKeys.filter(isOwn));
+}
+
+/** A rule with the columns it looks at, and a condition over the resulting rows that says whether it may find any. */
+type ProbedRule = { readonly columns: readonly string[]; readonly probe: string; readonly rule: RejectRule };
+
+/**
+ * Mostly nothing is broken, and one pass over the rows tells that of all rules at once; only those that find something
+ * are run for its records.
+ */
+async function rejectBroken(job: TableJob, rules: readonly ProbedRule[]): Promise<void> {
+  if (rules.length === 0) return;
+  const rows = resultingRows(job, [...new Set(rules.flatMap(({ columns }) => columns))]);
+  const probes = rules.map(({ probe }, index) => `coalesce(bool_or(${probe}), false) as r${index}`);
+  const [found] = await job.tx.unsafe<Record<string, boolean>[]>(`select ${probes.join(", ")} from ${rows} s`);
+  for (const [index, { rule }] of rules.entries()) {
+    if (found?.[`r${index}`]) await rejectWhere(job, rule);
+  }
 }
 
 /** A table that refers to itself: only rows that survive everything else are parents, so this comes last, to a fixpoint. */
@@ -47,7 +62,7 @@ function resultingRows(job: TableJob, columns: readonly string[]): string {
     const column = plan.shape.columns.find((candidate) => candidate.name === name);
     return column ? [`${resultOf(job, column)} as ${quoteName(name)}`] : [];
   });
-  return `(select ${["s._tl_item", "s._tl_record", ...values].join(", ")}
+  return `(select ${["s._tl_item", "s._tl_record", "s._tl_absent", ...values].join(", ")}
     from ${verdicts} v
     join ${staging} s on s._tl_item = v.item and s._tl_record = v.record
     left join ${sql.target} t on v.verdict = 'update' and ${sql.sameKey}
@@ -55,23 +70,24 @@ function resultingRows(job: TableJob, columns: readonly string[]): string {
 }
 
 /** A column that a sequence or the server fills may be absent, but not null. */
-async function rejectNulls(job: TableJob): Promise<void> {
-  const { sql, verdicts, staging, plan } = job;
-  for (const column of plan.shape.columns) {
-    if (!column.notNull || column.generated || sql.key.includes(column.name)) continue;
+function nullRules(job: TableJob): ProbedRule[] {
+  const { sql, plan } = job;
+  return plan.shape.columns.flatMap((column) => {
+    if (!column.notNull || column.generated || sql.key.includes(column.name)) return [];
     const isStaged = sql.staged.some(({ column: staged }) => staged.name === column.name);
-    if (drawsFromSequence(column) && !isStaged) continue;
+    if (drawsFromSequence(column) && !isStaged) return [];
     const filled = drawsFromSequence(column) ? `not ${sql.absent(column.name)} and ` : "";
-    await rejectWhere(job, {
+    const where = `${filled}s.${quoteName(column.name)} is null`;
+    const rule: RejectRule = {
       code: "VALUE_NOT_NULL",
       field: column.name,
       expected: quoteConstant(`a value of type ${column.type.sql}: the column is not null`),
       got: isStaged ? `case when ${sql.absent(column.name)} then 'no such field' else 'null' end` : "'no such field'",
-      from: `${verdicts} v join ${staging} s on s._tl_item = v.item and s._tl_record = v.record
-             left join ${sql.target} t on v.verdict = 'update' and ${sql.sameKey}`,
-      where: `v.verdict in ('insert', 'update') and ${filled}(${resultOf(job, column)}) is null`,
-    });
-  }
+      from: `${resultingRows(job, [column.name])} s`,
+      where,
+    };
+    return [{ columns: [column.name], probe: where, rule }];
+  });
 }
 
 /** Column texts of a row for a message: `volume_ml=-1, tube_type=EDTA`. */
@@ -82,33 +98,36 @@ function valuesText(columns: readonly string[]): string {
 }
 
 /** The constraint's own expression over the resulting row; generated columns are left to the server. */
-async function rejectChecks(job: TableJob): Promise<void> {
+function checkRules(job: TableJob): ProbedRule[] {
   const generated = new Set(job.plan.shape.columns.filter((column) => column.generated).map(({ name }) => name));
-  for (const { name, sql, columns } of job.plan.shape.checks) {
-    if (columns.length === 0 || columns.some((column) => generated.has(column))) continue;
-    const condition = `(select ${sql} from (select ${columns.map((column) => `s.${quoteName(column)}`).join(", ")}) as ${quoteName(job.plan.table)})`;
-    await rejectWhere(job, {
+  return job.plan.shape.checks.flatMap(({ name, sql, columns }) => {
+    if (columns.length === 0 || columns.some((column) => generated.has(column))) return [];
+    const values = columns.map((column) => `s.${quoteName(column)}`).join(", ");
+    const where = `(select ${sql} from (select ${values}) as ${quoteName(job.plan.table)}) is false`;
+    const rule: RejectRule = {
       code: "CONSTRAINT_CHECK",
       field: columns.join(", "),
       constraint: name,
       expected: quoteConstant(`check ${sql}`),
       got: valuesText(columns),
       from: `${resultingRows(job, columns)} s`,
-      where: `${condition} is false`,
-    });
-  }
+      where,
+    };
+    return [{ columns, probe: where, rule }];
+  });
 }
 
 /** Other unique keys: against each other and against the rows that are stored. The upsert must not swallow them. */
-async function rejectOtherKeys(job: TableJob): Promise<void> {
-  for (const unique of job.plan.shape.uniqueKeys) {
+function otherKeyRules(job: TableJob): ProbedRule[] {
+  return job.plan.shape.uniqueKeys.flatMap((unique) => {
     const staged = unique.columns.every((name) => job.sql.staged.some(({ column }) => column.name === name));
-    if (!unique.plain || !staged || isSameKey(unique.columns, job.sql.key)) continue;
-    await rejectOtherKey(job, unique);
-  }
+    if (!unique.plain || !staged || isSameKey(unique.columns, job.sql.key)) return [];
+    const probe = unique.columns.map((column) => `s.${quoteName(column)} is not null`).join(" and ");
+    return [{ columns: unique.columns, probe, rule: otherKeyRule(job, unique) }];
+  });
 }
 
-async function rejectOtherKey(job: TableJob, { name, columns }: UniqueKey): Promise<void> {
+function otherKeyRule(job: TableJob, { name, columns }: UniqueKey): RejectRule {
   const { sql } = job;
   const rows = resultingRows(job, [...new Set([...columns, ...sql.key])]);
   const same = (other: string): string =>
@@ -119,7 +138,7 @@ async function rejectOtherKey(job: TableJob, { name, columns }: UniqueKey): Prom
   const twins = `(select ${columns.map(quoteName).join(", ")} from ${rows} r
     where ${columns.map((column) => `r.${quoteName(column)} is not null`).join(" and ")}
     group by ${columns.map(quoteName).join(", ")} having count(*) > 1)`;
-  await rejectWhere(job, {
+  return {
     code: "CONSTRAINT_UNIQUE",
     field: columns.join(", "),
     constraint: name,
@@ -128,7 +147,7 @@ async function rejectOtherKey(job: TableJob, { name, columns }: UniqueKey): Prom
     from: `${rows} s`,
     where: `exists (select from ${twins} w where ${same("w")})
       or exists (select from ${sql.target} t where ${same("t")} and not (${otherKey}))`,
-  });
+  };
 }
 
 /** Rows whose parent is neither stored nor, where the table refers to itself, among its siblings. */

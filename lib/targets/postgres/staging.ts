@@ -68,7 +68,9 @@ export async function missingRows(tx: Tx, plan: Plan, items: readonly WorkItem[]
 /** Deletes what is left of the staged rows of items, which are staged again. */
 export async function forgetRows(tx: Tx, plan: Plan, items: readonly number[]): Promise<void> {
   for (const index of plan.body.tables.keys()) {
-    await tx.unsafe(`delete from ${stagingTableOf(plan.planId, index)} where _tl_item = any($1::bigint[])`, [[...items]]);
+    await tx.unsafe(`delete from ${stagingTableOf(plan.planId, index)} where _tl_item = any($1::bigint[])`, [
+      [...items],
+    ]);
   }
 }
 
