@@ -32,6 +32,7 @@ const variables = z.object({
   DB_SECRET_ARN: z.string().optional(),
   DB_AUTH: z.enum(["password", "secret", "iam"]).optional(),
   DB_TLS: z.enum(["verify", "off"]).default("verify"),
+  DB_LOADER_ROLE: z.string().min(1).optional(),
   DB_SCHEMA: z.string().default("public"),
   DB_POOL_MIN: whole(0).default(2),
   DB_POOL_MAX: whole(1).default(10),
@@ -71,6 +72,8 @@ export type DatabaseSettings = {
   readonly password: string | null;
   readonly secretArn: string | null;
   readonly tls: "verify" | "off";
+  /** The role that migrate makes for the loader; null where the loader logs in as the same user as migrate. */
+  readonly loaderRole: string | null;
   /** Schema of the target tables. */
   readonly schema: string;
   readonly poolMax: number;
@@ -114,6 +117,7 @@ function toDatabaseSettings(env: Variables): DatabaseSettings {
     password: env.DB_PASSWORD ?? null,
     secretArn: env.DB_SECRET_ARN ?? null,
     tls: env.DB_TLS,
+    loaderRole: env.DB_LOADER_ROLE ?? null,
     schema: env.DB_SCHEMA,
     poolMax: env.DB_POOL_MAX,
   };

@@ -47,11 +47,12 @@ async function loginOf({ database, region }: Settings): Promise<Login> {
   throw new BlockedError("DB_AUTH", text);
 }
 
-async function openDatabase(current: Settings): Promise<{ readonly sql: Sql; readonly user: string }> {
-  const { host, port, name, tls } = current.database;
+/** One connection for a Lambda: the infra's cap counts on it. On a machine of one's own, as many as are allowed. */
+async function openDatabase(current: Settings): Promise<Sql> {
+  const { host, port, name, tls, poolMax } = current.database;
+  const connections = current.localEndpoint === null ? 1 : poolMax;
   const login = await loginOf(current);
-  const sql = openSql({ host, port, database: name, ...login, tls: tls === "off" ? null : { ca: null } });
-  return { sql, user: login.user };
+  return openSql({ host, port, database: name, ...login, tls: tls === "off" ? null : { ca: null }, connections });
 }
 
 /** The PostgreSQL target, as the ledger's transactions use it. */
@@ -101,7 +102,7 @@ function machineArn({ stateMachineArn }: Settings): string {
 export async function openLoader() {
   const current = settings();
   prepareTelemetry(current);
-  const { sql } = await openDatabase(current);
+  const sql = await openDatabase(current);
   const store = openStore(current);
   const { leaseSeconds } = current;
   const target = postgresTarget(current.database.schema);
@@ -181,12 +182,12 @@ export function openRemoteOperate(functionName: string): OpenOperate {
 export async function openMigrator() {
   const current = settings();
   prepareTelemetry(current);
-  const { sql, user } = await openDatabase(current);
-  const { user: role, schema } = current.database;
+  const sql = await openDatabase(current);
+  const { loaderRole: role, schema } = current.database;
   const ports = {
     migrate: async () => {
       const applied = await migrate(sql);
-      if (role !== user) await grantLoader(sql, { role, schema });
+      if (role !== null) await grantLoader(sql, { role, schema });
       return applied;
     },
   };

@@ -51,7 +51,9 @@ async function send(client: LambdaClient, FunctionName: string, Payload: string)
       throw new BlockedError("AWS_MISSING", text, { cause: error });
     }
     if (typeof name === "string" && signInErrors.includes(name)) {
-      throw new BlockedError("AWS_ACCESS", `${subject}: no valid AWS credentials; sign in, and try again`, { cause: error });
+      throw new BlockedError("AWS_ACCESS", `${subject}: no valid AWS credentials; sign in, and try again`, {
+        cause: error,
+      });
     }
     throw classifyAwsError(error, subject) ?? error;
   }

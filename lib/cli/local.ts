@@ -1,5 +1,7 @@
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { type Command as CommanderCommand, InvalidArgumentError, Option } from "commander";
+import { CliError } from "./cli-error.ts";
 import type { CliIo } from "./cli-io.ts";
 import { localDirectory } from "./connection.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -69,9 +71,13 @@ async function serve(io: CliIo, { logLevel, json }: LocalOptions): Promise<void>
 type Putting = { readonly file: string; readonly key: string; readonly json: boolean };
 
 async function put(io: CliIo, { file, key, json }: Putting): Promise<void> {
-  const { putLocalFile } = await import("../local/local-objects.ts");
-  const size = await putLocalFile(join(io.directory, localDirectory), file, key);
-  io.out(json ? JSON.stringify({ file, key, size }) : `put ${file} to ${key} (${size} bytes)`);
+  const { putLocalObject, requireLocalEnvironment } = await import("../local/local-objects.ts");
+  const environment = await requireLocalEnvironment(join(io.directory, localDirectory));
+  const bytes = await readFile(resolve(io.directory, file)).catch((error: NodeJS.ErrnoException) => {
+    throw new CliError("FILE_UNREADABLE", `file ${file}: expected one that can be read, got ${error.code}`);
+  });
+  await putLocalObject(environment, key, new Uint8Array(bytes));
+  io.out(json ? JSON.stringify({ file, key, size: bytes.length }) : `put ${file} to ${key} (${bytes.length} bytes)`);
 }
 
 async function demo(io: CliIo, json: boolean): Promise<boolean> {

@@ -235,6 +235,9 @@ export type BatchInLedger = {
   readonly waitingHours: number | null;
 };
 
+/** How long undo images and audit rows are kept, in days. */
+export type Retention = { readonly undoRetentionDays: number; readonly auditRetentionDays: number };
+
 /** What the sweep looks at and heals. */
 export interface Sweeps {
   /** False where another sweep is at work. */
@@ -244,6 +247,8 @@ export interface Sweeps {
   inLedger(batchId: string): Promise<BatchInLedger | null>;
   /** Drops plans and staging that belong to nothing any more; answers how many. */
   dropOrphans(): Promise<number>;
+  /** Deletes undo images and audit rows that are older than they have to be kept; answers how many. */
+  forgetOld(retention: Retention): Promise<number>;
   gauges(): Promise<{ readonly stalled: number; readonly blocked: number }>;
 }
 

@@ -97,6 +97,8 @@ function databaseEnvironment(handler: HandlerName, database: DatabaseAccess): Re
     DB_NAME: database.name,
     DB_USER: database.user,
     DB_TLS: database.tls,
+    // Only a new database has a role of the loader's own; an existing one is entered by its secret's user.
+    ...(handler === "migrate" && "iamResourceId" in database.login && { DB_LOADER_ROLE: database.user }),
     ...(secretArn === null ? { DB_AUTH: "iam" } : { DB_AUTH: "secret", DB_SECRET_ARN: secretArn }),
     // The roots of RDS are no part of Node's own since Node 20.
     ...(database.tls === "verify" && { NODE_EXTRA_CA_CERTS: "/var/runtime/ca-cert.pem" }),

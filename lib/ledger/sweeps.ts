@@ -1,6 +1,6 @@
 import type postgres from "postgres";
 import type { BatchState } from "../core/batch.ts";
-import type { BatchInLedger, Sweeps } from "../core/ports.ts";
+import type { BatchInLedger, Retention, Sweeps } from "../core/ports.ts";
 import { discardPlan, type StagingTables } from "./plans.ts";
 import { inTransaction, type Tx } from "./transaction.ts";
 
@@ -20,6 +20,7 @@ export function openSweeps({ sql, staging }: SweepPorts): Sweeps {
     interrupted: () => inTransaction(sql, {}, readInterrupted),
     inLedger: (batchId) => inTransaction(sql, {}, (tx) => readBatch(tx, batchId)),
     dropOrphans: () => inTransaction(sql, {}, (tx) => dropOrphans(tx, staging)),
+    forgetOld: (retention) => inTransaction(sql, {}, (tx) => forgetOld(tx, retention)),
     gauges: async () => {
       const [row] = await sql<{ stalled: number; blocked: number }[]>`
         select count(*) filter (where health_status = 'STALLED') as stalled,
@@ -29,6 +30,24 @@ export function openSweeps({ sql, staging }: SweepPorts): Sweeps {
       return { stalled: row?.stalled ?? 0, blocked: row?.blocked ?? 0 };
     },
   };
+}
+
+/** In portions: a sweep is short, and the next one goes on. Audit rows that are not ours have no batch. */
+const forgottenAtOnce = 10_000;
+
+async function forgetOld(tx: Tx, { undoRetentionDays, auditRetentionDays }: Retention): Promise<number> {
+  const images = await tx`
+    delete from table_loader.undo_images where ctid in (
+      select ctid from table_loader.undo_images
+      where recorded_at < now() - make_interval(days => ${undoRetentionDays}) limit ${forgottenAtOnce})
+  `;
+  const audits = await tx`
+    delete from public.audit_log where id in (
+      select id from public.audit_log
+      where batch_id is not null and changed_at < now() - make_interval(days => ${auditRetentionDays})
+      limit ${forgottenAtOnce})
+  `;
+  return images.count + audits.count;
 }
 
 /** A lease row, and no session lock: a proxy may hand the session to somebody else. */

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { type LocalEnvironmentInfo, readLocalEnvironment } from "./environment-file.ts";
 
 /** @throws Error where no environment is open in the directory */
@@ -18,12 +17,4 @@ export async function putLocalObject(
   const url = `${variables["LOCAL_ENDPOINT"]}/${variables["S3_BUCKET"]}/${path}`;
   const response = await fetch(url, { method: "PUT", body });
   if (!response.ok) throw new Error(`LOCAL_S3_PUT: ${url} answered ${response.status}: ${await response.text()}`);
-}
-
-/** Drops a file where an uploader would. */
-export async function putLocalFile(directory: string, file: string, key: string): Promise<number> {
-  const info = await requireLocalEnvironment(directory);
-  const bytes = await readFile(file);
-  await putLocalObject(info, key, new Uint8Array(bytes));
-  return bytes.length;
 }

@@ -75,7 +75,7 @@ export async function planBody(
 }
 
 function optionsOf({ action, tables, strategy, batchSize }: ExecutionInput): PlanOptions {
-  return { ...(tables && { tables }), ...(strategy && { strategy }), ...(batchSize && { batchSize }) };
+  return { action, ...(tables && { tables }), ...(strategy && { strategy }), ...(batchSize && { batchSize }) };
 }
 
 /** A manifest that cannot be used, or parts that it does not name. */

@@ -14,6 +14,7 @@ import type {
 import type { ReadPosition, RecordGroup } from "../core/records.ts";
 import type { StageRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
+import { openChunks } from "./copy-chunks.ts";
 import { type StagingTable, stagingOf } from "./staging-rows.ts";
 import { verifyChecksum } from "./verify-counts.ts";
 
@@ -105,22 +106,24 @@ async function readSlice(shift: Shift, { item, table }: Reading, writer: SliceWr
   const { ports } = shift;
   const started = ports.now();
   const rows = table?.begin(item) ?? null;
+  const chunks = openChunks(writer, shift.plan.body.batchSize);
   let bytes = 0;
   let records = 0;
   let position = item.position ?? startPosition;
   let done = true;
   for await (const group of ports.read(ports.store, item.object, { from: item.position })) {
-    const lines = rows?.add(group) ?? "";
+    const lines = rows?.add(group) ?? [];
     records += group.records.length;
     bytes += group.bytes;
     position = group.next;
-    if (lines.length > 0) await writer.write(lines);
+    await chunks.push(lines);
     await ports.reach("mid-copy");
     if (bytes >= sliceBytes || ports.now() - started >= sliceSeconds * 1000 || ports.now() >= shift.stopAt) {
       done = false;
       break;
     }
   }
+  await chunks.flush();
   const collected = rows?.end() ?? { rejects: [], rejected: 0, nulled: 0, fingerprint: 0n };
   return { position, records, bytes, done, ...collected };
 }

@@ -12,7 +12,8 @@ type Collected = Pick<SliceProgress, "rejects" | "rejected" | "nulled" | "finger
 
 /** Turns one slice's record groups into lines of COPY text, and collects rejects and the fingerprint on the way. */
 export type SliceRows = {
-  readonly add: (group: RecordGroup) => string;
+  /** A line of COPY text for every record that is not rejected. */
+  readonly add: (group: RecordGroup) => string[];
   readonly end: () => Collected;
 };
 
@@ -41,8 +42,8 @@ function beginSlice(transform: Transform, item: WorkItem): SliceRows {
     rejects.push(...faults.map((fault) => ({ ...place, ...fault })));
   };
 
-  const add = (group: RecordGroup): string => {
-    let lines = "";
+  const add = (group: RecordGroup): string[] => {
+    const lines: string[] = [];
     for (const record of group.records) {
       // The reader hands over objects only: anything else is JSON_SHAPE there.
       const row = transform(record.value as JsonObject);
@@ -54,7 +55,7 @@ function beginSlice(transform: Transform, item: WorkItem): SliceRows {
       const fields = toCopyFields(row.values);
       nulled += row.nulled;
       fingerprint = addFingerprints(fingerprint, fingerprintOf(`${row.absent ?? ""}\t${fields}`));
-      lines += `${item.itemId}\t${record.number}\t${row.absent ?? "\\N"}\t${fields}\n`;
+      lines.push(`${item.itemId}\t${record.number}\t${row.absent ?? "\\N"}\t${fields}\n`);
     }
     return lines;
   };

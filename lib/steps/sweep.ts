@@ -3,7 +3,7 @@ import { type Executions, executionInput } from "../core/execution.ts";
 import { isBatchId } from "../core/execution-input.ts";
 import { stagingPrefix } from "../core/keys.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import type { BatchInLedger, BatchRecords, Gauges, Log, Sweeps } from "../core/ports.ts";
+import type { BatchInLedger, BatchRecords, Gauges, Log, Retention, Sweeps } from "../core/ports.ts";
 import { metricNames } from "../core/states.ts";
 import { readFacts } from "./facts.ts";
 import { surveyStaging } from "./survey.ts";
@@ -21,7 +21,7 @@ export type SweepPorts = {
   readonly log: Log;
   readonly gauges: Gauges;
   readonly newId: () => string;
-  readonly settings: { readonly batchIdPattern: RegExp; readonly requireApproval: boolean };
+  readonly settings: Retention & { readonly batchIdPattern: RegExp; readonly requireApproval: boolean };
 };
 
 export type SweepAnswer = {
@@ -48,6 +48,7 @@ export async function sweep(ports: SweepPorts): Promise<SweepAnswer> {
       if (batch && !started.includes(batchId)) started.push(await start(ports, batchId, batch.visits));
     }
     const dropped = await ports.sweeps.dropOrphans();
+    await ports.sweeps.forgetOld(ports.settings);
     return { ran: true, started, dropped, ...gauges };
   } finally {
     await ports.sweeps.end(owner);

@@ -39,7 +39,9 @@ describe("parseContracts", () => {
         a: { natural_keys: ["k"], update_strategy: "overwrite", natural_key: [] },
         b: { conflict_resolution: "newest" },
         c: { unknown_fields: "rescue" },
-        d: { columns: { x: { timezone: "Mars/Olympus", colour: 1 }, y: { true_values: ["No"] }, z: { true_values: [] } } },
+        d: {
+          columns: { x: { timezone: "Mars/Olympus", colour: 1 }, y: { true_values: ["No"] }, z: { true_values: [] } },
+        },
         e: { null_values: "NA", required_fields: [""] },
       },
       comit: "batch",
@@ -62,10 +64,12 @@ describe("parseContracts", () => {
     expect(faults).toHaveLength(expected.length);
   });
 
-  test.each([["", "not JSON"], ["[]", "expected object"], ["null", "expected object"], ['{"tables":[]}', "tables"]])(
-    "refuses %j without throwing",
-    (text, part) => {
-      expect(faultsOf(text).join()).toContain(part);
-    },
-  );
+  test.each([
+    ["", "not JSON"],
+    ["[]", "expected object"],
+    ["null", "expected object"],
+    ['{"tables":[]}', "tables"],
+  ])("refuses %j without throwing", (text, part) => {
+    expect(faultsOf(text).join()).toContain(part);
+  });
 });

@@ -18,7 +18,10 @@ test("null and what only looks like it differ, and no value can end the data", (
 });
 
 test("every list of texts is read back as it was, on one line", () => {
-  const text = fc.oneof(fc.string({ unit: "binary" }), fc.string({ unit: fc.constantFrom("\\", "\t", "\n", "\r", "N", ".", "\b", "\v", "a") }));
+  const text = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.string({ unit: fc.constantFrom("\\", "\t", "\n", "\r", "N", ".", "\b", "\v", "a") }),
+  );
   fc.assert(
     fc.property(fc.array(fc.option(text), { minLength: 1 }), (values) => {
       const line = toCopyFields(values);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ValidatePorts } from "../../lib/steps/validate-batch.ts";
 import { validateBatch } from "../../lib/steps/validate-batch.ts";
 import { captureLines } from "../aws/support/captured-output.ts";
-import { openFlow, type Flow } from "../support/flow.ts";
+import { type Flow, openFlow } from "../support/flow.ts";
 import { nextBatch, stagingKey } from "./bad-input-support.ts";
 
 const badIds = [
@@ -30,18 +30,24 @@ describe("X02: a batch id that is none", () => {
     },
   });
 
-  test.each(badIds.map((id) => [JSON.stringify(id.slice(0, 40)), id]))("%s is refused before any S3 or database call", async (_, batchId) => {
-    for (const extra of [{}, { dryRun: true }, { action: "retry" }]) {
-      const refused = await validateBatch(untouchable, { input: { batchId, ...extra }, execution: "e" });
-      expect(refused).toMatchObject({ next: "refused", batchId: "" });
-      expect(["BATCH_INVALID_ID", "INPUT_INVALID"]).toContain(refused.code);
-      expect(refused.message?.length).toBeLessThan(600);
-    }
-  });
+  test.each(badIds.map((id) => [JSON.stringify(id.slice(0, 40)), id]))(
+    "%s is refused before any S3 or database call",
+    async (_, batchId) => {
+      for (const extra of [{}, { dryRun: true }, { action: "retry" }]) {
+        const refused = await validateBatch(untouchable, { input: { batchId, ...extra }, execution: "e" });
+        expect(refused).toMatchObject({ next: "refused", batchId: "" });
+        expect(["BATCH_INVALID_ID", "INPUT_INVALID"]).toContain(refused.code);
+        expect(refused.message?.length).toBeLessThan(600);
+      }
+    },
+  );
 
   test("an unknown key or table name out of bounds is refused by name", async () => {
     const input = { batchId: "batch_20260101_000000", tabels: ["x"] };
-    expect(await validateBatch(untouchable, { input, execution: "e" })).toMatchObject({ next: "refused", code: "INPUT_INVALID" });
+    expect(await validateBatch(untouchable, { input, execution: "e" })).toMatchObject({
+      next: "refused",
+      code: "INPUT_INVALID",
+    });
   });
 });
 

@@ -8,7 +8,12 @@ import { failWith, type Json, nextBatch, openPlainFlow, stagingKey } from "./bad
 let flow: Flow;
 beforeAll(async () => {
   flow = await openPlainFlow(
-    { wide: { natural_key: ["k"] }, exactly: { natural_key: ["ID"] }, raiser: { natural_key: ["k"] }, dropper: { natural_key: ["k"] } },
+    {
+      wide: { natural_key: ["k"] },
+      exactly: { natural_key: ["ID"] },
+      raiser: { natural_key: ["k"] },
+      dropper: { natural_key: ["k"] },
+    },
     `create table wide (k int primary key, b bigint, n numeric(6,2), f float8, r real, x bytea, ts timestamptz, i int);
      create table exactly ("ID" int primary key, id int, "10" int, "9" int);
      create table raiser (k int primary key);
@@ -38,7 +43,13 @@ describe("error_log.json", () => {
       {"n": 1},
       {"k": 4, "surprise": {"a": 12345678901234567890}}
     ]`;
-    const fragments = { "plain.json": plain, "child.json": [{ k: 1, p: 1000 }, { k: 2, p: 77 }] };
+    const fragments = {
+      "plain.json": plain,
+      "child.json": [
+        { k: 1, p: 1000 },
+        { k: 2, p: 77 },
+      ],
+    };
     const { log, batchId, result } = await failWith(flow, "RECORDS_REJECTED", fragments);
     const seen = log.rejected_records.map(({ table, record, field, code, got, constraint, original }) => [
       ...[table, record, field, code, got, constraint, original],
@@ -51,7 +62,15 @@ describe("error_log.json", () => {
       ["plain", 4, "k", "KEY_DUPLICATE", "k=3", null, '{"k": 3, "n": 2}'],
       ["plain", 5, "n", "VALUE_RANGE", "99999999999", null, '{"k": 1e0, "n": 99999999999}'],
       ["plain", 6, "k", "KEY_NULL", "no such field", null, '{"n": 1}'],
-      ["plain", 7, "surprise", "COLUMN_UNKNOWN", '"surprise"', null, '{"k": 4, "surprise": {"a": 12345678901234567890}}'],
+      [
+        "plain",
+        7,
+        "surprise",
+        "COLUMN_UNKNOWN",
+        '"surprise"',
+        null,
+        '{"k": 4, "surprise": {"a": 12345678901234567890}}',
+      ],
     ]);
     expect(log.rejected_records.every(({ key }) => key.startsWith(stagingKey(batchId, "")))).toBe(true);
     expect(log.rejected_records.every(({ expected }) => expected.length > 10)).toBe(true);
@@ -62,13 +81,20 @@ describe("error_log.json", () => {
     });
     const audit = await flow.sql`
       select table_name, records_failed::int as failed, status from load_audit_log where batch_id = ${batchId} order by 1`;
-    expect(audit.map((row) => Object.values(row))).toEqual([["child", 1, "failed"], ["plain", 7, "failed"]]);
+    expect(audit.map((row) => Object.values(row))).toEqual([
+      ["child", 1, "failed"],
+      ["plain", 7, "failed"],
+    ]);
   });
 
   test("P8: values stand nowhere else", async () => {
     const secret = "canary-4711";
     const { run, batchId, result } = await failWith(flow, "RECORDS_REJECTED", {
-      "plain.json": [{ k: 1, n: secret }, { k: secret, t: secret }, { k: 2, [secret]: 1 }],
+      "plain.json": [
+        { k: 1, n: secret },
+        { k: secret, t: secret },
+        { k: 2, [secret]: 1 },
+      ],
     });
     const queue = await flow.sql`select * from validation_queue where batch_id = ${batchId}`;
     const audit = await flow.sql`select * from load_audit_log where batch_id = ${batchId}`;

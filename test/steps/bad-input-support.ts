@@ -24,7 +24,12 @@ let batches = 0;
 export const nextBatch = (): string => `batch_20260301_${String(batches++).padStart(6, "0")}`;
 export const stagingKey = (batchId: string, name: string): string => `staging/validated/${batchId}/${name}`;
 
-export type Failed = { readonly run: RunResult; readonly batchId: string; readonly log: ErrorLog; readonly result: Json };
+export type Failed = {
+  readonly run: RunResult;
+  readonly batchId: string;
+  readonly log: ErrorLog;
+  readonly result: Json;
+};
 export type Json = Readonly<Record<string, unknown>>;
 
 /** Everything that the two tables hold. */
@@ -33,7 +38,11 @@ export async function contentOf({ sql }: Flow): Promise<unknown> {
 }
 
 /** Runs a batch that must fail with this code, and checks all the places where that is to be seen. */
-export async function failWith(flow: Flow, code: string, fragments: Readonly<Record<string, unknown>>): Promise<Failed> {
+export async function failWith(
+  flow: Flow,
+  code: string,
+  fragments: Readonly<Record<string, unknown>>,
+): Promise<Failed> {
   const batchId = nextBatch();
   const tables = [...new Set(Object.keys(fragments).map((name) => tableOf(name)))];
   for (const [name, body] of Object.entries(fragments)) await flow.put(stagingKey(batchId, name), body);
@@ -48,7 +57,8 @@ export async function failStaged(flow: Flow, code: string, batchId: string): Pro
   const run = await flow.run({ batchId });
   expect([run.status, run.error]).toEqual(["FAILED", code]);
   expect(await contentOf(flow)).toEqual(before);
-  const queue = await flow.sql`select validation_status, error_summary from validation_queue where batch_id = ${batchId}`;
+  const queue =
+    await flow.sql`select validation_status, error_summary from validation_queue where batch_id = ${batchId}`;
   expect(queue.length).toBeGreaterThan(0);
   for (const row of queue) {
     expect(row["validation_status"]).toBe("load_failed");

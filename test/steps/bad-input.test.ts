@@ -15,10 +15,17 @@ const utf16 = bytes([0xff, 0xfe], [...Buffer.from('[{"k":1}]', "utf16le")]);
 
 describe("fragments that cannot be read", () => {
   test("J01: a truncated fragment fails its batch, with key, byte and last complete record everywhere", async () => {
-    const { log, run, batchId } = await failWith(flow, "JSON_TRUNCATED", { "plain.json": '[{"k":1},{"k":2},{"k":', "child.json": [] });
+    const { log, run, batchId } = await failWith(flow, "JSON_TRUNCATED", {
+      "plain.json": '[{"k":1},{"k":2},{"k":',
+      "child.json": [],
+    });
     expect(run.cause).toMatch(/table plain: .*plain\.json: .* at byte 22 .*; last complete record 2/);
     expect(log.fragments).toHaveLength(1);
-    expect(log.fragments[0]).toMatchObject({ table: "plain", code: "JSON_TRUNCATED", key: stagingKey(batchId, "plain.json") });
+    expect(log.fragments[0]).toMatchObject({
+      table: "plain",
+      code: "JSON_TRUNCATED",
+      key: stagingKey(batchId, "plain.json"),
+    });
   });
 
   const faulty: readonly (readonly [string, string, string | Uint8Array])[] = [
@@ -60,12 +67,15 @@ describe("fragments that cannot be read", () => {
     expect(performance.now() - started).toBeLessThan(10_000);
     expect([run.status, run.error]).toEqual(["FAILED", "S3_EMPTY"]);
     expect(run.cause).toContain(`(and ${faulty.length - 1} more fragments failed)`);
-    const log = (await flow.json(`failed/${batchId}/error_log.json`)) as { fragments: { key: string; code: string; message: string }[] };
+    const log = (await flow.json(`failed/${batchId}/error_log.json`)) as {
+      fragments: { key: string; code: string; message: string }[];
+    };
     const codes = new Map(log.fragments.map(({ key, code }) => [key, code]));
     const seen = faulty.map(([what], place) => [what, codes.get(stagingKey(batchId, name(place)))]);
     expect(seen).toEqual(faulty.map(([what, code]) => [what, code]));
     const messageOf = (what: string): string =>
-      log.fragments.find(({ key }) => key === stagingKey(batchId, name(faulty.findIndex(([one]) => one === what))))?.message ?? "";
+      log.fragments.find(({ key }) => key === stagingKey(batchId, name(faulty.findIndex(([one]) => one === what))))
+        ?.message ?? "";
     expect(messageOf("S16 HTML")).toContain('begins with "<!doctyp"');
     expect(messageOf("S16 Parquet")).toContain('begins with "PAR1\\x15\\x00\\x15\\xff"');
     expect(messageOf("S15 UTF-16")).toContain("UTF-16LE");
@@ -93,7 +103,11 @@ describe("fragments that cannot be read", () => {
     expect(run.status).toBe("SUCCEEDED");
     const [key = ""] = flow.objects(`previews/${batchId}/`);
     const errors = [{ code: "JSON_TRUNCATED", message: expect.stringContaining("plain.json") }];
-    expect(await flow.json(key)).toMatchObject({ would_be: "failed", errors, tables: { child: { records_loaded: 1 } } });
+    expect(await flow.json(key)).toMatchObject({
+      would_be: "failed",
+      errors,
+      tables: { child: { records_loaded: 1 } },
+    });
     expect(await contentOf(flow)).toEqual(before);
     expect(flow.objects(`staging/validated/${batchId}/`)).toHaveLength(2);
   });

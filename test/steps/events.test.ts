@@ -1,8 +1,16 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { onCrashPoint } from "../../lib/wiring.ts";
-import { ledgerOf, newBatch, nothingLoaded, outcomesOf, queueOf, sampleLoaded, stageSample } from "../support/batches.ts";
+import {
+  ledgerOf,
+  newBatch,
+  nothingLoaded,
+  outcomesOf,
+  queueOf,
+  removeObject,
+  sampleLoaded,
+  stageSample,
+} from "../support/batches.ts";
 import { sweepOnce } from "../support/crash.ts";
-import { removeObject } from "../support/batches.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 import { expectInvariants } from "../support/invariants.ts";
 import { bloods, specimens, subjects } from "../support/records.ts";
@@ -27,7 +35,8 @@ test("E01 the same event again after LOADED: skipped, counted, no row touched, g
   const batch = await stageSample(flow);
   const { runs } = await flow.arrivals();
   expect(runs).toMatchObject([{ status: "SUCCEEDED", output: { status: "success" } }]);
-  const [before] = await flow.sql`select xmin, updated_at from subject where global_subject_id = ${`${batch.prefix}-1`}`;
+  const [before] =
+    await flow.sql`select xmin, updated_at from subject where global_subject_id = ${`${batch.prefix}-1`}`;
   const started = executions();
   await startLoad(...flow.bucket.events.filter(({ detail }) => detail.object.key.startsWith(batch.key(""))));
   expect(executions()).toBe(started);
@@ -47,7 +56,9 @@ test("E02 ten events of one version at once: one load, nothing twice", async () 
   const batch = await stageSample(flow);
   const sent = flow.bucket.events.filter(({ detail }) => detail.object.key.includes(batch.id));
   const before = executions();
-  const events = sent.flatMap((event) => Array.from({ length: 10 }, (_, id) => ({ ...event, id: `${event.id}-${id}` })));
+  const events = sent.flatMap((event) =>
+    Array.from({ length: 10 }, (_, id) => ({ ...event, id: `${event.id}-${id}` })),
+  );
   await Promise.all(events.map((event) => startLoad(event)));
   await flow.arrivals();
   expect(new Set(await settleAll())).toEqual(new Set(["SUCCEEDED"]));

@@ -45,7 +45,11 @@ const formats: readonly (readonly [string, string, unknown])[] = [
   ["NDJSON by another name (J04)", "plain.json", `${lines.join("\r\n\r\n")}\r\n`],
   ["gzip", "plain.json.gz", gzip(array)],
   ["gzip under a plain name (S12)", "plain.json", gzip(array)],
-  ["a gzip of two members (S12)", "plain.ndjson.gz", Buffer.concat([gzip(`${lines[0]}\n${lines[1]}\n`), gzip(`${lines[2]}`)])],
+  [
+    "a gzip of two members (S12)",
+    "plain.ndjson.gz",
+    Buffer.concat([gzip(`${lines[0]}\n${lines[1]}\n`), gzip(`${lines[2]}`)]),
+  ],
 ];
 
 test.each(formats)("A6, J02: %s", async (_, name, body) => {
@@ -74,13 +78,18 @@ test("S10: zero records are loaded with a warning", async () => {
   for (const body of ["[]", '{"records":[]}']) {
     const run = await load("plain.json", body);
     expect(run.status).toBe("SUCCEEDED");
-    expect(run.output).toMatchObject({ tables: { plain: { records_read: 0, warnings: [/^NO_RECORDS/].map((text) => expect.stringMatching(text)) } } });
+    expect(run.output).toMatchObject({
+      tables: { plain: { records_read: 0, warnings: [/^NO_RECORDS/].map((text) => expect.stringMatching(text)) } },
+    });
   }
 });
 
 test("J04: record numbers count records, not lines", async () => {
   const run = await load("plain.ndjson", `${lines[0]}\r\n\r\n\r\n{"k":"x"}\n`);
   expect(run.error).toBe("RECORDS_REJECTED");
-  const [log = ""] = flow.objects("failed/").filter((key) => key.endsWith("error_log.json")).slice(-1);
+  const [log = ""] = flow
+    .objects("failed/")
+    .filter((key) => key.endsWith("error_log.json"))
+    .slice(-1);
   expect(await flow.json(log)).toMatchObject({ rejected_records: [{ record: 2, field: "k", code: "VALUE_TYPE" }] });
 });

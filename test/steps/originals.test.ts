@@ -25,8 +25,17 @@ function openPorts(fragments: Readonly<Record<string, Fragment>>, now = (): numb
       if (from !== null) throw new Error("expected to read from the start");
       for (let group = 0; group < groups; group += 1) {
         read.push(`${key} ${group}`);
-        const records = Array.from({ length: 10 }, (_, place) => ({ number: group * 10 + place + 1, offset: 0, value: {} }));
-        yield { records, bytes, rawText: ({ number }: { number: number }) => `${key}#${number}`, next: {} } as unknown as RecordGroup;
+        const records = Array.from({ length: 10 }, (_, place) => ({
+          number: group * 10 + place + 1,
+          offset: 0,
+          value: {},
+        }));
+        yield {
+          records,
+          bytes,
+          rawText: ({ number }: { number: number }) => `${key}#${number}`,
+          next: {},
+        } as unknown as RecordGroup;
       }
       if (error) throw error;
     },
@@ -49,7 +58,10 @@ describe("originals of rejects that only the judge found", () => {
     let now = deadline - 60_500;
     const { ports, read } = openPorts({ a: { groups: 3 }, b: { groups: 3 } }, () => (now += 200));
     const rejects = [reject("a", 30), reject("b", 1)];
-    expect(rawsOf(await fillOriginals(ports, { items: ["a", "b"].map(item), rejects }, deadline))).toEqual([null, null]);
+    expect(rawsOf(await fillOriginals(ports, { items: ["a", "b"].map(item), rejects }, deadline))).toEqual([
+      null,
+      null,
+    ]);
     expect(read).toEqual(["a 0", "a 1"]);
   });
 
@@ -68,6 +80,8 @@ describe("originals of rejects that only the judge found", () => {
     const filled = await fillOriginals(openPorts({ a: gone, b: { groups: 1 } }).ports, { items, rejects }, deadline);
     expect(rawsOf(filled)).toEqual(["a#2", null, "b#1"]);
     const away = { groups: 1, error: new TransientError("AWS_UNAVAILABLE", "a: away") };
-    await expect(fillOriginals(openPorts({ a: away }).ports, { items, rejects }, deadline)).rejects.toThrow("AWS_UNAVAILABLE");
+    await expect(fillOriginals(openPorts({ a: away }).ports, { items, rejects }, deadline)).rejects.toThrow(
+      "AWS_UNAVAILABLE",
+    );
   });
 });

@@ -23,18 +23,26 @@ async function everything(): Promise<unknown> {
     where schemaname in ('public', 'table_loader', 'table_loader_staging') order by 1`;
   const counts: Record<string, unknown> = {};
   for (const { name } of tables) {
-    const [row] = await flow.sql.unsafe(`select count(*)::integer as n, md5(string_agg(t::text, '' order by t::text)) from ${name} t`);
+    const [row] = await flow.sql.unsafe(
+      `select count(*)::integer as n, md5(string_agg(t::text, '' order by t::text)) from ${name} t`,
+    );
     counts[name] = { ...row };
   }
   return { counts, keys: flow.objects("").filter((key) => !key.startsWith("previews/")) };
 }
 
 type Counted = { tables: Record<string, Record<string, unknown>> };
-const countNames = ["records_read", "records_loaded", "records_updated", "records_unchanged", "records_skipped", "records_collapsed", "records_failed"];
+const countNames = [
+  "records_read",
+  "records_loaded",
+  "records_updated",
+  "records_unchanged",
+  "records_skipped",
+  "records_collapsed",
+  "records_failed",
+];
 const countsOf = ({ tables }: Counted): unknown =>
-  Object.fromEntries(
-    Object.entries(tables).map(([table, counts]) => [table, countNames.map((name) => counts[name])]),
-  );
+  Object.fromEntries(Object.entries(tables).map(([table, counts]) => [table, countNames.map((name) => counts[name])]));
 
 test("I8 a preview needs no approval and no queue, leaves no trace, and predicts what the load then does", async () => {
   const batch = newBatch(flow);
@@ -42,16 +50,22 @@ test("I8 a preview needs no approval and no queue, leaves no trace, and predicts
   await batch.drop("specimen.json", specimens(batch.prefix, 3));
   const before = await everything();
   const first = await flow.run({ batchId: batch.id, dryRun: true });
-  expect(first).toMatchObject({ status: "SUCCEEDED", output: { status: "preview", records_read: 6, records_loaded: 6 } });
+  expect(first).toMatchObject({
+    status: "SUCCEEDED",
+    output: { status: "preview", records_read: 6, records_loaded: 6 },
+  });
   expect(await everything()).toEqual(before);
   await flow.invoke("operate", { operation: "approve", batchId: batch.id, approvedBy: "data manager" });
   await flow.run({ batchId: batch.id });
 
   const next = newBatch(flow);
   const [one, two] = specimens(batch.prefix, 2);
-  await next.drop("specimen.json", [one, { ...two, quantity: 7 }, ...specimens(batch.prefix, 5).slice(3), one].map((record, index) =>
-    index > 1 && index < 4 ? { ...record, global_subject_id: `${batch.prefix}-1` } : record,
-  ));
+  await next.drop(
+    "specimen.json",
+    [one, { ...two, quantity: 7 }, ...specimens(batch.prefix, 5).slice(3), one].map((record, index) =>
+      index > 1 && index < 4 ? { ...record, global_subject_id: `${batch.prefix}-1` } : record,
+    ),
+  );
   await next.drop("blood.json", bloods(batch.prefix, 3));
   const unloaded = await everything();
   const { output } = await flow.run({ batchId: next.id, dryRun: true });
@@ -70,7 +84,10 @@ test("I8 a preview needs no approval and no queue, leaves no trace, and predicts
 
 test("a preview of a bad batch is green, names what would be rejected, and changes nothing", async () => {
   const batch = newBatch(flow);
-  await batch.drop("subject.json", [...subjects(batch.prefix, 2), { ...subjects(`${batch.prefix}x`, 1)[0], consent: "perhaps" }]);
+  await batch.drop("subject.json", [
+    ...subjects(batch.prefix, 2),
+    { ...subjects(`${batch.prefix}x`, 1)[0], consent: "perhaps" },
+  ]);
   await batch.drop("blood.json", "[{ not JSON");
   const before = await everything();
   const { status, output } = await flow.run({ batchId: batch.id, dryRun: true });
@@ -79,14 +96,18 @@ test("a preview of a bad batch is green, names what would be rejected, and chang
   expect(report).toMatchObject({ would_be: "failed", errors: [{ code: expect.stringMatching(/^JSON_/) }] });
   expect(report).toMatchObject({ rejects: [{ code: "VALUE_TYPE", record: 3 }] });
   expect(await everything()).toEqual(before);
-  for (const table of ["subject", "blood"]) await fetch(`${flow.bucket.endpoint}/${flow.bucket.name}/${batch.key(`${table}.json`)}`, { method: "DELETE" });
+  for (const table of ["subject", "blood"])
+    await fetch(`${flow.bucket.endpoint}/${flow.bucket.name}/${batch.key(`${table}.json`)}`, { method: "DELETE" });
   await flow.arrivals();
 });
 
 test("a preview that cannot be planned or merged says why, and does not end as success", async () => {
   const batch = newBatch(flow);
   await batch.drop("no_such_table.json", []);
-  expect(await flow.run({ batchId: batch.id, dryRun: true })).toMatchObject({ status: "FAILED", error: "TABLE_UNKNOWN" });
+  expect(await flow.run({ batchId: batch.id, dryRun: true })).toMatchObject({
+    status: "FAILED",
+    error: "TABLE_UNKNOWN",
+  });
   expect(await flow.run({ batchId: newBatch(flow).id, dryRun: true })).toMatchObject({ error: "BATCH_EMPTY" });
   const faulty = await stageSample(flow);
   await flow.sql.unsafe(`

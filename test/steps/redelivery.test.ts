@@ -9,7 +9,7 @@ import {
   stageSample,
   type TestBatch,
 } from "../support/batches.ts";
-import { crashAt, buryTheDead, sweepOnce, takeOver } from "../support/crash.ts";
+import { buryTheDead, crashAt, sweepOnce, takeOver } from "../support/crash.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 import { expectInvariants } from "../support/invariants.ts";
 import { bloods, specimens, subjects } from "../support/records.ts";
@@ -75,7 +75,9 @@ test("T07 changed content dropped again: recorded once per version, the load and
 
   expect(await batch.probe()).toEqual(sampleLoaded);
   expect(flow.objects(batch.key(""))).toEqual([batch.key("blood.json")]);
-  expect(flow.objects(`loaded/${batch.id}/`)).toEqual([...archive, `loaded/${batch.id}/load_result.attempt-2.json`].sort());
+  expect(flow.objects(`loaded/${batch.id}/`)).toEqual(
+    [...archive, `loaded/${batch.id}/load_result.attempt-2.json`].sort(),
+  );
   expect(await flow.json(`loaded/${batch.id}/blood.json`)).toEqual(stored);
 
   // another version of it is another finding
@@ -114,7 +116,13 @@ test("T08 the same records in other order, spelling and parts are the same conte
     .map((blood) => Object.entries(blood).map(([name, value]) => [name, String(value)]))
     .map((fields) => Object.fromEntries(fields.reverse()));
   await batch.drop("blood/part-1.json", { records: respelt.slice(0, 1) });
-  await batch.drop("blood/part-2.json", respelt.slice(1).map((record) => JSON.stringify(record)).join("\n"));
+  await batch.drop(
+    "blood/part-2.json",
+    respelt
+      .slice(1)
+      .map((record) => JSON.stringify(record))
+      .join("\n"),
+  );
   await batch.drop("blood/_SUCCESS", "");
   const { runs } = await flow.arrivals();
   expect(runs).toMatchObject([{ status: "SUCCEEDED", output: { status: "already_processed" } }]);

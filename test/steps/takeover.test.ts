@@ -86,7 +86,9 @@ test("a slice delivered twice counts once", async () => {
   await stage(run);
   const before = await flow.sql`select slices, records from table_loader.work_items where plan_id = ${run.planId}`;
   expect(await stage(run)).toMatchObject({ next: "done" });
-  expect(await flow.sql`select slices, records from table_loader.work_items where plan_id = ${run.planId}`).toEqual(before);
+  expect(await flow.sql`select slices, records from table_loader.work_items where plan_id = ${run.planId}`).toEqual(
+    before,
+  );
   const loader = await openLoader();
   const [item] = await loader.ports.items.list(run.planId);
   const progress = { position: { offset: 9, records: 3, state: {} }, bytes: 9, nulled: 0, fingerprint: 1n };

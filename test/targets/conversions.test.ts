@@ -59,7 +59,8 @@ describe.each(sessions)("in a session with %s, %s, %s", (dateStyle, zone, interv
 
 test("what is refused as out of range, the server refuses, too, but for a leap second that it would move", async () => {
   const refused = verdicts.flatMap(({ type, input, verdict }) => {
-    const text = input instanceof ExactNumber ? input.text : ["string", "number"].includes(typeof input) ? `${input}` : null;
+    const text =
+      input instanceof ExactNumber ? input.text : ["string", "number"].includes(typeof input) ? `${input}` : null;
     return "code" in verdict && verdict.code === "VALUE_RANGE" && text !== null ? [{ type, text }] : [];
   });
   expect(refused.length).toBeGreaterThan(20);

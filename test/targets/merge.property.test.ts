@@ -82,7 +82,11 @@ test("tables, counts and previews equal those of the oracle", async () => {
 function factsOf({ counts, changedFields, immutableAttempts }: TableOutcome) {
   const { records_read: read, ...rest } = counts;
   const named = Object.entries(rest).map(([name, count]): [string, number] => [name.replace("records_", ""), count]);
-  return { counts: { read, ...Object.fromEntries(named.filter(([, count]) => count > 0)) }, changedFields, immutableAttempts };
+  return {
+    counts: { read, ...Object.fromEntries(named.filter(([, count]) => count > 0)) },
+    changedFields,
+    immutableAttempts,
+  };
 }
 
 type Ran = { readonly rows: readonly Stored[]; readonly outcome: TableOutcome; readonly preview: TableOutcome };

@@ -1,11 +1,21 @@
 /** What a load does, said naively: record by record, on plain values. The set-based SQL has to agree with it. */
 
-export type Stored = { readonly k: string; readonly n: number | null; readonly t: string | null; readonly at: number | null };
+export type Stored = {
+  readonly k: string;
+  readonly n: number | null;
+  readonly t: string | null;
+  readonly at: number | null;
+};
 export type FieldName = "n" | "t" | "at";
 export const fieldNames: readonly FieldName[] = ["n", "t", "at"];
 
 /** `undefined` is absent; instants are hours of a day. */
-export type SourceRow = { readonly k?: string | null; readonly n?: number | null; readonly t?: string | null; readonly at?: number | null };
+export type SourceRow = {
+  readonly k?: string | null;
+  readonly n?: number | null;
+  readonly t?: string | null;
+  readonly at?: number | null;
+};
 
 export type Rules = {
   readonly update_strategy: "upsert" | "insert_only" | "update_only";
@@ -21,7 +31,13 @@ export type Fates = {
 };
 
 type Tally = Record<string, number>;
-type State = { readonly rules: Rules; readonly table: Map<string, Stored>; readonly counts: Tally; readonly changed: Tally; readonly attempts: Tally };
+type State = {
+  readonly rules: Rules;
+  readonly table: Map<string, Stored>;
+  readonly counts: Tally;
+  readonly changed: Tally;
+  readonly attempts: Tally;
+};
 
 export const defaultText = "by default";
 export const forbidden = 3;
@@ -69,7 +85,10 @@ function apply(state: State, row: SourceRow): void {
   const old = table.get(row.k ?? "");
   if (!old) return insert(state, row);
   if (rules.update_strategy === "insert_only" || rules.conflict_resolution === "skip") return add(counts, "skipped");
-  const next = { ...old, ...Object.fromEntries(fieldNames.map((name) => [name, updatedValue(rules, name, [row, old])])) };
+  const next = {
+    ...old,
+    ...Object.fromEntries(fieldNames.map((name) => [name, updatedValue(rules, name, [row, old])])),
+  };
   if (fieldNames.every((name) => next[name] === old[name])) {
     add(counts, "unchanged");
     return countAttempts(state, row, old);

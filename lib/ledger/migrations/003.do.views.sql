@@ -54,5 +54,5 @@ select table_name,
        round(avg(load_time_seconds), 3) as average_seconds,
        round(sum(records_loaded + records_updated) / nullif(sum(load_time_seconds), 0), 1) as records_per_second
 from public.load_audit_log
-where loaded_at > now() - interval '30 days'
+where loaded_at > now() - interval '30 days' and status <> 'failed'
 group by table_name;

@@ -1,6 +1,5 @@
 import type { Column } from "../../core/catalog.ts";
-import { PermanentError, TransientError } from "../../core/errors.ts";
-import { sqlStateOf } from "../../core/faults.ts";
+import { PermanentError } from "../../core/errors.ts";
 import { isImmutable } from "../../core/plan.ts";
 import { quoteConstant, quoteName } from "../../core/sql-names.ts";
 import type { TableJob } from "./table-job.ts";
@@ -16,30 +15,14 @@ export type Merged = {
 export async function mergeTable(job: TableJob): Promise<Merged> {
   const immutableAttempts = await countImmutableAttempts(job);
   const locked = await keepUndoImages(job);
-  const updated = await updateRows(job).catch(seeConflict(job));
-  const inserted = await insertRows(job).catch(seeConflict(job));
+  const updated = await updateRows(job);
+  const inserted = await insertRows(job);
   if (locked !== updated) {
     const text = `table ${job.plan.table}: ${locked} rows were to be updated and ${updated} were; a trigger or rule drops rows`;
     throw new PermanentError("BALANCE_BROKEN", text);
   }
   if (job.plan.contract.audit_changes) await auditChanges(job);
   return { inserted, updated, immutableAttempts };
-}
-
-const uniqueViolation = "23505";
-
-/**
- * The judge has looked at every plain unique key. One that is violated all the same was written by another session
- * since the snapshot was taken: a second look will see it.
- */
-function seeConflict({ plan }: TableJob): (error: unknown) => never {
-  return (error) => {
-    const constraint = (error as { readonly constraint_name?: unknown }).constraint_name;
-    const judged = plan.shape.uniqueKeys.some(({ name, plain }) => plain && name === constraint);
-    if (sqlStateOf(error) !== uniqueViolation || !judged) throw error;
-    const text = `table ${plan.table}: another session stored a row with the same ${constraint} meanwhile; the commit starts again`;
-    throw new TransientError("DB_CONFLICT", text, { constraint, cause: error });
-  };
 }
 
 /** The staged rows of one verdict, as `s` with `v`. */

@@ -26,13 +26,18 @@ export function stagedColumns(plan: TablePlan): StagedColumn[] {
   return plan.columns.map((column, index) => ({ column, index, exact: conversions[index]?.exact ?? false }));
 }
 
-/** Unlogged: staging can be made again from the objects, so the server need not write it twice. */
+/**
+ * Unlogged: staging can be made again from the objects, so the server need not write it twice. Columns are selected from
+ * the target, so that they have its collations: whether two keys are equal may depend on them.
+ */
 function createTableSql(table: string, plan: TablePlan): string {
-  const columns = stagedColumns(plan).map(
-    ({ column, exact }) => `${quoteName(column.name)} ${exact ? column.type.sql : "text"}`,
-  );
-  const own = ["_tl_item bigint not null", "_tl_record bigint not null", "_tl_absent text"];
-  return `create unlogged table ${table} (${[...own, ...columns].join(", ")})`;
+  const columns = stagedColumns(plan).map(({ column, exact }) => {
+    const name = quoteName(column.name);
+    return exact ? `t.${name}` : `null::text as ${name}`;
+  });
+  const own = ["0::bigint as _tl_item", "0::bigint as _tl_record", "null::text as _tl_absent"];
+  const target = qualifiedName(plan.shape.schema, plan.table);
+  return `create unlogged table ${table} as select ${[...own, ...columns].join(", ")} from ${target} t with no data`;
 }
 
 export async function createStaging(tx: Tx, planId: number, body: PlanBody): Promise<void> {
