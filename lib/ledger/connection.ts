@@ -25,6 +25,26 @@ export function endedConnections(sql: postgres.Sql): number {
 }
 
 const int8 = 20;
+const texts = 1009;
+const int8s = 1016;
+
+/**
+ * Arrays of one dimension, which is all that our statements have. The driver would ask the server for every array type
+ * at the start of each connection, and where that query fails, nobody can catch it.
+ */
+function toArray(values: readonly unknown[]): string {
+  const items = values.map((value) => (value === null ? "NULL" : `"${String(value).replaceAll(/["\\]/g, "\\$&")}"`));
+  return `{${items.join(",")}}`;
+}
+
+const arrayItem = /"((?:[^"\\]|\\.)*)"|([^,{}]+)/gs;
+
+function parseArray(text: string): (string | null)[] {
+  return [...text.matchAll(arrayItem)].map(([, quoted, bare]) => {
+    if (quoted !== undefined) return quoted.replaceAll(/\\(.)/gs, "$1");
+    return bare === undefined || bare === "NULL" ? null : bare;
+  });
+}
 const connectSeconds = 10;
 
 /**
@@ -48,7 +68,12 @@ export function openSql(options: ConnectionOptions): postgres.Sql {
     onclose: () => {
       ends.count += 1;
     },
-    types: { int8: { to: int8, from: [int8], parse: Number, serialize: String } },
+    fetch_types: false,
+    types: {
+      int8: { to: int8, from: [int8], parse: Number, serialize: String },
+      texts: { to: texts, from: [texts], parse: parseArray, serialize: toArray },
+      int8s: { to: int8s, from: [int8s], parse: (text: string) => parseArray(text).map(Number), serialize: toArray },
+    },
   }) as unknown as postgres.Sql;
   ended.set(sql, ends);
   return sql;

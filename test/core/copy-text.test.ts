@@ -6,8 +6,8 @@ const letters: Readonly<Record<string, string>> = { b: "\b", f: "\f", n: "\n", r
 
 /** The server's own reading of a line: split at tabs, `\N` is null, then escapes. */
 function readFields(line: string): (string | null)[] {
-  const unescape = (_: string, letter: string): string => letters[letter] ?? letter;
-  return line.split("\t").map((field) => (field === "\\N" ? null : field.replace(/\\([\s\S])/g, unescape)));
+  const character = (_: string, letter: string): string => letters[letter] ?? letter;
+  return line.split("\t").map((field) => (field === "\\N" ? null : field.replace(/\\([\s\S])/g, character)));
 }
 
 test("null and what only looks like it differ, and no value can end the data", () => {

@@ -74,18 +74,25 @@ const input: fc.Arbitrary<ExecutionInput> = fc
 
 type Ruled = { readonly facts: BatchFacts; readonly input: ExecutionInput; readonly decision: Decision };
 type Load = Extract<Decision, { do: "load" }>;
+type Of<Kind extends Decision["do"]> = Decision extends infer Each
+  ? Each extends { do: infer Does }
+    ? Kind extends Does
+      ? Each
+      : never
+    : never
+  : never;
 
 /** Checks a rule over decisions of one kind, and that there are enough of them to mean something. */
 function always<Kind extends Decision["do"]>(
   kind: Kind,
-  rule: (ruled: Ruled & { readonly decision: Extract<Decision, { do: Kind }> }) => void,
+  rule: (ruled: Ruled & { readonly decision: Of<Kind> }) => void,
 ): void {
   let times = 0;
   const property = fc.property(facts, input, (given, start) => {
     const decision = decideBatch(given, start);
     if (decision.do !== kind) return;
     times += 1;
-    rule({ facts: given, input: start, decision: decision as Extract<Decision, { do: Kind }> });
+    rule({ facts: given, input: start, decision: decision as Of<Kind> });
   });
   fc.assert(property, { numRuns: 5_000, seed: 42 });
   expect(times).toBeGreaterThan(10);

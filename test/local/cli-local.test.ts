@@ -29,8 +29,14 @@ test("says both ways to a loader where there is none", async () => {
   const { exitCode, stderr } = await cli("batches");
   expect(exitCode).toBe(4);
   expect(stderr).toMatch(/NOT_CONNECTED: .*--function or OPERATE_FUNCTION.*table-loader local/);
-  expect(await cli("batches", "--local")).toMatchObject({ exitCode: 4, stderr: expect.stringContaining("none runs in") });
-  expect(await cli("local", "seed")).toMatchObject({ exitCode: 4, stderr: expect.stringContaining("LOCAL_NOT_RUNNING") });
+  expect(await cli("batches", "--local")).toMatchObject({
+    exitCode: 4,
+    stderr: expect.stringContaining("none runs in"),
+  });
+  expect(await cli("local", "seed")).toMatchObject({
+    exitCode: 4,
+    stderr: expect.stringContaining("LOCAL_NOT_RUNNING"),
+  });
   const both = await cli("batches", "--local", "--function", "operate");
   expect(both).toMatchObject({ exitCode: 2, stderr: expect.stringContaining("got both, expected one") });
 });
@@ -55,7 +61,9 @@ test("the broken example has ten broken records, each of another kind", async ()
   const { exitCode, stdout } = await cli("approve", "batch_20260101_130000", "--json");
   const document = JSON.parse(stdout);
   expect({ exitCode, rejected: document.records_rejected }).toEqual({ exitCode: 1, rejected: 10 });
-  const faults = document.rejected_records.map(({ code, field }: { code: string; field: string }) => `${code} ${field}`);
+  const faults = document.rejected_records.map(
+    ({ code, field }: { code: string; field: string }) => `${code} ${field}`,
+  );
   expect(new Set(faults).size).toBe(10);
 });
 

@@ -75,7 +75,10 @@ test("the flags without a command preview, then approve and load", async () => {
   const batchId = "batch_20260101_000002";
   await dropBlood(batchId, freshRecords());
   const preview = await json("--batch-id", batchId);
-  expect(preview).toMatchObject({ exitCode: 0, document: { status: "preview", would_be: "success", records_loaded: 10 } });
+  expect(preview).toMatchObject({
+    exitCode: 0,
+    document: { status: "preview", would_be: "success", records_loaded: 10 },
+  });
   expect(preview.document).toMatchObject({ report_key: expect.stringMatching(`^previews/${batchId}/`) });
   const loaded = await json("--batch-id", batchId, "--approve", "--force", "--table-name", "blood");
   expect(loaded).toMatchObject({ exitCode: 0, document: { status: "success", records_loaded: 10, epoch: 1 } });
@@ -145,5 +148,8 @@ test("says what there is nothing of", async () => {
   expect(await json("approve", batchId)).toMatchObject({ exitCode: 2, document: { code: "NOTHING_TO_APPROVE" } });
   expect(await json("preview", batchId)).toMatchObject({ exitCode: 3, document: { code: "BATCH_EMPTY" } });
   expect(await json("load", batchId)).toMatchObject({ exitCode: 3, document: { code: "BATCH_EMPTY" } });
-  expect(await json("status", "batch_20991231_235958")).toMatchObject({ exitCode: 2, document: { code: "BATCH_UNKNOWN" } });
+  expect(await json("status", "batch_20991231_235958")).toMatchObject({
+    exitCode: 2,
+    document: { code: "BATCH_UNKNOWN" },
+  });
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { countsOf, openTarget, summarize, type TargetBench } from "./support.ts";
+import { countsOf, type LoadTables, openTarget, summarize, type TargetBench } from "./support.ts";
 
 let bench: TargetBench;
 beforeAll(async () => {
@@ -132,6 +132,72 @@ describe("collations", () => {
     ]);
     expect(twins.rejected).toBe(2);
   });
+});
+
+test("every comparable type can be a key: inserted, updated, audited, and found again", async () => {
+  await bench.sql.unsafe("create type size as enum ('S', 'L'); create domain code as varchar(5) check (value <> '')");
+  const keys: readonly (readonly [string, unknown, unknown])[] = [
+    ["uuid", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "{a0eebc999c0b4ef8bb6d6bb9bd380a11}"],
+    ["bytea", "\\x00ff", "00FF"],
+    ["date", "2026-01-01", "2026-01-01"],
+    ["timestamptz", "2026-01-01T00:00:00Z", "2026-01-01T05:30:00+0530"],
+    ["boolean", true, "yes"],
+    ["size", "S", "S"],
+    ["code", "a'b", "a'b"],
+    ["char(4)", "ab", "ab  "],
+    ["numeric", 1.5, "1.50"],
+    ["float8", 0.1, "0.1"],
+    ["int[]", [1, 2], ["1", 2]],
+    ["jsonb", { a: 1, b: [2] }, { b: [2], a: 1 }],
+    ["inet", "10.0.0.1", "10.0.0.1/32"],
+    ["interval", "P1D", "P1D"],
+  ];
+  for (const [place, [type]] of keys.entries()) {
+    await bench.sql.unsafe(`create table key_${place} (k ${type} primary key, v int, w numeric)`);
+  }
+  const contract = { ...key, audit_changes: true };
+  const everywhere = (record: (row: (typeof keys)[number]) => object): LoadTables =>
+    Object.fromEntries(keys.map((row, place) => [`key_${place}`, { contract, fragments: [[record(row)]] }]));
+  const inserted = await bench.load(everywhere(([, k]) => ({ k, v: 1 })));
+  const updated = await bench.load(everywhere(([, , k]) => ({ k, v: 2 })));
+  const again = await bench.load(everywhere(([, k]) => ({ k, v: 2 })));
+  const seen = keys.map(([type], place) => [
+    type,
+    ...[inserted, updated, again].map((load) => countsOf(load, `key_${place}`)),
+  ]);
+  expect(seen).toEqual(
+    keys.map(([type]) => [type, { read: 1, loaded: 1 }, { read: 1, updated: 1 }, { read: 1, unchanged: 1 }]),
+  );
+  const audit = await bench.sql`select count(*)::int as rows from audit_log where table_name like 'key\\_%'`;
+  expect(audit).toEqual([{ rows: 2 * keys.length }]);
+});
+
+test("J14: a key too long for its index is a limit of the database, named with its table", async () => {
+  await bench.sql.unsafe("create table long_keys (k text primary key)");
+  const k = Array.from({ length: 200_000 }, (_, n) => n.toString(36)).join("");
+  await expect(bench.loadOne("long_keys", key, [{ k }])).rejects.toMatchObject({
+    name: "PermanentError",
+    message: "DB_LIMIT: table long_keys: a limit of the database was exceeded",
+  });
+});
+
+test("V31: a partitioned table takes rows, and an update moves one to another partition", async () => {
+  await bench.sql.unsafe(`
+    create table parts (k int, p int, v int, primary key (k, p)) partition by list (p);
+    create table parts_1 partition of parts for values in (1); create table parts_2 partition of parts for values in (2);
+    create table moved (k int, p int) partition by list (p);
+    create table moved_1 partition of moved for values in (1); create table moved_2 partition of moved for values in (2);
+  `);
+  const contract = { natural_key: ["k", "p"] };
+  await bench.loadOne("parts", contract, [
+    { k: 1, p: 1, v: 1 },
+    { k: 1, p: 2, v: 1 },
+  ]);
+  const updated = await bench.loadOne("parts", contract, [{ k: 1, p: 2, v: 5 }]);
+  expect(countsOf(updated, "parts")).toEqual({ read: 1, updated: 1 });
+  await bench.loadOne("moved", key, [{ k: 1, p: 1 }]);
+  expect(countsOf(await bench.loadOne("moved", key, [{ k: 1, p: 2 }]), "moved")).toEqual({ read: 1, updated: 1 });
+  expect(await bench.rows("moved_2", "k, p")).toEqual([["1", "2"]]);
 });
 
 describe("T03: no key", () => {

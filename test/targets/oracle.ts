@@ -45,7 +45,7 @@ export const forbidden = 3;
 export function predict(stored: readonly Stored[], rows: readonly SourceRow[], rules: Rules): Fates {
   const table = new Map(stored.map((row) => [row.k, row]));
   const state: State = { rules, table, counts: { read: rows.length }, changed: {}, attempts: {} };
-  for (const row of survivors(state, rows)) apply(state, row);
+  for (const row of survivors(state, rows)) add(state.counts, apply(state, row));
   return {
     rows: [...table.values()].toSorted((a, b) => (a.k < b.k ? -1 : 1)),
     counts: state.counts,
@@ -80,34 +80,36 @@ const loses = ({ conflict_resolution: resolution }: Rules, row: SourceRow, best:
   resolution === "newest" && rankOf(row) < rankOf(best);
 const contentOf = (row: SourceRow): string => JSON.stringify(fieldNames.map((name) => row[name] ?? String(row[name])));
 
-function apply(state: State, row: SourceRow): void {
-  const { rules, table, counts } = state;
+type Fate = "loaded" | "updated" | "unchanged" | "skipped" | "failed";
+
+function apply(state: State, row: SourceRow): Fate {
+  const { rules, table } = state;
   const old = table.get(row.k ?? "");
   if (!old) return insert(state, row);
-  if (rules.update_strategy === "insert_only" || rules.conflict_resolution === "skip") return add(counts, "skipped");
+  if (rules.update_strategy === "insert_only" || rules.conflict_resolution === "skip") return "skipped";
   const next = {
     ...old,
     ...Object.fromEntries(fieldNames.map((name) => [name, updatedValue(rules, name, [row, old])])),
   };
   if (fieldNames.every((name) => next[name] === old[name])) {
-    add(counts, "unchanged");
-    return countAttempts(state, row, old);
+    countAttempts(state, row, old);
+    return "unchanged";
   }
   const newer = typeof row.at === "number" && (old.at === null || row.at > old.at);
-  if (rules.conflict_resolution === "newest" && !newer) return add(counts, "skipped");
-  if (next.n === forbidden) return add(counts, "failed");
-  add(counts, "updated");
+  if (rules.conflict_resolution === "newest" && !newer) return "skipped";
+  if (next.n === forbidden) return "failed";
   for (const name of fieldNames) if (next[name] !== old[name]) add(state.changed, name);
   countAttempts(state, row, old);
   table.set(old.k, next);
+  return "updated";
 }
 
-function insert({ rules, table, counts }: State, row: SourceRow): void {
-  if (rules.update_strategy === "update_only") return add(counts, "skipped");
-  if (row.n === forbidden) return add(counts, "failed");
-  add(counts, "loaded");
+function insert({ rules, table }: State, row: SourceRow): Fate {
+  if (rules.update_strategy === "update_only") return "skipped";
+  if (row.n === forbidden) return "failed";
   const { k, n = null, t = defaultText, at = null } = row;
   table.set(k ?? "", { k: k ?? "", n, t, at });
+  return "loaded";
 }
 
 function updatedValue(rules: Rules, name: FieldName, [row, old]: readonly [SourceRow, Stored]): Stored[FieldName] {
