@@ -2,7 +2,20 @@
 import { openProcessIo } from "../lib/cli/cli-io.ts";
 import { runCli } from "../lib/cli/main.ts";
 
+/** A launcher or npm may pass one Ctrl-C on twice; a later one means that somebody is tired of waiting. */
+const patienceMilliseconds = 2_000;
+const interrupted = 130;
+
 const stop = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
+let stoppedAt = 0;
+
+function onSignal(): void {
+  if (stop.signal.aborted && performance.now() - stoppedAt > patienceMilliseconds) process.exit(interrupted);
+  if (stop.signal.aborted) return;
+  stoppedAt = performance.now();
+  stop.abort();
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
 
 process.exitCode = await runCli(process.argv.slice(2), openProcessIo(stop.signal));

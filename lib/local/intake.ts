@@ -38,6 +38,8 @@ const messagesPerReceive = 10;
 const messagesPerInvocation = 100;
 const longPollSeconds = 20;
 const pauseAfterFault = 1_000;
+/** How long `close` waits for a start-load that is in the middle of its work. */
+const closeWaitMilliseconds = 10_000;
 
 export function openIntake(options: IntakeOptions): Intake {
   const stop = new AbortController();
@@ -65,7 +67,7 @@ export function openIntake(options: IntakeOptions): Intake {
     },
     async close() {
       stop.abort();
-      await polling;
+      await Promise.race([polling, pause(closeWaitMilliseconds, undefined, { ref: false })]);
       await sent();
     },
   };

@@ -9,6 +9,9 @@ export type SweepTimerOptions = {
 
 export type SweepTimer = { close(): Promise<void> };
 
+/** How long `close` waits for a sweep that is in the middle of its work. */
+const closeWaitMilliseconds = 10_000;
+
 /** Calls sweep again and again, the next time only after the last one has ended. */
 export function openSweepTimer(options: SweepTimerOptions): SweepTimer {
   const stop = new AbortController();
@@ -16,7 +19,7 @@ export function openSweepTimer(options: SweepTimerOptions): SweepTimer {
   return {
     close() {
       stop.abort();
-      return running;
+      return Promise.race([running, pause(closeWaitMilliseconds, undefined, { ref: false })]);
     },
   };
 }

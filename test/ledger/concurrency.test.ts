@@ -147,17 +147,6 @@ test("C12 a transaction that fails leaves a clean connection, and what it set go
   await sql.end();
 });
 
-test("arrays go to the server and come back as they are", async () => {
-  const { host, port, user, password } = flow.database.server;
-  const sql = openSql({ host, port, user, database: flow.database.name, password: () => password, tls: null });
-  const values = ["", "a", 'say "x"', "back\\slash", "comma, {brace}", "NULL", "two\nlines", "é😀"];
-  const [row] = await sql`
-    select ${values}::text[] as texts, ${[1, 2 ** 40]}::bigint[] as numbers, ${[] as string[]}::text[] as none,
-           array[null, 'x']::text[] as nulls`;
-  expect(row).toEqual({ texts: values, numbers: [1, 2 ** 40], none: [], nulls: [null, "x"] });
-  await sql.end();
-});
-
 test("D03 a connection that ends while nothing is asked: DB_CONNECTION_LOST, and the process survives", async () => {
   const { host, port, user, password } = flow.database.server;
   const sql = openSql({ host, port, user, database: flow.database.name, password: () => password, tls: null });

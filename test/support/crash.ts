@@ -1,3 +1,4 @@
+import { StaleFence } from "../../lib/core/errors.ts";
 import type { CrashPoint } from "../../lib/core/ports.ts";
 import { randomExecutionName } from "../../lib/local/machine.ts";
 import { onCrashPoint } from "../../lib/wiring.ts";
@@ -12,7 +13,10 @@ import type { Flow, RunResult } from "./flow.ts";
 
 const buried: (() => void)[] = [];
 
-/** Lets what was killed end, so that closing the machine need not wait for it; for the end of a file. */
+/**
+ * Lets what was killed end, so that closing the machine need not wait for it; for the end of a file. It ends with
+ * StaleFence, the one error after which nothing is written.
+ */
 export function buryTheDead(): void {
   onCrashPoint(() => undefined);
   for (const end of buried.splice(0)) end();
@@ -33,7 +37,7 @@ export async function crashAt(flow: Flow, { id }: TestBatch, point: CrashPoint, 
     times += 1;
     if (times !== (options.time ?? 1)) return undefined;
     reached.resolve();
-    return new Promise<void>((_, reject) => buried.push(() => reject(new Error(`killed at ${point}`))));
+    return new Promise<void>((_, reject) => buried.push(() => reject(new StaleFence(id, 0))));
   });
   const { arn } = flow.machine.start(randomExecutionName(), JSON.stringify({ batchId: id, ...options.input }));
   const ended = flow.machine.settle(arn).then(({ status, cause }) => {
