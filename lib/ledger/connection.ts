@@ -43,10 +43,12 @@ function openSocket(host: string, port: number): Socket {
 export function openSql(options: ConnectionOptions): postgres.Sql {
   const { host, port, database, user, password, tls, connections = 1 } = options;
   const ends = { count: 0 };
+  // An option that the driver's types leave out.
+  const ownSocket = { socket: () => openSocket(host, port) };
   const sql = postgres({
     host,
     port,
-    socket: () => openSocket(host, port),
+    ...ownSocket,
     database,
     user,
     password,
