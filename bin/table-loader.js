@@ -14,15 +14,30 @@ if (Number.parseInt(process.versions.node, 10) >= oldestNode) await import(cli.h
 else handOver();
 
 function handOver() {
-  const node = join(dirname(createRequire(import.meta.url).resolve("node/package.json")), "bin", "node");
+  const node = findNode();
+  if (node === null) {
+    return fail(
+      `expected Node ${oldestNode} or newer, got ${process.version}, and the project's own is missing; run npm ci`,
+    );
+  }
   const child = spawn(node, [fileURLToPath(cli), ...process.argv.slice(2)], { stdio: "inherit" });
   // A terminal sends Ctrl-C to both; the CLI takes the second one for the first.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
-  child.on("error", (error) => {
-    process.stderr.write(`table-loader: ${node} cannot be started (${error.message}); run npm ci\n`);
-    process.exitCode = 5;
-  });
+  child.on("error", (error) => fail(`${node} cannot be started (${error.message}); run npm ci`));
   child.on("exit", (code, signal) => {
     process.exitCode = code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
   });
+}
+
+function findNode() {
+  try {
+    return join(dirname(createRequire(import.meta.url).resolve("node/package.json")), "bin", "node");
+  } catch {
+    return null;
+  }
+}
+
+function fail(text) {
+  process.stderr.write(`table-loader: ${text}\n`);
+  process.exitCode = 5;
 }

@@ -47,7 +47,7 @@ const defaultColumns = 80;
 
 function showProgress(line: string | null): void {
   const { stderr } = process;
-  const width = (stderr.columns ?? defaultColumns) - 1;
+  const width = (stderr.columns || defaultColumns) - 1;
   stderr.write(`\r\u001b[K${(line ?? "").slice(0, width)}`);
 }
 
