@@ -115,6 +115,8 @@ async function keepRejects(tx: Tx, run: Run, judgement: Judgement): Promise<void
       ...noCounts,
       records_read: counts.records_read,
       records_failed: counts.records_failed,
+      // good, and left out with the batch
+      records_skipped: counts.records_read - counts.records_failed,
       status: "failed",
       load_time_seconds: Number(seconds.toFixed(3)),
       s3_key: null,

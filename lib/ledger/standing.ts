@@ -63,10 +63,14 @@ function failedTables(row: AttemptRow, items: readonly WorkItem[]): Record<strin
 
 /** A table that was staged, but not judged: its records were read, and nothing came of them. */
 function unjudged(items: readonly WorkItem[]): TableResult {
+  const read = items.reduce((sum, { records }) => sum + records, 0);
+  const rejected = items.reduce((sum, item) => sum + item.rejected, 0);
   return {
     ...noCounts,
-    records_read: items.reduce((sum, { records }) => sum + records, 0),
-    records_failed: items.reduce((sum, { rejected }) => sum + rejected, 0),
+    records_read: read,
+    records_failed: rejected,
+    // good as far as they were looked at, and left out with the batch
+    records_skipped: read - rejected,
     status: "failed",
     load_time_seconds: 0,
     s3_key: null,
@@ -96,7 +100,7 @@ function comparedTables(items: readonly WorkItem[]): Record<string, TableResult>
   return Object.fromEntries(
     [...Map.groupBy(fragments(items), ({ table }) => table)].map(([table, ofTable]) => {
       const { records_read: read, ...rest } = unjudged(ofTable);
-      const counts = { ...rest, records_read: read, records_failed: 0, records_unchanged: read };
+      const counts = { ...rest, records_read: read, records_failed: 0, records_skipped: 0, records_unchanged: read };
       return [table, { ...counts, status: "already_processed", s3_key: firstKey(ofTable) } satisfies TableResult];
     }),
   );
