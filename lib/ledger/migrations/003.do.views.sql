@@ -10,7 +10,9 @@ select b.batch_id as source,
        coalesce(c.imported, 0) as imported,
        coalesce(w.rejected, 0) as failed,
        case
-         when b.reason_code is not null and b.owner is not null then 'BLOCKED'
+         when b.reason_code is not null
+              and (b.owner is not null or b.state in ('loading', 'committed', 'archived', 'failing'))
+           then 'BLOCKED'
          when b.state in ('loading', 'committed', 'archived', 'failing')
               and (b.lease_until is null or b.lease_until < now() or b.updated_at < now() - interval '5 minutes')
            then 'STALLED'
