@@ -141,7 +141,6 @@ function waitReasons(facts: BatchFacts, input: ExecutionInput, open: readonly Ta
 
 function tableReasons(facts: BatchFacts, sources: TableSources): Reason[] {
   const { table } = sources;
-  const row = facts.queue.find((queued) => queued.table === table);
   const say = (code: string, message: string): Reason[] => [{ code, message: `table ${table}: ${message}` }];
   if (!sources.complete) {
     return say(
@@ -149,12 +148,16 @@ function tableReasons(facts: BatchFacts, sources: TableSources): Reason[] {
       "its parts are not all there; expected every part of <table>/_manifest.json, or <table>/_SUCCESS",
     );
   }
-  if (!row) return facts.requireApproval ? say("NOT_QUEUED", "not in validation_queue; approve the batch") : [];
-  if (row.status === "pending") return say("NOT_VALIDATED", "validation is still pending");
-  if (row.status === "failed") return say("VALIDATION_FAILED", "the validation failed; deliver and validate it again");
+  // An adopted queue may hold several rows of a table: as in the commit, every one of them counts.
+  const rows = facts.queue.filter((queued) => queued.table === table);
+  if (rows.length === 0 && facts.requireApproval)
+    return say("NOT_QUEUED", "not in validation_queue; approve the batch");
+  const has = (status: string): boolean => rows.some((row) => row.status === status);
+  if (has("pending")) return say("NOT_VALIDATED", "validation is still pending");
+  if (has("failed")) return say("VALIDATION_FAILED", "the validation failed; deliver and validate it again");
   if (!facts.requireApproval) return [];
-  if (!row.approved) return say("NOT_APPROVED", "not approved_for_load; approve the batch");
-  const replaced = sources.fragments.filter((source) => !isCovered(facts, row, source));
+  if (!rows.every(({ approved }) => approved)) return say("NOT_APPROVED", "not approved_for_load; approve the batch");
+  const replaced = sources.fragments.filter((source) => !rows.some((row) => isCovered(facts, row, source)));
   return replaced.length > 0 ? say("APPROVAL_OUTDATED", replacedText(replaced)) : [];
 }
 

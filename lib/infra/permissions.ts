@@ -19,7 +19,8 @@ export type BucketPermissions = {
 export const bucketPermissions: Readonly<Record<HandlerName, BucketPermissions>> = {
   "validate-batch": { list: true, read: ["contracts", "staging", "failed", "loaded"] },
   "stage-fragments": { list: true, read: ["staging", "failed", "loaded"] },
-  "commit-batch": { write: ["previews"] },
+  // Reads the originals of rejected records; lists, so that a version that is gone answers 404 and not 403.
+  "commit-batch": { list: true, read: ["staging", "failed"], write: ["previews"] },
   "archive-fragments": {
     list: true,
     read: ["staging", "failed", "loaded"],
@@ -27,7 +28,7 @@ export const bucketPermissions: Readonly<Record<HandlerName, BucketPermissions>>
     remove: ["staging", "failed"],
   },
   "close-batch": { list: true, read: ["staging", "previews"], write: ["loaded", "failed"] },
-  "fail-batch": {},
+  "fail-batch": { write: ["previews"] },
   "rollback-batch": {},
   "start-load": {},
   sweep: { list: true, read: ["staging"] },

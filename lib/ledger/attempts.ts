@@ -44,6 +44,7 @@ async function fail(tx: Tx, run: Run, fault: Fault): Promise<"failing" | "commit
   const state = await lockFence(tx, run);
   if (run.kind === "compare") {
     await noteFault(tx, run, fault);
+    await markJudged(tx, run);
     return "compared";
   }
   if (state === "failing") return "failing";
@@ -64,6 +65,17 @@ async function fail(tx: Tx, run: Run, fault: Fault): Promise<"failing" | "commit
   `;
   await recordFailure(tx, run, fault);
   return "failing";
+}
+
+/** A redelivery that could not be compared is judged, too: the sweep must not try it again and again. */
+async function markJudged(tx: Tx, run: Run): Promise<void> {
+  await tx`
+    update table_loader.object_versions o
+    set state = 'changed', updated_at = now()
+    from table_loader.work_items i
+    where i.plan_id = ${run.planId} and i.kind = 'fragment' and o.key = i.home_key and o.etag = i.etag
+      and o.size = i.size and o.epoch = ${run.epoch} and o.state = 'seen'
+  `;
 }
 
 async function noteFault(tx: Tx, run: Run, { code, message }: Fault): Promise<void> {

@@ -22,6 +22,8 @@ export class RolledBack<T> {
 }
 
 const lockTimeout = "20s";
+/** A Lambda that is killed leaves its session behind: the server ends it, and with it its locks. */
+const idleTimeout = "120s";
 
 /**
  * Runs `work` in a transaction on a connection of its own, and looks at the tag of COMMIT: a server answers the commit
@@ -70,6 +72,7 @@ function lostDuring(cause: unknown): unknown {
 function sessionSettings(budget: number | undefined): string {
   const settings = [
     `set local lock_timeout = '${lockTimeout}'`,
+    `set local idle_in_transaction_session_timeout = '${idleTimeout}'`,
     "set local timezone = 'UTC'",
     "set local datestyle = 'ISO, YMD'",
     "set local intervalstyle = 'iso_8601'",

@@ -1,4 +1,4 @@
-import { PermanentError } from "../core/errors.ts";
+import { LoaderError } from "../core/errors.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import type { WorkItem } from "../core/ports.ts";
 import { cutRaw, type Reject } from "../core/rejects.ts";
@@ -67,7 +67,7 @@ async function findTexts(ports: OriginalPorts, { item, search, found }: Place, w
       if (wanted.size === 0 || isSpent()) return;
     }
   } catch (error) {
-    // The version was read before; that it is gone by now must not hide why its records were rejected.
-    if (!(error instanceof PermanentError)) throw error;
+    // The version was read before; that it cannot be read now must not hide why its records were rejected.
+    if (!(error instanceof LoaderError)) throw error;
   }
 }

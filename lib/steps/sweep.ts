@@ -42,13 +42,20 @@ export async function sweep(ports: SweepPorts): Promise<SweepAnswer> {
     ports.gauges.emit({ [metricNames.stalledLoads]: gauges.stalled, [metricNames.blockedLoads]: gauges.blocked });
     const interrupted = await ports.sweeps.interrupted();
     const started: string[] = [];
-    for (const { batchId, visits } of interrupted) started.push(await start(ports, batchId, visits));
-    for await (const batchId of ports.store.folders(stagingPrefix)) {
-      const batch = isBatchId(batchId, ports.settings.batchIdPattern) ? await readyToStart(ports, batchId) : null;
-      if (batch && !started.includes(batchId)) started.push(await start(ports, batchId, batch.visits));
-    }
     const dropped = await ports.sweeps.dropOrphans();
     await ports.sweeps.forgetOld(ports.settings);
+    for (const { batchId, visits } of interrupted) started.push(await start(ports, batchId, visits));
+    // What is wrong with one batch is thrown at the end: the others are looked at first.
+    const faults: unknown[] = [];
+    for await (const batchId of ports.store.folders(stagingPrefix)) {
+      if (started.includes(batchId) || !isBatchId(batchId, ports.settings.batchIdPattern)) continue;
+      const batch = await readyToStart(ports, batchId).catch((error: unknown) => {
+        faults.push(error);
+        return null;
+      });
+      if (batch) started.push(await start(ports, batchId, batch.visits));
+    }
+    if (faults.length > 0) throw faults[0];
     return { ran: true, started, dropped, ...gauges };
   } finally {
     await ports.sweeps.end(owner);

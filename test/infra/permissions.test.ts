@@ -45,13 +45,15 @@ describe("permissions", () => {
   });
 
   test("give each function its own share of the bucket", () => {
-    for (const name of ["StartLoad", "FailBatch", "RollbackBatch", "Migrate"]) {
+    for (const name of ["StartLoad", "RollbackBatch", "Migrate"]) {
       expect(
         actionsOf(name).filter((action) => action.startsWith("s3:") || action.startsWith("kms:")),
         name,
       ).toEqual([]);
     }
-    expect(actionsOf("CommitBatch")).not.toContain("s3:GetObject");
+    // The originals of rejected records, and the reports of previews.
+    expect(bucketPermissions["commit-batch"]).toMatchObject({ read: ["staging", "failed"], write: ["previews"] });
+    expect(bucketPermissions["fail-batch"]).toEqual({ write: ["previews"] });
     expect(actionsOf("StageFragments")).not.toContain("s3:PutObject");
     expect(actionsOf("Sweep")).not.toContain("s3:PutObject");
     // Manifests of staged tables, and the reports of previews: nothing else of the bucket.
