@@ -112,17 +112,21 @@ function decideRedrop(facts: BatchFacts, loaded: readonly TableSources[]): Decis
     .filter(({ fragments, markers }) => fragments.length + markers.length > 0);
   if (fresh.some(({ fragments }) => fragments.length > 0)) return { do: "compare", tables: fresh };
   if (facts.state === "loaded" || [...facts.tableStates.values()].includes("loaded")) {
-    return {
-      do: "already_processed",
-      code: "BATCH_ALREADY_LOADED",
-      message: `batch ${facts.batchId} is loaded; its report lies beside its archive, see table-loader status ${facts.batchId}`,
-    };
+    const changed = loaded.flatMap(({ fragments }) => fragments.map(({ homeKey }) => homeKey));
+    return alreadyLoaded(facts.batchId, changed);
   }
   return {
     do: "wait",
     code: "BATCH_EMPTY",
     message: `batch ${facts.batchId} has no fragment to load below its staging prefix`,
   };
+}
+
+function alreadyLoaded(batchId: string, changed: readonly string[]): Decision {
+  const report = `batch ${batchId} is loaded; its report lies beside its archive, see table-loader status ${batchId}`;
+  const left = `; ${listNames(changed)} came again with other content and is NOT loaded: deliver the correction as a new batch`;
+  const message = changed.length > 0 ? `${report}${left}` : report;
+  return { do: "already_processed", code: "BATCH_ALREADY_LOADED", message };
 }
 
 /** Older versions of a fragment that stays where it is stay with it. */

@@ -95,13 +95,20 @@ async function tableResults(tx: Tx, run: Run, items: readonly WorkItem[]): Promi
   );
 }
 
-/** A redelivery has no effect: its records are counted as read and as unchanged. */
+/**
+ * A redelivery has no effect: records of the same content are counted as unchanged, those of changed fragments, which
+ * stay where they are, as skipped.
+ */
 function comparedTables(items: readonly WorkItem[]): Record<string, TableResult> {
   return Object.fromEntries(
     [...Map.groupBy(fragments(items), ({ table }) => table)].map(([table, ofTable]) => {
       const { records_read: read, ...rest } = unjudged(ofTable);
-      const counts = { ...rest, records_read: read, records_failed: 0, records_skipped: 0, records_unchanged: read };
-      return [table, { ...counts, status: "already_processed", s3_key: firstKey(ofTable) } satisfies TableResult];
+      const changed = ofTable.filter(({ archivedKey, object }) => archivedKey === object.key);
+      const skipped = changed.reduce((sum, { records }) => sum + records, 0);
+      const counts = { ...rest, records_read: read, records_failed: 0, records_skipped: skipped };
+      const status = changed.length > 0 ? "failed" : "already_processed";
+      const result = { ...counts, records_unchanged: read - skipped, status, s3_key: firstKey(ofTable) } as const;
+      return [table, result satisfies TableResult];
     }),
   );
 }

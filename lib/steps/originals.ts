@@ -1,4 +1,4 @@
-import { LoaderError } from "../core/errors.ts";
+import { BlockedError, PermanentError } from "../core/errors.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import type { WorkItem } from "../core/ports.ts";
 import { cutRaw, type Reject } from "../core/rejects.ts";
@@ -68,6 +68,6 @@ async function findTexts(ports: OriginalPorts, { item, search, found }: Place, w
     }
   } catch (error) {
     // The version was read before; that it cannot be read now must not hide why its records were rejected.
-    if (!(error instanceof LoaderError)) throw error;
+    if (!(error instanceof PermanentError || error instanceof BlockedError)) throw error;
   }
 }
