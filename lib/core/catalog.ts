@@ -1,21 +1,33 @@
 /** The shape of target tables, as the database's own catalog tells it. */
 
+/** The last unit that a column of type `interval day to minute` and the like keeps. */
+export type IntervalUnit = "year" | "month" | "day" | "hour" | "minute";
+
 export type ColumnType = {
-  /** `pg_type.typname` of the base type: int4, numeric, varchar, timestamptz; for a domain that of its base type. */
+  /**
+   * `pg_type.typname` of the base type: int4, numeric, varchar, timestamptz; for a domain that of its base type, for an
+   * extension's or a user's type qualified where it is not on the search path, `record` for every composite type.
+   */
   readonly name: string;
   /** The type as it is written in a cast, for example `numeric(10,2)` or `public.blood_type`. */
   readonly sql: string;
-  /** Characters of varchar(n) and char(n). */
+  /** Characters of varchar(n) and char(n), bits of bit(n) and bit varying(n). */
   readonly length: number | null;
   readonly precision: number | null;
   readonly scale: number | null;
-  /** Fraction digits of time and timestamp types. */
+  /** Fraction digits of time, timestamp and interval types. */
   readonly fractionDigits: number | null;
+  /** What an interval type is cut down to; null where it keeps seconds. */
+  readonly smallestUnit: IntervalUnit | null;
   readonly enumLabels: readonly string[] | null;
   readonly element: ColumnType | null;
+  /** What a range or multirange is made of. */
+  readonly range: RangeType | null;
   /** The domain's name, where the column's type is one. */
   readonly domain: string | null;
 };
+
+export type RangeType = { readonly bound: ColumnType; readonly isMultirange: boolean };
 
 export type Column = {
   readonly name: string;

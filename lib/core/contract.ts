@@ -19,6 +19,9 @@ const columnContract = z
     bytea_encoding: z.enum(["hex", "base64"]).optional(),
     allow_infinity: z.boolean().optional(),
     allow_empty_key: z.boolean().optional(),
+    keep_if_absent: z.boolean().optional(),
+    fill_if_null: z.boolean().optional(),
+    newest: z.boolean().optional(),
   })
   .superRefine((column, context) => {
     const trueValues = new Set((column.true_values ?? defaultConversionOptions.trueValues).map(toLower));
@@ -49,6 +52,9 @@ const tableContract = z
   })
   .refine((table) => table.conflict_resolution !== "newest" || table.newer_by !== undefined, {
     message: "conflict_resolution newest needs newer_by, the field that tells which record is newer",
+  })
+  .refine((table) => table.newer_by !== undefined || !Object.values(table.columns).some(({ newest }) => newest), {
+    message: "a column with newest needs newer_by of its table, the field that tells which record is newer",
   })
   .refine((table) => table.unknown_fields !== "rescue" || table.rescue_column !== undefined, {
     message: "unknown_fields rescue needs rescue_column, the column that keeps the unknown fields as JSON",

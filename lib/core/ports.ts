@@ -173,6 +173,8 @@ export type TableOutcome = {
   readonly table: string;
   readonly counts: RecordCounts;
   readonly seconds: number;
+  /** Records that no verdict was looked for, because too many others were broken; then nothing is loaded. */
+  readonly unjudged: number;
   readonly immutableAttempts: Readonly<Record<string, number>>;
   readonly changedFields: Readonly<Record<string, number>>;
   readonly sample: Readonly<Record<string, unknown>> | null;

@@ -19,6 +19,8 @@ export type SourceRecord = {
   /** Offset of its first byte in the decoded fragment. */
   readonly offset: number;
   readonly value: JsonValue;
+  /** The first name that stands twice in one object of the record, below the names around it (`a.0.b`), or null. */
+  readonly duplicate: string | null;
 };
 
 /** Some records in the order of the fragment, and where reading goes on behind them. */

@@ -19,6 +19,7 @@ export type RejectCode =
   | "CONSTRAINT_UNIQUE"
   | "CONSTRAINT_PARTITION"
   | "CONSTRAINT_EXCLUSION"
+  | "CONSTRAINT_TRIGGER"
   | "DB_LIMIT";
 
 /** One record that cannot be loaded, and why. `got` and `raw` hold values: they go to error_log.json, never to a log. */

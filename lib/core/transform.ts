@@ -68,8 +68,10 @@ export function transformOf(plan: TablePlan): Transform {
       nulls: nullsOf(plan.contract, column.name),
     }),
   );
-  const resolve = resolverOf(plan, fields);
-  return (record) => transformRecord({ plan, fields, resolve }, record);
+  const named = (names: readonly string[]): Field[] => fields.filter(({ column }) => names.includes(column.name));
+  const { natural_key: keys, required_fields: required } = plan.contract;
+  const table = { plan, fields, resolve: resolverOf(plan, fields), keys: named(keys), required: named(required) };
+  return (record) => transformRecord(table, record);
 }
 
 /** What a name in a record stands for: a field, a name to pass over, or one that nobody knows. */
@@ -99,7 +101,13 @@ function resolverOf(plan: TablePlan, fields: readonly Field[]): Resolve {
 /** Records with ever new names must not grow the memory of a worker. */
 const maxKnownNames = 10_000;
 
-type Table = { readonly plan: TablePlan; readonly fields: readonly Field[]; readonly resolve: Resolve };
+type Table = {
+  readonly plan: TablePlan;
+  readonly fields: readonly Field[];
+  readonly resolve: Resolve;
+  readonly keys: readonly Field[];
+  readonly required: readonly Field[];
+};
 
 /** What a record's names came to, before their values are looked at. */
 type Reading = {
@@ -119,6 +127,7 @@ function transformRecord(table: Table, record: JsonObject): Transformed {
   const reading = emptyReading(table.fields.length);
   for (const name of Object.keys(record)) readField(table, reading, [name, record[name] as JsonValue]);
   if (reading.unknown.length > 0) treatUnknown(table, reading, record);
+  requireKey(table, reading);
   requireFields(table, reading);
   if (reading.faults.length > 0) return { faults: reading.faults };
   return { values: reading.values, absent: absentMask(reading.present), nulled: reading.nulled };
@@ -195,14 +204,26 @@ function listed(names: readonly string[]): string {
   return names.length > maxListedNames ? `${shown} and ${names.length - maxListedNames} more` : shown;
 }
 
-function requireFields({ plan, fields }: Table, reading: Reading): void {
-  for (const name of plan.contract.required_fields) {
-    const field = fields.find(({ column }) => column.name === name);
-    const refused = reading.faults.some((fault) => fault.field === name);
-    if (!field || refused || reading.values[field.index] !== null) continue;
-    const got = reading.present[field.index] ? "null" : "no such field";
-    reading.faults.push({ field: name, code: "VALUE_NOT_NULL", expected: "a value: the field is required", got });
+function requireKey({ keys }: Table, reading: Reading): void {
+  for (const field of keys) {
+    if (reading.values[field.index] === null) refuseNull(field, reading, keyNull);
   }
+}
+
+function requireFields({ required }: Table, reading: Reading): void {
+  for (const field of required) {
+    if (reading.values[field.index] === null) refuseNull(field, reading, requiredNull);
+  }
+}
+
+type NullFault = Pick<FieldFault, "code" | "expected">;
+const keyNull: NullFault = { code: "KEY_NULL", expected: "a value: the field is part of the natural key" };
+const requiredNull: NullFault = { code: "VALUE_NOT_NULL", expected: "a value: the field is required" };
+
+/** A field whose value was refused is null for that reason, which is told already. */
+function refuseNull({ column, index }: Field, reading: Reading, fault: NullFault): void {
+  if (reading.faults.some(({ field }) => field === column.name)) return;
+  reading.faults.push({ field: column.name, ...fault, got: reading.present[index] ? "null" : "no such field" });
 }
 
 function absentMask(present: readonly boolean[]): string | null {

@@ -6,6 +6,7 @@ import { Alias, Architecture, type IVersion, Runtime, Tracing } from "aws-cdk-li
 import { NodejsFunction, OutputFormat } from "aws-cdk-lib/aws-lambda-nodejs";
 import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
+import { bundleOptions } from "./bundle-options.ts";
 import { functionSizes, type HandlerName } from "./capacity.ts";
 import type { DatabaseNetwork } from "./database-access.ts";
 
@@ -21,12 +22,6 @@ export type LoaderFunctionProps = {
 };
 
 const projectRoot = fileURLToPath(new URL("../../", import.meta.url));
-
-/** Some packages in the bundle still call `require`. */
-const requireBanner = [
-  'import { createRequire as requireMaker } from "node:module";',
-  "const require = requireMaker(import.meta.url);",
-].join("");
 
 /** One handler file as a Lambda function, with a role, a log group and published versions of its own. */
 export class LoaderFunction extends Construct {
@@ -91,14 +86,11 @@ export class LoaderFunction extends Construct {
 
 function bundling(folders: Readonly<Record<string, string>>) {
   return {
+    ...bundleOptions,
     format: OutputFormat.ESM,
-    target: "node24",
-    mainFields: ["module", "main"],
-    minify: true,
     sourceMap: false,
     bundleAwsSDK: true,
     tsconfig: `${projectRoot}tsconfig.json`,
-    banner: requireBanner,
     commandHooks: {
       beforeInstall: () => [],
       beforeBundling: () => [],

@@ -21,7 +21,7 @@ export type Target = StagingTables & {
   readonly forgetRows: (tx: Tx, plan: Plan, items: readonly number[]) => Promise<void>;
   /** Items whose staged rows are missing, as after a crash of the server that empties unlogged tables. */
   readonly missingRows: (tx: Tx, plan: Plan, items: readonly WorkItem[]) => Promise<readonly number[]>;
-  readonly judge: (tx: Tx, judging: { run: Run; plan: Plan; items: readonly WorkItem[] }) => Promise<TableOutcome[]>;
+  readonly judge: (tx: Tx, judging: Judging) => Promise<TableOutcome[]>;
 };
 
 export type CommitPorts = { readonly sql: postgres.Sql; readonly target: Target; readonly leaseSeconds: number };
@@ -33,7 +33,7 @@ export function openCommits(ports: CommitPorts): Commits {
       inTransaction(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
         await ports.target.lock(tx, plan);
         const items = await listItems(tx, plan.planId);
-        return new RolledBack(await judge(ports, tx, { run, plan, items }));
+        return new RolledBack(await judge(ports, tx, { run, plan, items, mayRace: false }));
       }),
     compare: (run, plan) =>
       inTransaction(ports.sql, {}, async (tx) => {
@@ -47,9 +47,11 @@ export function openCommits(ports: CommitPorts): Commits {
 
 type Committing = { readonly run: Run; readonly plan: Plan; readonly budget: number };
 
+const maxLooks = 3;
+
 /** Everything between begin and commit decides by what it reads there, under the batch row's lock. */
 async function commit(ports: CommitPorts, { run, plan, budget }: Committing): Promise<CommitOutcome> {
-  const ended = await onSecondLook(() => commitOnce(ports, { run, plan, budget }));
+  const ended = await lookAgain((isLast) => commitOnce(ports, { run, plan, budget }, !isLast));
   if (ended.outcome === "restage") await forgetStaged(ports, run, { plan, items: ended.items });
   if (ended.outcome === "replan") await forgetPlan(ports, run, plan);
   return ended;
@@ -57,20 +59,23 @@ async function commit(ports: CommitPorts, { run, plan, budget }: Committing): Pr
 
 /**
  * The judge has seen every duplicate key that was there, so a 23505 in the merge comes from somebody who inserted the
- * same key meanwhile. On the second look the judge sees that row, too; where it does not, the batch is at fault.
+ * same key meanwhile. On the next look the judge sees that row, too; only the last one takes it for the batch's fault.
  */
-async function onSecondLook<T>(look: () => Promise<T>): Promise<T> {
-  try {
-    return await look();
-  } catch (error) {
-    if (!(error instanceof PermanentError && error.details.sqlState === uniqueViolation)) throw error;
-    return look();
+async function lookAgain<T>(look: (isLast: boolean) => Promise<T>): Promise<T> {
+  for (let n = 1; n < maxLooks; n += 1) {
+    try {
+      return await look(false);
+    } catch (error) {
+      if (!(error instanceof PermanentError && error.details.sqlState === uniqueViolation)) throw error;
+    }
   }
+  return look(true);
 }
 
 const uniqueViolation = "23505";
 
-async function commitOnce(ports: CommitPorts, { run, plan, budget }: Committing): Promise<Ended> {
+async function commitOnce(ports: CommitPorts, committing: Committing, mayRace: boolean): Promise<Ended> {
+  const { run, plan, budget } = committing;
   return inTransaction<Ended>(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
     // Before any select: the snapshot must come after the lock, or two loads insert twins.
     await ports.target.lock(tx, plan);
@@ -79,7 +84,7 @@ async function commitOnce(ports: CommitPorts, { run, plan, budget }: Committing)
     if (ready.outcome !== "go") return new RolledBack<Ended>(ready);
     if (!(await takeCommit(tx, run, plan))) return new RolledBack<Ended>({ outcome: "committed", judgement: null });
     const items = await listItems(tx, plan.planId);
-    const judgement = await judge(ports, tx, { run, plan, items });
+    const judgement = await judge(ports, tx, { run, plan, items, mayRace });
     if (judgement.rejected > 0) return new RolledBack<Ended>({ outcome: "rejected", judgement });
     await recordCommit(tx, run, { plan, items, judgement });
     await renewLease(tx, run, ports.leaseSeconds);
@@ -128,7 +133,13 @@ async function takeCommit(tx: Tx, run: Run, plan: Plan): Promise<boolean> {
   return taken.count === tables.length;
 }
 
-type Judging = { readonly run: Run; readonly plan: Plan; readonly items: readonly WorkItem[] };
+type Judging = {
+  readonly run: Run;
+  readonly plan: Plan;
+  readonly items: readonly WorkItem[];
+  /** True while a duplicate key may come from a load beside this one, which another look would see. */
+  readonly mayRace: boolean;
+};
 
 async function judge({ target }: CommitPorts, tx: Tx, judging: Judging): Promise<Judgement> {
   const tables = await target.judge(tx, judging);

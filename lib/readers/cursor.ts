@@ -94,8 +94,10 @@ export async function needMore(cursor: Cursor, span: Span): Promise<void> {
 }
 
 function refuseLarge(cursor: Cursor, { from }: Span): void {
-  if (cursor.offset - from.offset <= cursor.limits.maxRecordBytes) return;
-  throw explainOpen(cursor, from, tooLarge(cursor, from));
+  const { maxRecordBytes, maxValues } = cursor.limits;
+  if (cursor.values > maxValues) throw tooLarge(cursor, from, `has more than ${maxValues} values`);
+  if (cursor.offset - from.offset <= maxRecordBytes) return;
+  throw explainOpen(cursor, from, tooLarge(cursor, from, `is larger than ${maxRecordBytes} bytes`));
 }
 
 export function depthFault(cursor: Cursor): PermanentError {
@@ -112,8 +114,8 @@ export function endFault(cursor: Cursor): PermanentError {
   return jsonFault("JSON_TRUNCATED", cursor.key, { text: "the data ends in the middle; the upload was cut short", at });
 }
 
-function tooLarge(cursor: Cursor, from: Place): PermanentError {
-  const text = `record ${cursor.records + 1} (with metadata, where it has any) is larger than ${cursor.limits.maxRecordBytes} bytes,`;
+function tooLarge(cursor: Cursor, from: Place, what: string): PermanentError {
+  const text = `record ${cursor.records + 1} (with metadata, where it has any) ${what},`;
   return jsonFault("RECORD_TOO_LARGE", cursor.key, { text, at: { place: from, records: cursor.records } });
 }
 
@@ -136,8 +138,11 @@ export function syntaxFault(cursor: Cursor, faulty: Faulty, records = cursor.rec
 export function textOf(cursor: Cursor, from: Place, bytes: Buffer): string {
   const text = decodeUtf8(bytes);
   if (text !== null) return text;
-  const place = placeWithin(from, bytes, findInvalidUtf8(bytes));
-  throw jsonFault("JSON_ENCODING", cursor.key, { text: "no valid UTF-8", at: { place, records: cursor.records } });
+  throw encodingFault(cursor, placeWithin(from, bytes, findInvalidUtf8(bytes)));
+}
+
+export function encodingFault(cursor: Cursor, place: Place, records = cursor.records): PermanentError {
+  return jsonFault("JSON_ENCODING", cursor.key, { text: "no valid UTF-8", at: { place, records } });
 }
 
 /** Throws JSON_SYNTAX with the first fault of bytes that `JSON.parse` refused. */

@@ -5,7 +5,7 @@ import type { Cursor, Medium, Shape } from "./cursor.ts";
 import { objectFault } from "./faults.ts";
 import { type BodySource, openBody, reopenBody } from "./fragment-body.ts";
 import { defaultReadLimits, type ReadLimits } from "./limits.ts";
-import { collectRecords, toGroup } from "./record-groups.ts";
+import { collectRecords, readGroup } from "./record-groups.ts";
 import { detectShape } from "./shape.ts";
 import { readTrailer } from "./trailer.ts";
 
@@ -59,9 +59,10 @@ async function* readGroups(cursor: Cursor, medium: Medium, from: number): AsyncG
   for (;;) {
     const { boundaries, isLast, fault } = await collectRecords(cursor, medium.shape);
     if (boundaries !== null) {
-      const group = toGroup(cursor, boundaries, { ...medium, since });
-      since = group.next.offset;
-      yield group;
+      const { group, refused } = readGroup(cursor, boundaries, { ...medium, since });
+      since = group?.next.offset ?? since;
+      if (group !== null) yield group;
+      if (refused !== null) throw refused;
     }
     if (fault !== null) throw fault.error;
     if (isLast) return;
@@ -93,6 +94,6 @@ async function openAgain(source: BodySource, limits: ReadLimits, from: ReadPosit
 }
 
 function openCursor(key: string, limits: ReadLimits, window: ByteWindow): Cursor {
-  const start = { offset: 0, depth: 0, inString: false, exact: [], line: 1, lineStart: 0 };
+  const start = { offset: 0, depth: 0, inString: false, members: 0, values: 0, exact: [], line: 1, lineStart: 0 };
   return { key, limits, window, ...start, records: 0, expects: "first" };
 }

@@ -2,8 +2,10 @@
 export type ReadLimits = {
   /** @default 64 GiB: bounds what a decompression bomb can cost. */
   readonly maxDecodedBytes: number;
-  /** One record; also everything beside the records: metadata in front of them, and behind. @default 64 MiB */
+  /** One record; also everything beside the records: metadata in front of them, and behind. @default 32 MiB */
   readonly maxRecordBytes: number;
+  /** Values in one record, and beside the records, at all depths: what a few bytes can cost in memory. @default 1 M */
+  readonly maxValues: number;
   /** Nested arrays and objects in a record, itself included. @default 500 */
   readonly maxDepth: number;
   /** Bytes of records that are parsed together. @default 128 KiB */
@@ -14,7 +16,8 @@ const mebibyte = 1024 * 1024;
 
 export const defaultReadLimits: ReadLimits = {
   maxDecodedBytes: 64 * 1024 * mebibyte,
-  maxRecordBytes: 64 * mebibyte,
+  maxRecordBytes: 32 * mebibyte,
+  maxValues: 1_000_000,
   maxDepth: 500,
   groupBytes: 128 * 1024,
 };

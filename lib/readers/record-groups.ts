@@ -1,5 +1,15 @@
 import type { ReadPosition, RecordGroup, SourceRecord } from "../core/records.ts";
-import { type Cursor, endFault, type Medium, passContainer, placeOf, type Shape, scanOn } from "./cursor.ts";
+import {
+  bytesBetween,
+  type Cursor,
+  endFault,
+  type Medium,
+  passContainer,
+  placeOf,
+  type Shape,
+  scanOn,
+} from "./cursor.ts";
+import { findDuplicateName, hasAllMembers } from "./duplicate-names.ts";
 import { stepToRecord, strangeFault } from "./next-record.ts";
 import { type Boundaries, parseRecords } from "./record-values.ts";
 
@@ -41,25 +51,27 @@ function beginGroup(cursor: Cursor, shape: Shape): Boundaries {
   const { line, lineStart } = cursor;
   cursor.exact = [];
   const place = { from: placeOf(cursor), before: cursor.records, areLines: shape === "ndjson" };
-  return { ...place, starts: [], ends: [], exact: [], numbers: cursor.exact, line, lineStart };
+  return { ...place, starts: [], ends: [], members: [], exact: [], numbers: cursor.exact, line, lineStart };
 }
 
 /** Takes the record at the cursor, and those behind it that are in the window: without waiting for each. */
 async function takeRecords(cursor: Cursor, shape: Shape, group: Boundaries): Promise<void> {
-  const { groupBytes, maxRecordBytes } = cursor.limits;
+  const { groupBytes, maxRecordBytes, maxValues } = cursor.limits;
   const origin = group.from.offset;
   do {
     const { offset, line, lineStart } = cursor;
     cursor.depth = 0;
+    cursor.members = cursor.values = 0;
     const exactBefore = cursor.exact.length;
     const outcome = scanOn(cursor);
-    if (outcome !== "closed" || cursor.offset - offset > maxRecordBytes) {
+    if (outcome !== "closed" || cursor.offset - offset > maxRecordBytes || cursor.values > maxValues) {
       const from = { offset, line, column: offset - lineStart + 1 };
       await passContainer(cursor, { from, keep: origin }, outcome);
     }
     if (cursor.exact.length > exactBefore) group.exact.push(group.ends.length);
     group.starts.push(offset - origin);
     group.ends.push(cursor.offset - origin);
+    group.members.push(cursor.members);
     group.line = cursor.line;
     group.lineStart = cursor.lineStart;
     cursor.records++;
@@ -70,14 +82,25 @@ async function takeRecords(cursor: Cursor, shape: Shape, group: Boundaries): Pro
 /** Where the group before ended, and what a position says of the fragment. */
 export type GroupContext = Medium & { readonly since: number };
 
-export function toGroup(cursor: Cursor, boundaries: Boundaries, context: GroupContext): RecordGroup {
-  const { from, before, starts } = boundaries;
-  const { values, text } = parseRecords(cursor, boundaries);
+/** The records of these boundaries up to the first that cannot be read, if there are any, and why it cannot. */
+export type ReadGroup = { readonly group: RecordGroup | null; readonly refused: Error | null };
+
+export function readGroup(cursor: Cursor, found: Boundaries, context: GroupContext): ReadGroup {
+  const { boundaries, values, text, refused } = parseRecords(cursor, found);
+  if (values.length === 0) return { group: null, refused };
+  const { from, before, starts, ends, members } = boundaries;
   const records = values.map((value, i): SourceRecord => {
-    return { number: before + i + 1, offset: from.offset + (starts[i] as number), value };
+    const offset = from.offset + (starts[i] as number);
+    const isWhole = hasAllMembers(value, members[i] as number);
+    const end = from.offset + (ends[i] as number);
+    const duplicate = isWhole ? null : findDuplicateName(bytesBetween(cursor, offset, end).toString());
+    return { number: before + i + 1, offset, value, duplicate };
   });
   const next = positionBehind(boundaries, context);
-  return { records, next, bytes: next.offset - context.since, rawText: toRawText(boundaries, text) };
+  return {
+    refused,
+    group: { records, next, bytes: next.offset - context.since, rawText: toRawText(boundaries, text) },
+  };
 }
 
 function positionBehind({ from, before, ends, line, lineStart }: Boundaries, context: GroupContext): ReadPosition {

@@ -6,6 +6,10 @@ export type Scan = {
   /** Containers that are open, counted from where the scan began. */
   depth: number;
   inString: boolean;
+  /** Members of objects that were passed, by their colons. Whoever begins to count sets it to 0, as the next one. */
+  members: number;
+  /** Commas and containers that were passed: about as many as values. */
+  values: number;
   /** Where numbers were passed whose text `JSON.parse` would not give back: start, end, start, end, ... */
   exact: number[];
   /** The line of `offset`, and where it begins. */
@@ -15,12 +19,13 @@ export type Scan = {
 
 export type ScanOutcome = "closed" | "more" | "deep";
 
-const plain = 0;
 const quote = 1;
 const digit = 2;
 const open = 3;
 const close = 4;
-const lineEnd = 5;
+const colon = 5;
+const comma = 6;
+const lineEnd = 7;
 
 function tableOf(classes: Readonly<Record<string, number>>): Uint8Array {
   const table = new Uint8Array(256);
@@ -30,7 +35,8 @@ function tableOf(classes: Readonly<Record<string, number>>): Uint8Array {
   return table;
 }
 
-const kinds = tableOf({ '"': quote, "-0123456789": digit, "{[": open, "}]": close, "\n": lineEnd });
+const signs = { '"': quote, "{[": open, "}]": close, ":": colon, ",": comma };
+const kinds = tableOf({ ...signs, "-0123456789": digit, "\n": lineEnd });
 
 /**
  * Passes bytes until the container closes that was opened at depth 0. It only finds the boundary: whether the bytes
@@ -38,40 +44,41 @@ const kinds = tableOf({ '"': quote, "-0123456789": digit, "{[": open, "}]": clos
  */
 export function scanContainer(scan: Scan, window: ByteWindow, maxDepth: number): ScanOutcome {
   const { bytes, base, end } = window;
-  let depth = scan.depth;
+  let { members, values } = scan;
   let outcome: ScanOutcome = "more";
   if (scan.inString && !scanString(scan, window)) return "more";
   let i = scan.offset - base;
   while (i < end && outcome === "more") {
     const kind = kinds[bytes[i] as number];
-    if (kind === plain) {
-      i++;
-    } else if (kind === quote) {
+    if (kind === quote) {
       i = passString(bytes, i + 1, end);
-      if (i < 0) {
-        i = ~i;
-        scan.inString = true;
-        break;
-      }
+      if (i < 0) break;
     } else if (kind === digit) {
       const stop = passNumber(bytes, i, end);
       if (stop === end && stop - i < maxHeldNumber) break;
       if (needsText(bytes, i, stop)) scan.exact.push(base + i, base + stop);
       i = stop;
-    } else if (kind === open) {
-      i++;
-      if (++depth > maxDepth) outcome = "deep";
-    } else if (kind === close) {
-      i++;
-      if (--depth === 0) outcome = "closed";
     } else {
       i++;
-      scan.line++;
-      scan.lineStart = base + i;
+      if (kind === comma) {
+        values++;
+      } else if (kind === colon) {
+        members++;
+      } else if (kind === open) {
+        values++;
+        if (++scan.depth > maxDepth) outcome = "deep";
+      } else if (kind === close) {
+        if (--scan.depth === 0) outcome = "closed";
+      } else if (kind === lineEnd) {
+        scan.line++;
+        scan.lineStart = base + i;
+      }
     }
   }
-  scan.offset = base + i;
-  scan.depth = depth;
+  scan.inString = i < 0;
+  scan.offset = base + (i < 0 ? ~i : i);
+  scan.members = members;
+  scan.values = values;
   return outcome;
 }
 

@@ -25,6 +25,7 @@ async function passMembers(cursor: Cursor): Promise<void> {
   if ((await nextByte(cursor)) === -1) throw endFault(cursor);
   const from = placeOf(cursor);
   cursor.depth = 1;
+  cursor.values = 0;
   await passContainer(cursor, { from, keep: from.offset });
   const bytes = bytesBetween(cursor, from.offset, cursor.offset);
   const members = parseMembers(textOf(cursor, from, bytes));

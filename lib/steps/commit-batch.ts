@@ -79,7 +79,9 @@ async function reject(ports: CommitPorts, { run, items, judgement }: Rejected, d
   const rejects = await fillOriginals(ports, { items, rejects: judgement.rejects }, deadline);
   await ports.attempts.keepRejects(run, { ...judgement, rejects });
   const read = judgement.tables.reduce((sum, { counts }) => sum + counts.records_read, 0);
-  const text = `${judgement.rejected} of ${read} records of ${run.batchId} were rejected and nothing was loaded; error_log.json in its failed/ folder names each one`;
+  const unjudged = judgement.tables.reduce((sum, table) => sum + table.unjudged, 0);
+  const rest = unjudged > 0 ? `; ${unjudged} more were not looked at one by one, as too many are broken` : "";
+  const text = `${judgement.rejected} of ${read} records of ${run.batchId} were rejected and nothing was loaded; error_log.json in its failed/ folder names each one${rest}`;
   throw new PermanentError("RECORDS_REJECTED", text);
 }
 

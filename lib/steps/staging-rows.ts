@@ -4,7 +4,7 @@ import type { JsonObject } from "../core/json.ts";
 import type { TablePlan } from "../core/plan.ts";
 import type { SliceProgress, WorkItem } from "../core/ports.ts";
 import type { RecordGroup, SourceRecord } from "../core/records.ts";
-import { cutRaw, maxStoredRejects, type Reject } from "../core/rejects.ts";
+import { cutRaw, maxStoredRejects, type Reject, showName } from "../core/rejects.ts";
 import { type FieldFault, type Transform, transformOf } from "../core/transform.ts";
 
 /** What one slice made of its records besides rows. */
@@ -46,7 +46,7 @@ function beginSlice(transform: Transform, item: WorkItem): SliceRows {
     const lines: string[] = [];
     for (const record of group.records) {
       // The reader hands over objects only: anything else is JSON_SHAPE there.
-      const row = transform(record.value as JsonObject);
+      const row = record.duplicate === null ? transform(record.value as JsonObject) : nameTwice(record.duplicate);
       if ("faults" in row) {
         reject(group, record, row.faults);
         fingerprint = addFingerprints(fingerprint, fingerprintOf(group.rawText(record)));
@@ -61,4 +61,10 @@ function beginSlice(transform: Transform, item: WorkItem): SliceRows {
   };
 
   return { add, end: () => ({ rejects, rejected, nulled, fingerprint }) };
+}
+
+/** Which of the two values was meant, nobody can tell. */
+function nameTwice(name: string): { readonly faults: readonly FieldFault[] } {
+  const [expected, got] = ["each name once in a record", "the name twice"];
+  return { faults: [{ field: showName(name), code: "COLUMN_AMBIGUOUS", expected, got }] };
 }

@@ -76,7 +76,7 @@ test("C02 two batches update the same rows at once: both load, the later one win
   expect(commits.map(({ updated }) => updated)).toEqual([50, 50]);
   const [first, second] = commits.map(({ batch_id: id }) => both.find(({ batch }) => batch.id === id)?.quantity);
   const images = (id = "") => flow.sql`
-    select distinct (old_row->>'quantity')::float8 as quantity from table_loader.undo_images
+    select distinct (old_row->>'quantity')::float8 as quantity from table_loader.undo_rows
     where batch_id = ${id} and operation = 'update'`;
   expect([...(await images(commits[0]?.batch_id))]).toEqual([{ quantity: 1 }]);
   expect([...(await images(commits[1]?.batch_id))]).toEqual([{ quantity: first }]);

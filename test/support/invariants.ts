@@ -69,10 +69,10 @@ const rules: Readonly<Record<string, string>> = {
     left join load_audit_log l on l.batch_id = c.batch_id and l.table_name = c.table_name and l.status = 'success'
     group by c.batch_id, c.table_name having count(l.id) <> 1`,
   "undo images are as many as changed rows": `
-    select c.batch_id, c.table_name, count(u.batch_id) as images
+    select c.batch_id, c.table_name, coalesce(sum(u.rows), 0) as images
     from table_loader.commits c left join table_loader.undo_images u using (batch_id, epoch, table_name)
     group by c.batch_id, c.table_name, c.counts
-    having count(u.batch_id) <> (c.counts->>'records_loaded')::bigint + (c.counts->>'records_updated')::bigint`,
+    having coalesce(sum(u.rows), 0) <> (c.counts->>'records_loaded')::bigint + (c.counts->>'records_updated')::bigint`,
   "the queue agrees": `
     select q.batch_id, q.table_name, q.validation_status, t.state
     from validation_queue q

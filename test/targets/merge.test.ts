@@ -228,7 +228,7 @@ describe("audit and undo (B5, E4)", () => {
       ["INSERT", "4", null, "4"],
     ]);
     const images = await bench.sql`
-      select operation, row_key->>'k' as key, old_row->>'n' as n from table_loader.undo_images
+      select operation, row_key->>'k' as key, old_row->>'n' as n from table_loader.undo_rows
       where table_name = 'audited' order by 2`;
     expect(images.map((row) => Object.values(row))).toEqual([
       ["update", "1", "1"],

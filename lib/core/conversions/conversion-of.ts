@@ -2,6 +2,7 @@ import type { Column, ColumnType } from "../catalog.ts";
 import type { Conversion, ConversionOptions } from "../conversion.ts";
 import { PermanentError } from "../errors.ts";
 import { arrayConversion } from "./arrays.ts";
+import { bitConversion } from "./bits.ts";
 import { booleanConversion } from "./booleans.ts";
 import { byteaConversion } from "./bytea.ts";
 import { dateConversion } from "./dates.ts";
@@ -11,19 +12,23 @@ import { floatConversion } from "./floats.ts";
 import { integerConversion } from "./integers.ts";
 import { intervalConversion } from "./intervals.ts";
 import { jsonConversion } from "./json-values.ts";
+import { macAddressConversion } from "./mac-addresses.ts";
 import { networkConversion } from "./networks.ts";
+import { rangeConversion } from "./ranges.ts";
 import { textConversion } from "./text.ts";
-import { timeConversion } from "./times.ts";
+import { timeConversion, timetzConversion } from "./times.ts";
 import { timestampConversion, timestamptzConversion } from "./timestamps.ts";
+import { unsupportedTypes } from "./unsupported.ts";
 import { uuidConversion } from "./uuids.ts";
 
-type MakeConversion = (type: ColumnType, options: ConversionOptions) => Conversion | null;
+type MakeConversion = (type: ColumnType, options: ConversionOptions) => Conversion;
 
 /** By `pg_type.typname`. A type that is not here is refused when a load is planned, never guessed at. */
 const conversions: ReadonlyMap<string, MakeConversion> = new Map<string, MakeConversion>([
   ["int2", () => integerConversion("int2")],
   ["int4", () => integerConversion("int4")],
   ["int8", () => integerConversion("int8")],
+  ["oid", () => integerConversion("oid")],
   ["numeric", decimalConversion],
   ["float4", (_, options) => floatConversion("float4", options)],
   ["float8", (_, options) => floatConversion("float8", options)],
@@ -34,26 +39,41 @@ const conversions: ReadonlyMap<string, MakeConversion> = new Map<string, MakeCon
   ["citext", textConversion],
   ["date", (_, options) => dateConversion(options)],
   ["time", timeConversion],
+  ["timetz", timetzConversion],
   ["timestamp", timestampConversion],
   ["timestamptz", timestamptzConversion],
+  ["interval", intervalConversion],
   ["uuid", () => uuidConversion],
   ["json", () => jsonConversion("json")],
   ["jsonb", () => jsonConversion("jsonb")],
-  ["interval", intervalConversion],
   ["inet", () => networkConversion("inet")],
   ["cidr", () => networkConversion("cidr")],
+  ["macaddr", () => macAddressConversion("macaddr")],
+  ["macaddr8", () => macAddressConversion("macaddr8")],
+  ["bit", bitConversion],
+  ["varbit", bitConversion],
   ["bytea", (_, options) => byteaConversion(options)],
 ]);
+
+/** The base types that have a conversion; enums, domains, arrays, ranges and multiranges are made of them. */
+export const supportedTypes: readonly string[] = [...conversions.keys()];
 
 /** @throws PermanentError TABLE_UNSUPPORTED naming the column and its type, where the type is not supported */
 export function conversionOf(column: Column, options: ConversionOptions): Conversion {
   const conversion = conversionOfType(column.type, options);
   if (conversion !== null) return conversion;
+  const { sql } = column.type;
+  const advice = unsupportedTypes.get(innermost(column.type).name) ?? "use a text column";
   throw new PermanentError(
     "TABLE_UNSUPPORTED",
-    `column ${column.name} has type ${column.type.sql}, which cannot be loaded; exclude the field or load a text column`,
-    { column: column.name, type: column.type.sql },
+    `column ${column.name} has type ${sql}, which cannot be loaded: ${advice}, or exclude the field`,
+    { column: column.name, type: sql },
   );
+}
+
+function innermost(type: ColumnType): ColumnType {
+  const inner = type.element ?? type.range?.bound;
+  return inner ? innermost(inner) : type;
 }
 
 function conversionOfType(type: ColumnType, options: ConversionOptions): Conversion | null {
@@ -63,11 +83,20 @@ function conversionOfType(type: ColumnType, options: ConversionOptions): Convers
 }
 
 function baseConversionOf(type: ColumnType, options: ConversionOptions): Conversion | null {
-  if (type.element !== null) {
-    const conversion = conversionOfType(type.element, options);
-    const nested = type.element.name !== "json" && type.element.name !== "jsonb";
-    return conversion === null ? null : arrayConversion({ conversion, sql: type.element.sql, nested });
+  const { element, range } = type;
+  if (element !== null) {
+    const conversion = conversionOfType(element, options);
+    return conversion && arrayConversion({ conversion, sql: element.sql, nested: !isOwnArray(element) });
+  }
+  if (range !== null) {
+    const conversion = conversionOfType(range.bound, options);
+    return conversion && rangeConversion({ conversion, sql: type.sql, isMultirange: range.isMultirange });
   }
   if (type.enumLabels !== null) return enumConversion(type.enumLabels);
   return conversions.get(type.name)?.(type, options) ?? null;
+}
+
+/** A JSON array can be one element's value: of a json, or of a domain over an array. */
+function isOwnArray(element: ColumnType): boolean {
+  return element.element !== null || element.name === "json" || element.name === "jsonb";
 }

@@ -9,6 +9,8 @@ type Float = {
   readonly nearest: (value: number) => number;
   /** The shortest decimal that reads back as this value of the type, as a double. */
   readonly shortest: (stored: number) => number;
+  /** Decimals that are sure to be shown as they were written, as far as one looks for them. */
+  readonly safe: RegExp | null;
 };
 
 const smallestNormalReal = 1.1754943508222875e-38;
@@ -16,16 +18,21 @@ const smallestNormalReal = 1.1754943508222875e-38;
 const safeRealDigits = 6;
 const maxRealDigits = 9;
 
+/** Six digits in front of and behind the point, of a size far from both ends of real. */
+const safeReal = /^-?(?=[\d.]{1,7}$)\d{1,6}(?:\.\d{1,5})?$/;
+
 const types: Readonly<Record<"float4" | "float8", Float>> = {
   float4: {
     expected: "real: a finite number of about 7 digits, from 1e-45 to 3.4028235e38",
     nearest: Math.fround,
     shortest: shortestReal,
+    safe: safeReal,
   },
   float8: {
     expected: "double precision: a finite number of about 15 digits, from 5e-324 to 1.7976931348623157e308",
     nearest: (value) => value,
     shortest: (stored) => stored,
+    safe: null,
   },
 };
 
@@ -33,7 +40,7 @@ const types: Readonly<Record<"float4" | "float8", Float>> = {
 const shortDecimal = /^-?(?=[\d.]{1,16}$)\d{1,15}(?:\.\d{1,14})?$/;
 
 export function floatConversion(type: "float4" | "float8", { allowInfinity }: ConversionOptions): Conversion {
-  const { expected, nearest, shortest } = types[type];
+  const { expected, nearest, shortest, safe } = types[type];
   const notNumber = new Refusal("VALUE_TYPE", expected);
   const outOfRange = new Refusal("VALUE_RANGE", expected);
   const rounded = new Refusal("VALUE_PRECISION_LOSS", expected);
@@ -46,6 +53,7 @@ export function floatConversion(type: "float4" | "float8", { allowInfinity }: Co
       if (value !== 0 || (exact !== null && exact.digits !== "")) return outOfRange;
       return Object.is(stored, -0) ? "-0" : "0";
     }
+    if (exact === null && safe?.test(String(value))) return String(value);
     const shown = stored === value ? value : shortest(stored);
     if (exact === null && shown === value) return String(shown);
     const written = exact ?? parseDecimal(String(value));

@@ -6,6 +6,7 @@ import { numberText, parseDecimal, toPlainText } from "./decimal-text.ts";
 const limits = {
   int2: { minimum: -32_768n, maximum: 32_767n },
   int4: { minimum: -2_147_483_648n, maximum: 2_147_483_647n },
+  oid: { minimum: 0n, maximum: 4_294_967_295n },
   int8: { minimum: -9_223_372_036_854_775_808n, maximum: 9_223_372_036_854_775_807n },
 } as const;
 

@@ -1,23 +1,67 @@
-import type { ColumnType } from "../catalog.ts";
+import type { ColumnType, IntervalUnit } from "../catalog.ts";
 import type { Conversion } from "../conversion.ts";
 import { Refusal } from "../rejects.ts";
+import { microsecondDigits } from "./clock.ts";
 
-const count = String.raw`-?\d{1,9}`;
+/** More digits would overflow anyway, but for weeks and days, which are checked. */
+const count = String.raw`(-?\d{1,9})`;
 const duration = new RegExp(
   `^P(?=.)(?:${count}Y)?(?:${count}M)?(?:${count}W)?(?:${count}D)?` +
-    String.raw`(?:T(?=.)(?:${count}H)?(?:${count}M)?(?:${count}(?:\.\d{1,6})?S)?)?$`,
-);
-const notDuration = new Refusal(
-  "VALUE_TYPE",
-  "interval: an ISO 8601 duration of whole units, such as P1Y2M3DT4H5M6.7S",
+    String.raw`(?:T(?=.)(?:${count}H)?(?:${count}M)?(?:(-?)(\d{1,9})(?:\.(\d{1,100}))?S)?)?$`,
 );
 
-/** Only the plain type: `interval day` or `interval(0)` would drop fields or digits without a word. */
-export function intervalConversion(type: ColumnType): Conversion | null {
-  if (type.sql !== "interval") return null;
+/** As PostgreSQL keeps it; the three parts never carry over into each other. */
+type Interval = { readonly months: number; readonly days: number; readonly microseconds: bigint };
+
+const second = 1_000_000n;
+const maxInt = 2_147_483_647;
+
+export function intervalConversion({ smallestUnit, fractionDigits }: ColumnType): Conversion {
+  const digits = fractionDigits ?? microsecondDigits;
+  const kept = smallestUnit === null ? `at most ${digits} fraction digits` : `nothing smaller than a ${smallestUnit}`;
+  const expected = `interval: an ISO 8601 duration of whole units such as P1Y2M3DT4H5M6.7S, ${kept}`;
+  const notDuration = new Refusal("VALUE_TYPE", expected);
+  const outOfRange = new Refusal("VALUE_RANGE", expected);
+  const cut = new Refusal("VALUE_PRECISION_LOSS", expected);
   return {
-    // The range of each field is left to the server.
-    exact: false,
-    convert: (value) => (typeof value === "string" && duration.test(value) ? value : notDuration),
+    exact: true,
+    convert: (value) => {
+      const match = typeof value === "string" ? duration.exec(value) : null;
+      if (match === null) return notDuration;
+      const fraction = (match[9] ?? "").replace(/0+$/, "");
+      if (fraction.length > digits) return cut;
+      const interval = intervalOf(match, fraction);
+      if (interval === null) return outOfRange;
+      if (smallestUnit !== null && !isWhole(interval, smallestUnit)) return cut;
+      return fraction === match[9] || match[9] === undefined ? (value as string) : withFraction(match, fraction);
+    },
   };
+}
+
+/** Null where a part, or a sum on the way to it, exceeds 32 bits; hours of nine digits fit into 64 bits. */
+function intervalOf(match: RegExpExecArray, fraction: string): Interval | null {
+  const [years, months, weeks, days, hours, minutes] = match.slice(1, 7).map((text) => Number(text ?? 0)) as Six;
+  const parts = [years * 12 + months, weeks * 7, weeks * 7 + days] as const;
+  if (parts.some((part) => part > maxInt || part < -maxInt - 1)) return null;
+  const size = BigInt(match[8] ?? 0) * second + BigInt(fraction.padEnd(microsecondDigits, "0"));
+  const seconds = match[7] === "-" ? -size : size;
+  const microseconds = BigInt(hours) * 3600n * second + BigInt(minutes) * 60n * second + seconds;
+  return { months: parts[0], days: parts[2], microseconds };
+}
+
+type Six = [number, number, number, number, number, number];
+
+/** The server cuts whatever is smaller than the unit without a word; what is larger it keeps. */
+function isWhole({ months, days, microseconds }: Interval, unit: IntervalUnit): boolean {
+  if (unit === "minute") return microseconds % (60n * second) === 0n;
+  if (unit === "hour") return microseconds % (3600n * second) === 0n;
+  if (microseconds !== 0n) return false;
+  if (unit === "day") return true;
+  return days === 0 && (unit === "month" || months % 12 === 0);
+}
+
+/** Zeros behind the last digit could make the server round a number that is too long for a double. */
+function withFraction(match: RegExpExecArray, fraction: string): string {
+  const written = `.${match[9]}S`;
+  return `${match[0].slice(0, -written.length)}${fraction === "" ? "" : `.${fraction}`}S`;
 }

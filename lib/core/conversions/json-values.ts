@@ -18,25 +18,45 @@ export function jsonConversion(type: "json" | "jsonb"): Conversion {
   const numbersFit = type === "json" ? () => true : fitsJsonb;
   return {
     exact: true,
-    convert: (value) => faultOf(value, numbersFit, maxDepth) ?? toJsonText(value),
+    convert: (value) => {
+      const look: Look = { numbersFit, hasExactNumber: false };
+      const fault = faultOf(value, look, maxDepth);
+      if (fault !== null) return fault;
+      // Several times as fast, where no number needs its digits kept.
+      return look.hasExactNumber ? toJsonText(value) : JSON.stringify(value);
+    },
   };
 }
+
+type Look = {
+  readonly numbersFit: (number: ExactNumber) => boolean;
+  /** Set where JSON.stringify would write a number in another way. */
+  hasExactNumber: boolean;
+};
 
 function fitsJsonb(number: ExactNumber): boolean {
   const decimal = parseDecimal(number.text);
   return decimal !== null && fitsNumeric(decimal);
 }
 
-function faultOf(value: JsonValue, numbersFit: (number: ExactNumber) => boolean, depth: number): Refusal | null {
+function faultOf(value: JsonValue, look: Look, depth: number): Refusal | null {
   if (typeof value === "string") return isStorable(value) ? null : notStorable;
+  if (typeof value === "number") look.hasExactNumber ||= Object.is(value, -0);
   if (typeof value !== "object" || value === null) return null;
-  if (value instanceof ExactNumber) return numbersFit(value) ? null : numberTooLong;
-  if (depth === 0) return tooDeep;
-  if (!Array.isArray(value)) {
-    for (const key of Object.keys(value)) if (!isStorable(key)) return notStorable;
+  if (value instanceof ExactNumber) {
+    look.hasExactNumber = true;
+    return look.numbersFit(value) ? null : numberTooLong;
   }
-  for (const member of Array.isArray(value) ? value : Object.values(value)) {
-    const fault = faultOf(member, numbersFit, depth - 1);
+  if (depth === 0) return tooDeep;
+  if (Array.isArray(value)) {
+    for (const member of value) {
+      const fault = faultOf(member, look, depth - 1);
+      if (fault !== null) return fault;
+    }
+    return null;
+  }
+  for (const key of Object.keys(value)) {
+    const fault = isStorable(key) ? faultOf(value[key] as JsonValue, look, depth - 1) : notStorable;
     if (fault !== null) return fault;
   }
   return null;

@@ -4,14 +4,13 @@ import { Refusal, type RejectCode } from "../rejects.ts";
 import { civilDateOf, commonDateForm, dateGroups, dayNumber, firstDay } from "./calendar.ts";
 import { clockGroups, clockOf, commonClockForm, microsecondDigits } from "./clock.ts";
 import { infinityOf } from "./infinity.ts";
+import { offsetGroups, offsetOf } from "./offsets.ts";
 import { offsetText, openZone } from "./zones.ts";
 
 const commonOffset = String.raw`(?:Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d)?)`;
-const offsetGroups = String.raw`(?: ?([Zz]|([+-])(\d\d)(?::?(\d\d)(?::?(\d\d))?)?))?`;
 const anyTimestamp = new RegExp(`^${dateGroups}(?:[Tt ]${clockGroups}${offsetGroups})?( BC)?$`);
 const firstSecond = firstDay * 86_400;
 const endSecond = dayNumber({ year: 294_277, month: 1, day: 1 }) * 86_400;
-const maxOffset = 16 * 3600;
 
 /** A timestamp as it was written; `local` counts seconds as if the clock showed UTC. */
 type Written = { readonly text: string; readonly era: string; readonly local: number; readonly offset: number | null };
@@ -93,14 +92,4 @@ function readTimestamp(value: string, fractionDigits: number): Written | Fault {
   const local = dayNumber(date) * 86_400 + clock.seconds;
   const text = `${match[1]}-${match[2]}-${match[3]} ${clock.text}`;
   return isInRange(local) ? { text, era: beforeChrist ? " BC" : "", local, offset } : "VALUE_RANGE";
-}
-
-/** Null where there is no offset, undefined where it is out of PostgreSQL's range. */
-function offsetOf(groups: readonly (string | undefined)[]): number | null | undefined {
-  const [written, sign, hours, minutes = 0, seconds = 0] = groups;
-  if (written === undefined) return null;
-  if (sign === undefined) return 0;
-  const size = Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
-  if (Number(minutes) > 59 || Number(seconds) > 59 || size >= maxOffset) return undefined;
-  return sign === "-" ? -size : size;
 }

@@ -1,30 +1,20 @@
 import type postgres from "postgres";
-import type { Catalog, Check, Column, ColumnType, ForeignKey, TableShape, UniqueKey } from "../../core/catalog.ts";
+import type { Catalog, Check, Column, ForeignKey, TableShape, UniqueKey } from "../../core/catalog.ts";
 import type { CatalogReader } from "../../core/ports.ts";
 import { qualifiedName } from "../../core/sql-names.ts";
+import { type ReadType, readTypes } from "./column-types.ts";
 
-/** Reads the shapes of tables from PostgreSQL's own catalog; four queries, whatever the number of tables. */
+/** Reads the shapes of tables from PostgreSQL's own catalog; five queries, whatever the number of tables. */
 
-type TypeRow = {
-  type_oid: number;
-  typmod: number;
-};
-
-type ColumnRow = TypeRow & {
+type ColumnRow = {
   table_name: string;
   name: string;
   not_null: boolean;
   default_sql: string | null;
   generated: boolean;
   identity: string;
-  type_sql: string;
-  base_name: string;
-  base_typmod: number;
-  domain: string | null;
-  labels: string[] | null;
-  element_name: string | null;
-  element_sql: string | null;
-  element_labels: string[] | null;
+  type_oid: number;
+  typmod: number;
 };
 
 export function openCatalog(sql: postgres.Sql, schema: string): CatalogReader {
@@ -32,6 +22,7 @@ export function openCatalog(sql: postgres.Sql, schema: string): CatalogReader {
     read: async (tables) => {
       const wanted = [...new Set(tables)];
       const heads = await readHeads(sql, schema, wanted);
+      const typeOf = await readTypes(sql, schema, wanted);
       const columns = Map.groupBy(await readColumns(sql, schema, wanted), (row) => row.table_name);
       const uniques = Map.groupBy(await readUniqueKeys(sql, schema, wanted), (row) => row.table_name);
       const constraints = Map.groupBy(await readConstraints(sql, schema, wanted), (row) => row.table_name);
@@ -42,7 +33,7 @@ export function openCatalog(sql: postgres.Sql, schema: string): CatalogReader {
           schema,
           kind: head.kind,
           rowSecurity: head.row_security,
-          columns: (columns.get(head.name) ?? []).map(toColumn),
+          columns: (columns.get(head.name) ?? []).map((row) => toColumn(row, typeOf)),
           uniqueKeys: (uniques.get(head.name) ?? []).map(
             ({ name, columns: names, plain }): UniqueKey => ({ name, columns: names, plain }),
           ),
@@ -69,72 +60,29 @@ async function readHeads(sql: postgres.Sql, schema: string, tables: string[]): P
 
 async function readColumns(sql: postgres.Sql, schema: string, tables: string[]): Promise<ColumnRow[]> {
   return sql<ColumnRow[]>`
-    select c.relname as table_name, a.attname as name, a.attnotnull or coalesce(t.typnotnull, false) as not_null,
-           coalesce(pg_get_expr(d.adbin, d.adrelid), pg_get_expr(t.typdefaultbin, 0)) as default_sql, a.attgenerated <> '' as generated,
-           a.attidentity::text as identity, format_type(a.atttypid, a.atttypmod) as type_sql,
-           a.atttypid::int8 as type_oid, a.atttypmod as typmod, b.typname as base_name,
-           case when t.typtype = 'd' then t.typtypmod else a.atttypmod end as base_typmod,
-           case when t.typtype = 'd' then format_type(t.oid, null) end as domain,
-           (select array_agg(e.enumlabel::text order by e.enumsortorder) from pg_enum e where e.enumtypid = b.oid) as labels,
-           el.typname as element_name,
-           format_type(el.oid, case when t.typtype = 'd' then t.typtypmod else a.atttypmod end) as element_sql,
-           (select array_agg(e.enumlabel::text order by e.enumsortorder) from pg_enum e where e.enumtypid = el.oid)
-             as element_labels
+    select c.relname as table_name, a.attname as name, a.attnotnull as not_null,
+           coalesce(pg_get_expr(d.adbin, d.adrelid), pg_get_expr(t.typdefaultbin, 0)) as default_sql,
+           a.attgenerated <> '' as generated, a.attidentity::text as identity,
+           a.atttypid::int8 as type_oid, a.atttypmod as typmod
     from pg_attribute a
     join pg_class c on c.oid = a.attrelid
     join pg_namespace n on n.oid = c.relnamespace
     join pg_type t on t.oid = a.atttypid
-    join pg_type b on b.oid = case when t.typtype = 'd' then t.typbasetype else t.oid end
-    left join pg_type el on el.oid = b.typelem and b.typcategory = 'A'
     left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
     where n.nspname = ${schema} and c.relname = any(${tables}::text[]) and a.attnum > 0 and not a.attisdropped
     order by c.relname, a.attnum
   `;
 }
 
-function toColumn(row: ColumnRow): Column {
-  const element =
-    row.element_name === null
-      ? null
-      : toType({
-          name: row.element_name,
-          sql: row.element_sql ?? "",
-          typmod: row.base_typmod,
-          labels: row.element_labels,
-        });
-  const own = { name: row.base_name, sql: row.type_sql, typmod: row.base_typmod, labels: row.labels };
+function toColumn(row: ColumnRow, typeOf: ReadType): Column {
+  const { type, notNull } = typeOf(row.type_oid, row.typmod);
   return {
     name: row.name,
-    type: { ...toType(own), element, domain: row.domain },
-    notNull: row.not_null,
+    type,
+    notNull: row.not_null || notNull,
     defaultSql: row.generated ? null : row.default_sql,
     generated: row.generated,
     identity: row.identity === "a" ? "always" : row.identity === "d" ? "by default" : null,
-  };
-}
-
-type TypeFacts = {
-  readonly name: string;
-  readonly sql: string;
-  readonly typmod: number;
-  readonly labels: string[] | null;
-};
-
-/** PostgreSQL packs length, precision and scale into the type modifier, mostly with an offset of 4. */
-function toType({ name, sql, typmod, labels }: TypeFacts): ColumnType {
-  const modified = typmod >= 0;
-  const numeric = modified && name === "numeric";
-  const scale = numeric ? (((typmod - 4) & 0x7ff) ^ 1024) - 1024 : null;
-  return {
-    name,
-    sql,
-    length: modified && (name === "varchar" || name === "bpchar") ? typmod - 4 : null,
-    precision: numeric ? ((typmod - 4) >> 16) & 0xffff : null,
-    scale,
-    fractionDigits: modified && /^time/.test(name) ? typmod : null,
-    enumLabels: labels,
-    element: null,
-    domain: null,
   };
 }
 

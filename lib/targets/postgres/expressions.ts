@@ -23,6 +23,8 @@ export type Expressions = {
   readonly updated: (column: Column) => string;
   /** True where an update would change nothing. */
   readonly unchanged: string;
+  /** True where the record is newer than the stored row; null where the contract has no `newer_by`. */
+  readonly newer: string | null;
   /** Columns that an update may change. */
   readonly updatable: readonly Column[];
 };
@@ -36,14 +38,10 @@ export function expressionsOf(plan: TablePlan): Expressions {
   const updatable = staged
     .map(({ column }) => column)
     .filter(({ name }) => !key.includes(name) && !isImmutable(plan, name));
+  const newer = newerCondition(plan, typed);
   const updates = new Set(updatable.map(({ name }) => name));
-  const merging = plan.contract.conflict_resolution === "merge";
-  const updated = (column: Column): string => {
-    const stored = `t.${quoteName(column.name)}`;
-    if (!updates.has(column.name)) return stored;
-    if (merging) return `coalesce(${typed(column.name)}, ${stored})`;
-    return `case when ${absent(column.name)} then ${stored} else ${typed(column.name)} end`;
-  };
+  const updated = ({ name }: Column): string =>
+    updates.has(name) ? updatedValue(plan, name, { typed, absent, newer }) : `t.${quoteName(name)}`;
   return {
     target: qualifiedName(plan.shape.schema, plan.table),
     staged,
@@ -54,8 +52,37 @@ export function expressionsOf(plan: TablePlan): Expressions {
     inserted: (column) => insertedValue(plan, column, { typed, absent, isStaged: byName.has(column.name) }),
     updated,
     unchanged: updatable.map((column) => sameValue(column, updated(column))).join(" and ") || "true",
+    newer,
     updatable,
   };
+}
+
+/** A record without the value is never newer; a stored row without it is older than any. */
+function newerCondition({ contract }: TablePlan, typed: (name: string) => string): string | null {
+  if (contract.newer_by === undefined) return null;
+  const [value, stored] = [typed(contract.newer_by), `t.${quoteName(contract.newer_by)}`];
+  return `coalesce(${value} > ${stored}, ${value} is not null and ${stored} is null)`;
+}
+
+type Updating = Pick<Expressions, "typed" | "absent" | "newer">;
+
+/** What an update leaves in a column that it may change: the table's resolution, then the column's own settings. */
+function updatedValue({ contract }: TablePlan, name: string, { typed, absent, newer }: Updating): string {
+  const stored = `t.${quoteName(name)}`;
+  const own = contract.columns[name];
+  const merging = contract.conflict_resolution === "merge";
+  const keepsAbsent = own?.keep_if_absent ?? true;
+  let value = typed(name);
+  if (merging) value = `coalesce(${value}, ${stored})`;
+  else if (keepsAbsent) value = `case when ${absent(name)} then ${stored} else ${value} end`;
+  if (own?.fill_if_null) value = `coalesce(${stored}, ${value})`;
+  return newer !== null && isNewestOnly(contract, name) ? `case when ${newer} then ${value} else ${stored} end` : value;
+}
+
+/** Where fields follow `newer_by`, the field itself does so too: an older record must not set it back. */
+function isNewestOnly({ columns, newer_by: newerBy }: TablePlan["contract"], name: string): boolean {
+  if (columns[name]?.newest) return true;
+  return name === newerBy && Object.values(columns).some(({ newest }) => newest);
 }
 
 /** Casts stand inside the case: the server may cast before it filters. */

@@ -1,99 +1,95 @@
+import type { Column } from "../../core/catalog.ts";
+import type { RejectCode } from "../../core/rejects.ts";
 import { quoteConstant, quoteName } from "../../core/sql-names.ts";
-import { rejectedRows, rejectWhere, type TableJob } from "./table-job.ts";
+import { keyText, rejectedRows, rejectWhere, type TableJob } from "./table-job.ts";
 
 /** The judge's first look: values, keys and twins, then a verdict for every staged record. */
 
-export type Verdict = "insert" | "update" | "unchanged" | "skipped" | "collapsed" | "rejected";
+/** What a record is marked as. Without a mark it becomes a new row. */
+export type Mark = "update" | "unchanged" | "skipped" | "collapsed" | "rejected";
 
 export async function judgeRecords(job: TableJob): Promise<void> {
-  await job.tx.unsafe(`analyze ${job.staging}`);
+  await job.tx.unsafe(`analyze ${job.staging} (${["_tl_item", ...job.sql.key].map(quoteName).join(", ")})`);
   await rejectInvalidValues(job);
-  await rejectNullKeys(job);
   await findTwins(job);
   await rejectTwins(job);
   await rejectAmbiguousKeys(job);
   await classify(job);
 }
 
-/** Values that the transform could not check completely: the server is asked, and says which error it would raise. */
+/**
+ * Values that the transform could not check completely: the server is asked. One pass tells of all columns whether
+ * there is anything to say about them.
+ */
 async function rejectInvalidValues(job: TableJob): Promise<void> {
-  for (const { column, exact } of job.sql.staged) {
-    if (exact) continue;
-    const value = `s.${quoteName(column.name)}`;
-    const type = quoteConstant(column.type.sql);
-    const rules = [
-      ["CONSTRAINT_CHECK", "= '23514'"],
-      ["VALUE_NOT_NULL", "= '23502'"],
-      ["VALUE_RANGE", "in ('22003', '22008')"],
-      ["VALUE_TOO_LONG", "= '22001'"],
-      ["VALUE_TYPE", "not in ('23514', '23502', '22003', '22008', '22001')"],
-    ] as const;
-    for (const [code, condition] of rules) {
-      const where = `${value} is not null and not pg_input_is_valid(${value}, ${type})
-        and (select e.sql_error_code from pg_input_error_info(${value}, ${type}) e) ${condition}`;
-      const expected = quoteConstant(`a value of type ${column.type.sql}`);
-      const constraint = column.type.domain && code === "CONSTRAINT_CHECK" ? { constraint: column.type.domain } : {};
-      await rejectWhere(job, {
-        code,
-        field: column.name,
-        ...constraint,
-        expected,
-        got: value,
-        from: `${job.staging} s`,
-        where,
-      });
-    }
+  const columns = job.sql.staged.filter(({ exact }) => !exact).map(({ column }) => column);
+  if (columns.length === 0) return;
+  const probes = columns.map((column, index) => `coalesce(bool_or(${isInvalid(column)}), false) as c${index}`);
+  const [found] = await job.tx.unsafe<Record<string, boolean>[]>(`select ${probes.join(", ")} from ${job.staging} s`);
+  for (const [index, column] of columns.entries()) {
+    if (found?.[`c${index}`]) await rejectInvalidColumn(job, column);
   }
 }
 
-async function rejectNullKeys(job: TableJob): Promise<void> {
-  const unmarked = `not exists (select from ${rejectedRows(job)} x where x.item_id = s._tl_item and x.record = s._tl_record)`;
-  for (const name of job.sql.key) {
+function isInvalid({ name, type }: Column): string {
+  const value = `s.${quoteName(name)}`;
+  return `${value} is not null and not pg_input_is_valid(${value}, ${quoteConstant(type.sql)})`;
+}
+
+/** By the error that the server would raise. */
+const inputFaults: readonly (readonly [RejectCode, string])[] = [
+  ["CONSTRAINT_CHECK", "= '23514'"],
+  ["VALUE_NOT_NULL", "= '23502'"],
+  ["VALUE_RANGE", "in ('22003', '22008')"],
+  ["VALUE_TOO_LONG", "= '22001'"],
+  ["VALUE_TYPE", "not in ('23514', '23502', '22003', '22008', '22001')"],
+];
+
+async function rejectInvalidColumn(job: TableJob, column: Column): Promise<void> {
+  const value = `s.${quoteName(column.name)}`;
+  const { sql: type, domain } = column.type;
+  for (const [code, condition] of inputFaults) {
     await rejectWhere(job, {
-      code: "KEY_NULL",
-      field: name,
-      expected: "'a value: the field is part of the natural key'",
-      got: `case when ${job.sql.absent(name)} then 'no such field' else 'null' end`,
+      code,
+      field: column.name,
+      ...(domain && code === "CONSTRAINT_CHECK" ? { constraint: domain } : {}),
+      expected: quoteConstant(`a value of type ${type}`),
+      got: value,
       from: `${job.staging} s`,
-      where: `${job.sql.typed(name)} is null and ${unmarked}`,
+      where: `${isInvalid(column)}
+        and (select e.sql_error_code from pg_input_error_info(${value}, ${quoteConstant(type)}) e) ${condition}`,
     });
   }
 }
 
-/** The natural key of a row as text, for messages. */
-export function keyText({ sql }: TableJob, value: (name: string) => string): string {
-  const parts = sql.key.map((name) => `${quoteConstant(`${name}=`)} || coalesce(${value(name)}::text, 'null')`);
-  return parts.join(" || ', ' || ");
-}
-
 /** Records that share a natural key by the column's own equality, ranked; the first one of a group may survive. */
 async function findTwins(job: TableJob): Promise<void> {
-  const { tx, sql, staging, twins, plan } = job;
-  const keys = sql.key.map((name, index) => `${sql.typed(name)} as k${index}`).join(", ");
+  const { tx, sql, staging, twins, families, plan } = job;
   const names = sql.key.map((_, index) => `k${index}`);
+  const keys = sql.key.map((name, index) => `${sql.typed(name)} as ${names[index]}`).join(", ");
+  await tx.unsafe(`
+    create unlogged table ${families} as
+    select row_number() over () as family, ${names.join(", ")}
+    from (select ${keys} from ${staging} s) typed
+    where ${names.map((name) => `${name} is not null`).join(" and ")}
+    group by ${names.join(", ")} having count(*) > 1
+  `);
   const newer = plan.contract.conflict_resolution === "newest" ? sql.typed(plan.contract.newer_by ?? "") : "null::text";
   const content = sql.staged.map(({ column }) => `${sql.typed(column.name)}::text`).join(", ");
   await tx.unsafe(`
     create unlogged table ${twins} as
-    with typed as (select s._tl_item, s._tl_record, ${keys} from ${staging} s),
-    shared as (
-      select ${names.join(", ")} from typed
-      where ${names.map((name) => `${name} is not null`).join(" and ")}
-      group by ${names.join(", ")} having count(*) > 1
-    ),
-    members as (
-      select s._tl_item, s._tl_record, dense_rank() over (order by ${names.map((name) => `g.${name}`).join(", ")}) as family,
-             ${newer} as newer, row(s._tl_absent, ${content})::text as content
-      from shared g join ${staging} s on ${sql.key.map((name, index) => `g.k${index} = ${sql.typed(name)}`).join(" and ")}
+    with members as (
+      select s._tl_item, s._tl_record, g.family, ${newer} as newer, row(s._tl_absent, ${content})::text as content
+      from ${families} g
+      join ${staging} s on ${sql.key.map((name, index) => `g.${names[index]} = ${sql.typed(name)}`).join(" and ")}
     ),
     ranked as (
       select m.*, row_number() over w as rank, first_value(m.content) over w as first_content,
-             first_value(m.newer) over w as first_newer, first_value(m._tl_item) over w as first_item,
-             first_value(m._tl_record) over w as first_record
+             first_value(m.newer) over w as first_newer
       from members m
       window w as (partition by m.family order by m.newer desc nulls last, m._tl_item, m._tl_record)
     )
-    select r._tl_item, r._tl_record, r.family, r.rank, r.first_item, r.first_record,
+    select r._tl_item, r._tl_record, r.family, r.rank,
            r.content <> r.first_content and not coalesce(r.newer < r.first_newer, r.newer is null and r.first_newer is not null)
              as differs
     from ranked r
@@ -130,46 +126,48 @@ async function rejectAmbiguousKeys(job: TableJob): Promise<void> {
   });
 }
 
-/** A record without the value is never newer; a stored row without it is older than any. */
-function isNewer(value: string, stored: string): string {
-  return `coalesce(${value} > ${stored}, ${value} is not null and ${stored} is null)`;
-}
-
-/** One join with the target decides what becomes of every record. Nothing is locked or written by it. */
+/**
+ * One join with the target decides what becomes of every record. Nothing is locked or written by it. Only exceptions
+ * are marked: a record without a mark is a new row, and a load of nothing else marks none.
+ */
 async function classify(job: TableJob): Promise<void> {
-  const { tx, sql, staging, twins, verdicts, plan } = job;
-  const { update_strategy: strategy, conflict_resolution: resolution, newer_by: newerBy } = plan.contract;
-  const [firstKey] = sql.key;
-  const existing =
-    strategy === "insert_only" || resolution === "skip"
-      ? "'skipped'"
-      : `case when ${sql.unchanged} then 'unchanged'${
-          resolution === "newest" && newerBy
-            ? ` when not ${isNewer(sql.typed(newerBy), `t.${quoteName(newerBy)}`)} then 'skipped'`
-            : ""
-        } else 'update' end`;
+  const { tx, sql, staging, twins, marks } = job;
+  const stored = `t.${quoteName(sql.key[0] ?? "")} is not null`;
   await tx.unsafe(`
-    create unlogged table ${verdicts} as
-    select s._tl_item as item, s._tl_record as record,
-           case
-             when x.item_id is not null then 'rejected'
-             when d.rank > 1 then 'collapsed'
-             when t.${quoteName(firstKey ?? "")} is null then ${strategy === "update_only" ? "'skipped'" : "'insert'"}
-             else ${existing}
-           end as verdict
-    from ${staging} s
-    left join ${rejectedRows(job)} x on x.item_id = s._tl_item and x.record = s._tl_record
-    left join ${twins} d on d._tl_item = s._tl_item and d._tl_record = s._tl_record
-    left join ${sql.target} t on x.item_id is null and ${sql.sameKey}
+    create unlogged table ${marks} as
+    select m.item, m.record, m.verdict
+    from (
+      select s._tl_item as item, s._tl_record as record,
+             case
+               when x.item_id is not null then 'rejected'
+               when d.rank > 1 then 'collapsed'
+               when ${stored} then ${verdictOnStored(job)}
+               else ${job.plan.contract.update_strategy === "update_only" ? "'skipped'" : "null"}
+             end as verdict
+      from ${staging} s
+      left join ${rejectedRows(job)} x on x.item_id = s._tl_item and x.record = s._tl_record
+      left join ${twins} d on d._tl_item = s._tl_item and d._tl_record = s._tl_record
+      left join ${sql.target} t on x.item_id is null and ${sql.sameKey}
+    ) m
+    where m.verdict is not null
   `);
-  await tx.unsafe(`analyze ${verdicts}`);
+  await tx.unsafe(`analyze ${marks}`);
 }
 
-/** Takes over rejects that were found after the verdicts. */
+/** What becomes of a record whose key is stored already. */
+function verdictOnStored({ sql, plan }: TableJob): string {
+  const { update_strategy: strategy, conflict_resolution: resolution } = plan.contract;
+  if (strategy === "insert_only" || resolution === "skip") return "'skipped'";
+  const older = resolution === "newest" && sql.newer !== null ? ` when not ${sql.newer} then 'skipped'` : "";
+  return `case when ${sql.unchanged} then 'unchanged'${older} else 'update' end`;
+}
+
+/** Takes over rejects that were found after the marks. */
 export async function markRejected(job: TableJob): Promise<void> {
   await job.tx.unsafe(`
-    update ${job.verdicts} v set verdict = 'rejected'
-    from ${rejectedRows(job)} x
-    where x.item_id = v.item and x.record = v.record and v.verdict in ('insert', 'update')
+    merge into ${job.marks} v
+    using ${rejectedRows(job)} x on v.item = x.item_id and v.record = x.record
+    when matched then update set verdict = 'rejected'
+    when not matched then insert (item, record, verdict) values (x.item_id, x.record, 'rejected')
   `);
 }

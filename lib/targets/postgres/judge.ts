@@ -1,19 +1,25 @@
 import type postgres from "postgres";
 import { PermanentError } from "../../core/errors.ts";
 import { sqlStateOf } from "../../core/faults.ts";
-import type { TablePlan } from "../../core/plan.ts";
+import { isImmutable, type TablePlan } from "../../core/plan.ts";
 import type { Plan, TableOutcome, WorkItem } from "../../core/ports.ts";
 import { accountedFor, noCounts, type RecordCounts } from "../../core/report.ts";
 import type { Run } from "../../core/run.ts";
 import { quoteName } from "../../core/sql-names.ts";
+import { type Isolated, mergeAccepted } from "./isolate.ts";
 import { judgeConstraints } from "./judge-constraints.ts";
-import { judgeRecords, type Verdict } from "./judge-records.ts";
-import { mergeTable } from "./merge.ts";
-import { type TableJob, tableJob } from "./table-job.ts";
+import { judgeRecords, type Mark } from "./judge-records.ts";
+import { type Effect, type TableJob, tableJob } from "./table-job.ts";
 
 type Tx = postgres.ReservedSql;
 
-export type Judging = { readonly run: Run; readonly plan: Plan; readonly items: readonly WorkItem[] };
+export type Judging = {
+  readonly run: Run;
+  readonly plan: Plan;
+  readonly items: readonly WorkItem[];
+  /** True while a duplicate key may come from a load beside this one, which another look would see. */
+  readonly mayRace: boolean;
+};
 
 /** Locks the targets that no unique index guards, in the order of their names, before the transaction's first look. */
 export async function lockTargets(tx: Tx, plan: Plan): Promise<void> {
@@ -29,10 +35,10 @@ export async function lockTargets(tx: Tx, plan: Plan): Promise<void> {
  *
  * @throws PermanentError BALANCE_BROKEN where records read and records accounted for differ
  */
-export async function judgeTables(tx: Tx, { run, plan, items }: Judging): Promise<TableOutcome[]> {
+export async function judgeTables(tx: Tx, { run, plan, items, mayRace }: Judging): Promise<TableOutcome[]> {
   const outcomes: TableOutcome[] = [];
   for (const [index, table] of plan.body.tables.entries()) {
-    const job = tableJob(tx, { run, plan: table, index });
+    const job = tableJob(tx, { run, plan: table, index, mayRace });
     outcomes.push(await judgeTable(job, itemsOf(items, table), plan.kind === "preview").catch(nameTable(table)));
   }
   return outcomes;
@@ -52,41 +58,93 @@ const itemsOf = (items: readonly WorkItem[], { table }: TablePlan): WorkItem[] =
 async function judgeTable(job: TableJob, items: readonly WorkItem[], isPreview: boolean): Promise<TableOutcome> {
   const started = performance.now();
   await judgeRecords(job);
-  await judgeConstraints(job);
-  const verdicts = await countVerdicts(job);
-  const changedFields = isPreview ? await countChangedFields(job) : {};
+  const marked = await countMarks(job);
+  const staged = sumOf(items, ({ records, rejected }) => records - rejected);
+  const effects = effectsOf(staged, marked);
+  if (effects.length > 0) await judgeConstraints(job, effects);
+  const immutableAttempts = await countImmutableAttempts(job, marked);
+  const changedFields = isPreview && marked("update") > 0 ? await countChangedFields(job) : {};
   const sample = isPreview ? await sampleRecord(job) : null;
-  const { inserted, updated, immutableAttempts } = await mergeTable(job);
-  const read = items.reduce((sum, item) => sum + item.records, 0);
-  const lexical = items.reduce((sum, item) => sum + item.rejected, 0);
+  const merged = effects.length > 0 ? await mergeAccepted(job, effects) : nothing;
+  const counts = await accountFor(job, items, merged);
+  await job.tx.unsafe(`drop table ${job.families}, ${job.twins}, ${job.marks}`);
+  const seconds = (performance.now() - started) / 1000;
+  return {
+    table: job.plan.table,
+    counts,
+    unjudged: merged.unjudged,
+    seconds,
+    immutableAttempts,
+    changedFields,
+    sample,
+  };
+}
+
+const nothing: Isolated = { inserted: 0, updated: 0, unjudged: 0 };
+
+const sumOf = (items: readonly WorkItem[], countOf: (item: WorkItem) => number): number =>
+  items.reduce((sum, item) => sum + countOf(item), 0);
+
+type Marked = (mark: Mark) => number;
+
+async function countMarks({ tx, marks }: TableJob): Promise<Marked> {
+  const rows = await tx.unsafe<{ verdict: Mark; records: number }[]>(
+    `select verdict, count(*) as records from ${marks} group by verdict`,
+  );
+  const counts = new Map(rows.map(({ verdict, records }) => [verdict, records]));
+  return (mark) => counts.get(mark) ?? 0;
+}
+
+const marks: readonly Mark[] = ["update", "unchanged", "skipped", "collapsed", "rejected"];
+
+/** What there is to write: without a mark a record becomes a new row. */
+function effectsOf(staged: number, marked: Marked): Effect[] {
+  const inserts = staged - marks.reduce((sum, mark) => sum + marked(mark), 0);
+  return [...(marked("update") > 0 ? ["update" as const] : []), ...(inserts > 0 ? ["insert" as const] : [])];
+}
+
+/** The balance: what the reader counted is what the server wrote, and what was marked or rejected. */
+async function accountFor(job: TableJob, items: readonly WorkItem[], merged: Isolated): Promise<RecordCounts> {
+  const marked = await countMarks(job);
+  const read = sumOf(items, ({ records }) => records);
   const counts: RecordCounts = {
     ...noCounts,
     records_read: read,
-    records_loaded: inserted,
-    records_updated: updated,
-    records_unchanged: verdicts("unchanged"),
-    records_skipped: verdicts("skipped"),
-    records_collapsed: verdicts("collapsed"),
-    records_failed: lexical + verdicts("rejected"),
+    records_loaded: merged.inserted,
+    records_updated: merged.updated,
+    records_unchanged: marked("unchanged"),
+    records_skipped: marked("skipped"),
+    records_collapsed: marked("collapsed"),
+    records_failed: sumOf(items, ({ rejected }) => rejected) + marked("rejected"),
   };
-  if (accountedFor(counts) !== read) {
-    const text = `table ${job.plan.table}: ${read} records were read and ${accountedFor(counts)} are accounted for; a trigger or rule drops rows`;
-    throw new PermanentError("BALANCE_BROKEN", text);
-  }
-  await job.tx.unsafe(`drop table ${job.twins}, ${job.verdicts}`);
-  const seconds = (performance.now() - started) / 1000;
-  return { table: job.plan.table, counts, seconds, immutableAttempts, changedFields, sample };
+  const accounted = accountedFor(counts) + merged.unjudged;
+  if (accounted === read) return counts;
+  const text = `table ${job.plan.table}: ${read} records were read and ${accounted} are accounted for; a trigger or rule drops rows`;
+  throw new PermanentError("BALANCE_BROKEN", text);
 }
 
-async function countVerdicts({ tx, verdicts }: TableJob): Promise<(verdict: Verdict) => number> {
-  const rows = await tx.unsafe<{ verdict: Verdict; records: number }[]>(
-    `select verdict, count(*) as records from ${verdicts} group by verdict`,
+async function countImmutableAttempts(job: TableJob, marked: Marked): Promise<Record<string, number>> {
+  const { tx, sql, plan, marks: marksTable, staging } = job;
+  const columns = sql.staged
+    .map(({ column }) => column)
+    .filter(({ name }) => isImmutable(plan, name) && !sql.key.includes(name));
+  if (columns.length === 0 || marked("update") + marked("unchanged") === 0) return {};
+  const counts = columns.map(
+    ({ name }, index) =>
+      `count(*) filter (where ${sql.typed(name)} is not null and ${sql.typed(name)}::text is distinct from t.${quoteName(name)}::text) as c${index}`,
   );
-  const counts = new Map(rows.map(({ verdict, records }) => [verdict, records]));
-  return (verdict) => counts.get(verdict) ?? 0;
+  const [row] = await tx.unsafe<Record<string, number>[]>(`
+    select ${counts.join(", ")}
+    from ${marksTable} v
+    join ${staging} s on s._tl_item = v.item and s._tl_record = v.record
+    join ${sql.target} t on ${sql.sameKey}
+    where v.verdict in ('update', 'unchanged')
+  `);
+  const attempts = columns.map(({ name }, index): [string, number] => [name, row?.[`c${index}`] ?? 0]);
+  return Object.fromEntries(attempts.filter(([, count]) => count > 0));
 }
 
-async function countChangedFields({ tx, sql, verdicts, staging }: TableJob): Promise<Record<string, number>> {
+async function countChangedFields({ tx, sql, rows }: TableJob): Promise<Record<string, number>> {
   if (sql.updatable.length === 0) return {};
   const counts = sql.updatable.map(
     (column, index) =>
@@ -94,10 +152,8 @@ async function countChangedFields({ tx, sql, verdicts, staging }: TableJob): Pro
   );
   const [row] = await tx.unsafe<Record<string, number>[]>(`
     select ${counts.join(", ")}
-    from ${verdicts} v
-    join ${staging} s on s._tl_item = v.item and s._tl_record = v.record
+    from ${rows("update")}
     join ${sql.target} t on ${sql.sameKey}
-    where v.verdict = 'update'
   `);
   const changed = sql.updatable.map(({ name }, index): [string, number] => [name, row?.[`c${index}`] ?? 0]);
   return Object.fromEntries(changed.filter(([, count]) => count > 0));

@@ -2,92 +2,65 @@ import type { Column } from "../../core/catalog.ts";
 import { PermanentError } from "../../core/errors.ts";
 import { isImmutable } from "../../core/plan.ts";
 import { quoteConstant, quoteName } from "../../core/sql-names.ts";
-import type { TableJob } from "./table-job.ts";
+import type { Effect, TableJob } from "./table-job.ts";
+import { keepInsertedKeys, keepOldRows } from "./undo-images.ts";
 
-/** The merge: undo images, then new rows in key order, then changes. Every statement works on the whole table. */
+/** The merge: undo images, then changes and new rows in key order. Every statement works on the whole table. */
 
-export type Merged = {
-  readonly inserted: number;
-  readonly updated: number;
-  readonly immutableAttempts: Readonly<Record<string, number>>;
-};
+export type Merged = { readonly inserted: number; readonly updated: number };
 
-export async function mergeTable(job: TableJob): Promise<Merged> {
-  const immutableAttempts = await countImmutableAttempts(job);
-  const locked = await keepUndoImages(job);
-  const updated = await updateRows(job);
-  const inserted = await insertRows(job);
-  if (locked !== updated) {
-    const text = `table ${job.plan.table}: ${locked} rows were to be updated and ${updated} were; a trigger or rule drops rows`;
-    throw new PermanentError("BALANCE_BROKEN", text);
+export async function mergeTable(job: TableJob, effects: readonly Effect[]): Promise<Merged> {
+  const merged = { inserted: 0, updated: 0 };
+  for (const effect of inOrder(job, effects)) {
+    if (effect === "update") merged.updated = await updateRows(job);
+    else merged.inserted = await insertRows(job);
   }
-  if (job.plan.contract.audit_changes) await auditChanges(job);
-  return { inserted, updated, immutableAttempts };
+  // What the server would look at in COMMIT only, is looked at while the record can still be named.
+  await job.tx`set constraints all immediate`;
+  return merged;
 }
 
-/** The staged rows of one verdict, as `s` with `v`. */
-function rowsWith({ verdicts, staging }: TableJob, verdict: string): string {
-  return `${verdicts} v join ${staging} s on v.verdict = '${verdict}' and s._tl_item = v.item and s._tl_record = v.record`;
-}
-
-function keyJson({ sql }: TableJob, alias: string): string {
-  return `jsonb_build_object(${sql.key.map((name) => `${quoteConstant(name)}, ${alias}.${quoteName(name)}`).join(", ")})`;
-}
-
-async function countImmutableAttempts(job: TableJob): Promise<Record<string, number>> {
-  const { tx, sql, plan, verdicts, staging } = job;
-  const columns = sql.staged
-    .map(({ column }) => column)
-    .filter(({ name }) => isImmutable(plan, name) && !sql.key.includes(name));
-  if (columns.length === 0) return {};
-  const counts = columns.map(
-    ({ name }, index) =>
-      `count(*) filter (where ${sql.typed(name)} is not null and ${sql.typed(name)}::text is distinct from t.${quoteName(name)}::text) as c${index}`,
-  );
-  const [row] = await tx.unsafe<Record<string, number>[]>(`
-    select ${counts.join(", ")}
-    from ${verdicts} v
-    join ${staging} s on s._tl_item = v.item and s._tl_record = v.record
-    join ${sql.target} t on ${sql.sameKey}
-    where v.verdict in ('update', 'unchanged')
-  `);
-  const attempts = columns.map(({ name }, index): [string, number] => [name, row?.[`c${index}`] ?? 0]);
-  return Object.fromEntries(attempts.filter(([, count]) => count > 0));
-}
-
-/** Locks the rows to change, in key order, and keeps what they were. */
-async function keepUndoImages(job: TableJob): Promise<number> {
-  const { tx, sql, run, plan } = job;
-  const kept = await tx.unsafe(`
-    with locked as (
-      select t.*
-      from ${rowsWith(job, "update")}
-      join ${sql.target} t on ${sql.sameKey}
-      order by ${sql.key.map((name) => `t.${quoteName(name)}`).join(", ")}
-      for no key update of t
-    )
-    insert into table_loader.undo_images (batch_id, epoch, table_name, operation, row_key, old_row)
-    select p.batch_id, p.epoch, ${quoteConstant(plan.table)}, 'update', ${keyJson(job, "l")}, row_to_json(l)
-    from locked l, table_loader.plans p
-    where p.plan_id = ${run.planId}
-  `);
-  return kept.count;
+/** A change may free what a new row takes; but where rows refer to rows of their own table, new ones are parents. */
+function inOrder({ plan, sql }: TableJob, effects: readonly Effect[]): Effect[] {
+  const refersToItself = plan.shape.foreignKeys.some(({ parentSql }) => parentSql === sql.target);
+  const order: readonly Effect[] = refersToItself ? ["insert", "update"] : ["update", "insert"];
+  return order.filter((effect) => effects.includes(effect));
 }
 
 async function updateRows(job: TableJob): Promise<number> {
   const { tx, sql, plan } = job;
   if (sql.updatable.length === 0) return 0;
+  const locked = await keepOldRows(job);
+  const audited = plan.contract.audit_changes;
+  // A second look at the row: what a statement returns of its target is the new one.
+  const old = audited
+    ? ` join ${sql.target} o on ${sql.key.map((name) => `o.${quoteName(name)} = ${sql.typed(name)}`).join(" and ")}`
+    : "";
+  const update = `
+    update ${sql.target} as t set ${changesOf(job).join(", ")}
+    from ${job.rows("update")}${old}
+    where ${sql.sameKey}`;
+  const statement = audited
+    ? auditing(
+        job,
+        "UPDATE",
+        `${update} returning ${recordId(job)} as record_id, to_jsonb(o.*) as old_values, to_jsonb(t.*) as new_values`,
+      )
+    : update;
+  const { count: updated } = await tx.unsafe(statement);
+  if (locked === updated) return updated;
+  const text = `table ${plan.table}: ${locked} rows were to be updated and ${updated} were; a trigger or rule drops rows`;
+  throw new PermanentError("BALANCE_BROKEN", text);
+}
+
+function changesOf(job: TableJob): string[] {
+  const { sql, plan } = job;
   const stamp = plan.shape.columns.find(isUpdateStamp);
   const changes = sql.updatable
     .filter(({ name }) => name !== stamp?.name)
     .map((column) => `${quoteName(column.name)} = ${sql.updated(column)}`);
   if (stamp && !isImmutable(plan, stamp.name)) changes.push(`${quoteName(stamp.name)} = ${stampValue(job, stamp)}`);
-  const updated = await tx.unsafe(`
-    update ${sql.target} as t set ${changes.join(", ")}
-    from ${rowsWith(job, "update")}
-    where ${sql.sameKey}
-  `);
-  return updated.count;
+  return changes;
 }
 
 const stampTypes = new Set(["timestamptz", "timestamp", "date"]);
@@ -104,46 +77,35 @@ function stampValue({ sql }: TableJob, { name, type }: Column): string {
 }
 
 async function insertRows(job: TableJob): Promise<number> {
-  const { tx, sql, run, plan } = job;
+  const { tx, sql, plan } = job;
   const columns = sql.staged.map(({ column }) => column);
-  const inserted = await tx.unsafe(`
-    insert into ${sql.target} (${columns.map(({ name }) => quoteName(name)).join(", ")})
+  const insert = `
+    insert into ${sql.target} as t (${columns.map(({ name }) => quoteName(name)).join(", ")})
     select ${columns.map((column) => sql.inserted(column)).join(", ")}
-    from ${rowsWith(job, "insert")}
-    order by ${sql.key.map((name) => sql.typed(name)).join(", ")}
-  `);
-  const keys = sql.key.map((name) => `${quoteConstant(name)}, ${sql.typed(name)}`).join(", ");
-  await tx.unsafe(`
-    insert into table_loader.undo_images (batch_id, epoch, table_name, operation, row_key)
-    select p.batch_id, p.epoch, ${quoteConstant(plan.table)}, 'insert', jsonb_build_object(${keys})
-    from ${rowsWith(job, "insert")}, table_loader.plans p
-    where p.plan_id = ${run.planId}
-  `);
-  return inserted.count;
+    from ${job.rows("insert")}
+    order by ${sql.key.map((name) => sql.typed(name)).join(", ")}`;
+  const statement = plan.contract.audit_changes
+    ? auditing(
+        job,
+        "INSERT",
+        `${insert} returning ${recordId(job)} as record_id, null::jsonb as old_values, to_jsonb(t.*) as new_values`,
+      )
+    : insert;
+  const { count } = await tx.unsafe(statement);
+  await keepInsertedKeys(job);
+  return count;
 }
 
-/** A row in audit_log for every row that was inserted or changed. */
-async function auditChanges(job: TableJob): Promise<void> {
-  const { tx, sql, run, plan } = job;
-  const recordId = sql.key.map((name) => `t.${quoteName(name)}::text`).join(" || '|' || ");
-  const oldKey = sql.key
-    .map((name) => `u.old_row->>${quoteConstant(name)} = row_to_json(t)->>${quoteConstant(name)}`)
-    .join(" and ");
-  const columns = "(table_name, operation, record_id, old_values, new_values, batch_id)";
-  await tx.unsafe(`
-    insert into public.audit_log ${columns}
-    select ${quoteConstant(plan.table)}, 'UPDATE', ${recordId}, u.old_row::jsonb, to_jsonb(t), u.batch_id
-    from ${rowsWith(job, "update")}
-    join ${sql.target} t on ${sql.sameKey}
-    join table_loader.plans p on p.plan_id = ${run.planId}
-    join table_loader.undo_images u on u.batch_id = p.batch_id and u.epoch = p.epoch
-      and u.table_name = ${quoteConstant(plan.table)} and u.operation = 'update' and ${oldKey}
-  `);
-  await tx.unsafe(`
-    insert into public.audit_log ${columns}
-    select ${quoteConstant(plan.table)}, 'INSERT', ${recordId}, null, to_jsonb(t), p.batch_id
-    from ${rowsWith(job, "insert")}
-    join ${sql.target} t on ${sql.sameKey}
-    join table_loader.plans p on p.plan_id = ${run.planId}
-  `);
+function recordId({ sql }: TableJob): string {
+  return sql.key.map((name) => `t.${quoteName(name)}::text`).join(" || '|' || ");
+}
+
+/** The statement with a row in audit_log for every row that it returns; so many count as written. */
+function auditing({ run, plan }: TableJob, operation: string, statement: string): string {
+  return `
+    with changed as (${statement})
+    insert into public.audit_log (table_name, operation, record_id, old_values, new_values, batch_id)
+    select ${quoteConstant(plan.table)}, '${operation}', c.record_id, c.old_values, c.new_values, p.batch_id
+    from changed c, table_loader.plans p
+    where p.plan_id = ${run.planId}`;
 }

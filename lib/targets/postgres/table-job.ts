@@ -5,31 +5,40 @@ import type { Run } from "../../core/run.ts";
 import { qualifiedName, quoteConstant, stagingSchema, stagingTableOf } from "../../core/sql-names.ts";
 import { type Expressions, expressionsOf } from "./expressions.ts";
 
+/** What is written of a record: a new row, or a change of a stored one. */
+export type Effect = "insert" | "update";
+
 /** One table of one plan while it is judged and merged, inside the commit's transaction. */
 export type TableJob = {
   readonly tx: postgres.ReservedSql;
   readonly run: Run;
   readonly plan: TablePlan;
-  /** Quoted and qualified: the staging table, and the tables of twins and verdicts that live in this transaction. */
+  /** Quoted and qualified: the staging table, and tables that live in this transaction only. */
   readonly staging: string;
+  readonly families: string;
   readonly twins: string;
-  readonly verdicts: string;
+  readonly marks: string;
+  readonly queue: string;
   readonly sql: Expressions;
+  /** True while a duplicate key may come from a load beside this one, which another look would see. */
+  readonly mayRace: boolean;
+  /** The staged rows with this effect, as something to select from, with the alias `s`. */
+  readonly rows: (effect: Effect) => string;
 };
 
-export type JobPlace = { readonly run: Run; readonly plan: TablePlan; readonly index: number };
+export type JobPlace = Pick<TableJob, "run" | "plan" | "mayRace"> & { readonly index: number };
 
-export function tableJob(tx: postgres.ReservedSql, { run, plan, index }: JobPlace): TableJob {
+export function tableJob(tx: postgres.ReservedSql, { run, plan, index, mayRace }: JobPlace): TableJob {
   const name = (suffix: string): string => qualifiedName(stagingSchema, `p${run.planId}_${index}_${suffix}`);
-  return {
-    tx,
-    run,
-    plan,
-    staging: stagingTableOf(run.planId, index),
-    twins: name("twins"),
-    verdicts: name("verdicts"),
-    sql: expressionsOf(plan),
-  };
+  const staging = stagingTableOf(run.planId, index);
+  const marks = name("marks");
+  const rows = (effect: Effect): string =>
+    effect === "update"
+      ? `${marks} v join ${staging} s on v.verdict = 'update' and s._tl_item = v.item and s._tl_record = v.record`
+      : `(select s.* from ${staging} s
+          where not exists (select from ${marks} v where v.item = s._tl_item and v.record = s._tl_record)) s`;
+  const own = { staging, families: name("families"), twins: name("twins"), marks, queue: name("queue") };
+  return { tx, run, plan, mayRace, ...own, sql: expressionsOf(plan), rows };
 }
 
 /** Why records are rejected, as SQL over the alias `s`; the texts are constants or expressions. */
@@ -43,27 +52,38 @@ export type RejectRule = {
   /** The rows: `from` with an alias `s` that has _tl_item and _tl_record, and the condition. */
   readonly from: string;
   readonly where: string;
+  /** Texts for $1, $2, ... in the expressions: what is not ours never becomes part of a statement. */
+  readonly parameters?: readonly string[];
 };
 
 /** Stores a reject for every staged record that the rule finds. */
 export async function rejectWhere({ tx, run, plan }: TableJob, rule: RejectRule): Promise<number> {
   const text = (value: string | null): string => (value === null ? "null" : quoteConstant(value));
-  const stored = await tx.unsafe(`
+  const stored = await tx.unsafe(
+    `
     insert into table_loader.rejects
-      (batch_id, epoch, plan_id, item_id, table_name, key, record, field, code, expected, got, constraint_name)
+      (batch_id, epoch, plan_id, item_id, table_name, key, record, field, code, expected, got, constraint_name, staged)
     select i.batch_id, i.epoch, i.plan_id, s._tl_item, ${text(plan.table)}, i.key, s._tl_record, ${text(rule.field)},
-           ${text(rule.code)}, ${rule.expected}, left(${rule.got}, 500), ${text(rule.constraint ?? null)}
+           ${text(rule.code)}, ${rule.expected}, left(${rule.got}, 500), ${text(rule.constraint ?? null)}, true
     from ${rule.from}
     join (select w.item_id, w.key, p.batch_id, p.epoch, p.plan_id
           from table_loader.work_items w join table_loader.plans p using (plan_id)
           where p.plan_id = ${run.planId}) i on i.item_id = s._tl_item
     where ${rule.where}
-  `);
+  `,
+    [...(rule.parameters ?? [])],
+  );
   return stored.count;
 }
 
-/** The rejects of this table so far, for a join on (item_id, record). */
-export function rejectedRows({ run, plan }: TableJob): string {
+/** The staged records of this table that were rejected so far, for a join on (item_id, record). */
+export function rejectedRows({ run, plan }: Pick<TableJob, "run" | "plan">): string {
   return `(select distinct item_id, record from table_loader.rejects
-           where plan_id = ${run.planId} and table_name = ${quoteConstant(plan.table)} and item_id is not null)`;
+           where plan_id = ${run.planId} and table_name = ${quoteConstant(plan.table)} and staged)`;
+}
+
+/** The natural key of a row as text, for messages. */
+export function keyText({ sql }: Pick<TableJob, "sql">, value: (name: string) => string): string {
+  const parts = sql.key.map((name) => `${quoteConstant(`${name}=`)} || coalesce(${value(name)}::text, 'null')`);
+  return parts.join(" || ', ' || ");
 }

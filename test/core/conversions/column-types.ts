@@ -1,7 +1,8 @@
-import type { Column, ColumnType } from "../../../lib/core/catalog.ts";
+import type { Column, ColumnType, IntervalUnit } from "../../../lib/core/catalog.ts";
 import { type ConversionOptions, defaultConversionOptions } from "../../../lib/core/conversion.ts";
 import { conversionOf } from "../../../lib/core/conversions/conversion-of.ts";
 import type { JsonValue } from "../../../lib/core/json.ts";
+import { quoteConstant } from "../../../lib/core/sql-names.ts";
 
 export const moodLabels = ["sad", "ok", 'a, {b} "c" \\d', "NULL", "1"] as const;
 
@@ -14,23 +15,60 @@ const catalogNames: Readonly<Record<string, string>> = {
   boolean: "bool",
   character: "bpchar",
   "character varying": "varchar",
+  "bit varying": "varbit",
 };
-const withFractionDigits = ["time", "timestamp", "timestamptz"];
+/** What the ranges are made of; `floatrange` and `textrange` are the tests' own. */
+const rangeBounds: Readonly<Record<string, string>> = {
+  int4range: "integer",
+  int8range: "bigint",
+  numrange: "numeric",
+  daterange: "date",
+  tsrange: "timestamp",
+  tstzrange: "timestamptz",
+  floatrange: "double precision",
+  textrange: "text",
+};
+const withFractionDigits = ["time", "timetz", "timestamp", "timestamptz", "interval"];
 const typeForm = /^([a-z][\w ]*?)(?:\((\d+)(?:,(-?\d+))?\))?((?:\[\])*)$/;
+const intervalUnits = /^interval (?:\w+ to )?(year|month|day|hour|minute|second)$/;
+
+const nothing = {
+  precision: null,
+  scale: null,
+  length: null,
+  fractionDigits: null,
+  smallestUnit: null,
+  enumLabels: null,
+  element: null,
+  range: null,
+  domain: null,
+} as const;
+
+/** What the examples need besides the server's own types. */
+export const ownTypesSql = `
+  create extension if not exists citext;
+  create type mood as enum (${moodLabels.map(quoteConstant).join(", ")});
+  create type floatrange as range (subtype = double precision);
+  create type textrange as range (subtype = text, collation = "C");
+`;
 
 /** The catalog's view of a type as it is written in a cast; `mood` is an enum of `moodLabels`. */
 export function columnTypeOf(sql: string): ColumnType {
   const match = typeForm.exec(sql);
   if (match === null) throw new Error(`no type: ${sql}`);
   const written = match[1] as string;
-  const name = catalogNames[written] ?? written;
+  const unit = intervalUnits.exec(written)?.[1] as IntervalUnit | "second" | undefined;
+  const name = unit === undefined ? (catalogNames[written] ?? written) : "interval";
   const first = match[2] === undefined ? null : Number(match[2]);
-  const none = { sql, precision: null, scale: null, length: null, fractionDigits: null, domain: null };
-  const plain = { ...none, name, enumLabels: name === "mood" ? moodLabels : null, element: null };
   if (match[4] !== "") {
     const element = columnTypeOf(sql.slice(0, sql.indexOf("[")));
-    return { ...none, name: `_${element.name}`, enumLabels: null, element };
+    return { ...nothing, sql, name: `_${element.name}`, element };
   }
+  const rangeName = name.replace("multirange", "range");
+  const bound = Object.hasOwn(rangeBounds, rangeName) ? rangeBounds[rangeName] : undefined;
+  const range = bound ? { bound: columnTypeOf(bound), isMultirange: name.includes("multirange") } : null;
+  const smallestUnit = unit === undefined || unit === "second" ? null : unit;
+  const plain = { ...nothing, sql, name, smallestUnit, range, enumLabels: name === "mood" ? moodLabels : null };
   if (name === "numeric" && first !== null) return { ...plain, precision: first, scale: Number(match[3] ?? 0) };
   return { ...plain, [withFractionDigits.includes(name) ? "fractionDigits" : "length"]: first };
 }

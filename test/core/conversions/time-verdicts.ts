@@ -250,27 +250,32 @@ const zoned: readonly Verdict[] = [
   ),
 ];
 
-const intervals: readonly Verdict[] = [
-  ...accepts("interval", [
-    ["P1Y2M3DT4H5M6.7S", "P1Y2M3DT4H5M6.7S", "1 year 2 mons 3 days 04:05:06.7"],
-    ["PT0S", "PT0S", "00:00:00"],
-    ["P2W", "P2W", "14 days"],
-    ["P-1D", "P-1D", "-1 days"],
+const zonedTimes: readonly Verdict[] = [
+  ...accepts("timetz", [
+    ["10:20:30Z", "10:20:30+00:00", "10:20:30+00"],
+    ["10:20+05:30", "10:20:00+05:30", "10:20:00+05:30"],
+    ["10:20:30.123456-0800", "10:20:30.123456-08:00", "10:20:30.123456-08"],
+    ["10:20:30 +05", "10:20:30+05:00", "10:20:30+05"],
+    ["24:00:00-15:59:59", "24:00:00-15:59:59"],
+    ["23:59:60Z", "23:59:60+00:00", "24:00:00+00"],
+    ["10:20:30.1000000z", "10:20:30.1+00:00", "10:20:30.1+00"],
   ]),
-  ...refuses("interval", "VALUE_TYPE", [
-    "P",
-    "PT",
-    "P1",
-    "1 day",
-    "1:00",
-    "P0.5D",
-    "PT1.1234567S",
-    "P1DT",
+  ...refuses("timetz", "VALUE_RANGE", ["25:00Z", "10:60Z", "10:20+16", "10:20+05:60", "10:20:60.5Z", "24:00:01Z"]),
+  ...refuses("timetz", "VALUE_PRECISION_LOSS", ["10:20:30.1234567Z"]),
+  ...refuses("timetz", "VALUE_TYPE", [
+    "10:20",
+    "10:20 IST",
+    "10:20 America/New_York",
+    "2024-01-05 10:20Z",
+    "now",
     "",
-    5,
+    "1020Z",
+    "10:20+5",
+    10,
     [],
-    {},
   ]),
+  ...accepts("timetz(2)", [["10:20:30.12Z", "10:20:30.12+00:00", "10:20:30.12+00"]]),
+  ...refuses("timetz(2)", "VALUE_PRECISION_LOSS", ["10:20:30.123Z"]),
 ];
 
-export const timeVerdicts: readonly Verdict[] = [...dates, ...times, ...timestamps, ...zoned, ...intervals];
+export const timeVerdicts: readonly Verdict[] = [...dates, ...times, ...timestamps, ...zoned, ...zonedTimes];

@@ -31,3 +31,23 @@ export function underOptions(
 ): readonly Verdict[] {
   return verdicts.flat().map((verdict) => ({ ...verdict, options }));
 }
+
+/** What the server makes of an example's plain text where that is not what the conversion says, and why they differ. */
+export type Difference = {
+  readonly type: string;
+  readonly text: string;
+  readonly stored: Stored;
+  readonly why: string;
+};
+
+export const varies = Symbol("varies");
+/** What the server would store; null where it refuses, `varies` where that depends on the clock or the release. */
+type Stored = string | null | typeof varies;
+
+export function differs(
+  type: string,
+  why: string,
+  rows: readonly (readonly [text: string, stored: Stored])[],
+): readonly Difference[] {
+  return rows.map(([text, stored]) => ({ type, text, stored, why }));
+}

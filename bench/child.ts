@@ -1,0 +1,56 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+/** A child process of the bench that speaks JSON messages. */
+export type Child<Message> = {
+  /** What it said first. */
+  readonly hello: Message;
+  /** Sends a message and waits for the answer. */
+  ask(message: object): Promise<Message>;
+  /** Lets it end, and waits until it has. */
+  close(): Promise<void>;
+};
+
+export type ChildOptions = {
+  /** File of bench/ that it runs. */
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Flags of Node. @default none */
+  readonly flags?: readonly string[];
+};
+
+/** @throws Error where it ends before it has answered */
+export async function openChild<Message>({ file, args, env = {}, flags = [] }: ChildOptions): Promise<Child<Message>> {
+  const child = fork(fileURLToPath(new URL(file, import.meta.url)), [...args], {
+    execArgv: [...flags],
+    env: { PATH: process.env.PATH ?? "", TMPDIR: process.env.TMPDIR ?? "", ...env },
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+  const exited = once(child, "exit");
+  return {
+    hello: await answerOf<Message>(child, file),
+    ask: (message) => {
+      const answer = answerOf<Message>(child, file);
+      child.send(message);
+      return answer;
+    },
+    close: async () => {
+      if (child.connected) child.disconnect();
+      await exited;
+    },
+  };
+}
+
+function answerOf<Message>(child: ChildProcess, file: string): Promise<Message> {
+  const { promise, resolve, reject } = Promise.withResolvers<Message>();
+  const onExit = (code: number | null, signal: string | null): void =>
+    reject(new Error(`bench/${file} ended with ${code ?? signal} before it answered`));
+  child.once("exit", onExit);
+  child.once("message", (message) => {
+    child.off("exit", onExit);
+    resolve(message as Message);
+  });
+  return promise;
+}

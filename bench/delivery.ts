@@ -1,0 +1,101 @@
+import { createWriteStream } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { stagingPrefixOf, successMarker } from "../lib/core/keys.ts";
+import type { Dataset } from "./datasets.ts";
+import { csvOf, jsonOf } from "./generate.ts";
+import type { Laboratory } from "./laboratory.ts";
+
+/** The same records for every program: as objects for us, as CSV files for psql. */
+export type Delivery = {
+  readonly datasets: readonly Dataset[];
+  /** Of all tables. */
+  readonly records: number;
+  /** Of JSON. */
+  readonly bytes: number;
+  readonly fragments: number;
+  /** The CSV file of a table. */
+  csv(dataset: Dataset): string;
+  /** Lays the fragments of a batch into staging. */
+  drop(batchId: string): Promise<void>;
+  close(): Promise<void>;
+};
+
+export type DeliveryOptions = {
+  readonly datasets: readonly Dataset[];
+  /** Per table. */
+  readonly records: number;
+  /** Objects per table; one is `<table>.json`. @default 1 */
+  readonly parts?: number;
+  /** @default 1 */
+  readonly revision?: number;
+  readonly shuffled: boolean;
+  /** False where only our program loads it. @default true */
+  readonly csv?: boolean;
+  /** False where only psql loads it. @default true */
+  readonly json?: boolean;
+};
+
+type Fragment = { readonly key: string; readonly path: string; readonly bytes: number };
+
+let deliveries = 0;
+
+export async function openDelivery(laboratory: Laboratory, options: DeliveryOptions): Promise<Delivery> {
+  const { objects, folder } = laboratory;
+  deliveries += 1;
+  const name = `delivery-${deliveries}`;
+  const csv = ({ table }: Dataset): string => join(folder, `${name}-${table}.csv`);
+  const fragments: Fragment[] = [];
+  for (const dataset of options.datasets) {
+    if (options.csv !== false) await writeCsv(csv(dataset), dataset, options);
+    if (options.json !== false)
+      fragments.push(...(await uploadFragments(laboratory, `bench/${name}/`, { dataset, options })));
+  }
+  return {
+    datasets: options.datasets,
+    records: options.records * options.datasets.length,
+    bytes: fragments.reduce((sum, { bytes }) => sum + bytes, 0),
+    fragments: fragments.length,
+    csv,
+    drop: async (batchId) => {
+      for (const { key, path } of fragments) await objects.copy(key, `${stagingPrefixOf(batchId)}${path}`);
+      if ((options.parts ?? 1) === 1) return;
+      for (const { table } of options.datasets)
+        await objects.put(`${stagingPrefixOf(batchId)}${table}/${successMarker}`, "");
+    },
+    close: async () => {
+      await objects.clear(`bench/${name}/`);
+      await Promise.all(options.datasets.map((dataset) => rm(csv(dataset), { force: true })));
+    },
+  };
+}
+
+/** Readable for psql, which runs as whoever runs the bench. */
+async function writeCsv(file: string, dataset: Dataset, { records, revision = 1, shuffled }: DeliveryOptions) {
+  await pipeline(Readable.from(csvOf(dataset, { records, revision, shuffled })), createWriteStream(file));
+}
+
+type Uploading = { readonly dataset: Dataset; readonly options: DeliveryOptions };
+
+async function uploadFragments(
+  { objects }: Laboratory,
+  prefix: string,
+  { dataset, options }: Uploading,
+): Promise<Fragment[]> {
+  const { records, parts = 1, revision = 1, shuffled } = options;
+  const fragments: Fragment[] = [];
+  for (let part = 0; part < parts; part += 1) {
+    const path = parts === 1 ? `${dataset.table}.json` : `${dataset.table}/part-${String(part).padStart(5, "0")}.json`;
+    const from = Math.floor((records * part) / parts);
+    const to = Math.floor((records * (part + 1)) / parts);
+    const key = `${prefix}${path}`;
+    fragments.push({
+      key,
+      path,
+      bytes: await objects.upload(key, jsonOf(dataset, { records, from, to, revision, shuffled })),
+    });
+  }
+  return fragments;
+}

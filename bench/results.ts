@@ -1,0 +1,63 @@
+import type { OurLoad } from "./ours.ts";
+
+/** What was measured, as data: bars and reports are made of it. */
+
+export type Sample = {
+  readonly seconds: number;
+  readonly records: number;
+  /** Of a load of ours. */
+  readonly load?: OurLoad;
+};
+
+/** One program's samples of a scenario; the n-th of each series were taken in the same round. */
+export type Series = { readonly name: string; readonly samples: readonly Sample[] };
+
+export type ScenarioResult = {
+  readonly name: string;
+  readonly title: string;
+  /** Of one load. */
+  readonly records: number;
+  /** Of JSON. */
+  readonly bytes: number;
+  readonly fragments: number;
+  readonly series: readonly Series[];
+};
+
+/** Peak memory of a staging worker, in bytes, by the size of the object. */
+export type MemoryResult = { readonly bytes: number; readonly peakBytes: number };
+
+export type BundleResult = {
+  readonly handler: string;
+  readonly bytes: number;
+  /** To import it, over what an empty file takes. */
+  readonly importMilliseconds: number;
+};
+
+export type Results = {
+  readonly scenarios: readonly ScenarioResult[];
+  readonly memory: readonly MemoryResult[];
+  readonly bundles: readonly BundleResult[];
+};
+
+/** The middle one, or the mean of the two in the middle. */
+export function median(numbers: readonly number[]): number {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  return ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle)] ?? Number.NaN)) / 2;
+}
+
+export const rateOf = ({ records, seconds }: Sample): number => records / seconds;
+
+export function seriesOf(result: ScenarioResult | undefined, name: string): readonly Sample[] {
+  return result?.series.find((series) => series.name === name)?.samples ?? [];
+}
+
+/** How many times the rate of `other` is reached: the median over the rounds; null where one was not measured. */
+export function rateRatio(result: ScenarioResult | undefined, name: string, other: string): number | null {
+  const others = seriesOf(result, other);
+  const ratios = seriesOf(result, name).flatMap((sample, round) => {
+    const against = others[round];
+    return against ? [rateOf(sample) / rateOf(against)] : [];
+  });
+  return ratios.length === 0 ? null : median(ratios);
+}

@@ -1,0 +1,115 @@
+import { checkpoint, type Database, openDatabase } from "./database.ts";
+import type { Dataset } from "./datasets.ts";
+import type { Delivery } from "./delivery.ts";
+import { firstRows, insertEach, insertMany } from "./inserts.ts";
+import type { Laboratory } from "./laboratory.ts";
+import { type Contract, loadBatch, newBatchId, timed } from "./ours.ts";
+import { copyScript, runPsql, stagedScript } from "./psql.ts";
+import type { Sample } from "./results.ts";
+
+/** One program's turn in a round. */
+export type Trial = {
+  readonly name: string;
+  run(): Promise<Turn>;
+};
+
+export type Turn = {
+  /** By the name of the series; mostly one. */
+  readonly samples: Readonly<Record<string, Sample>>;
+  /** What the tables hold in the end, which has to be the same after every turn; null where only a part was loaded. */
+  readonly holds: string | null;
+};
+
+export type Setting = {
+  readonly laboratory: Laboratory;
+  readonly delivery: Delivery;
+  /** What is in the tables before. @default nothing */
+  readonly before?: Delivery;
+};
+
+/** In a database of its own that is filled and settled before, and removed afterwards. */
+async function inDatabase<T>(
+  { laboratory, delivery, before }: Setting,
+  work: (database: Database) => Promise<T>,
+): Promise<T> {
+  const database = await openDatabase(laboratory.server, delivery.datasets);
+  try {
+    if (before) {
+      await runPsql(database, laboratory.folder, copyScript(before));
+      await database.sql`vacuum analyze`;
+    }
+    return await work(database);
+  } finally {
+    await database.close();
+  }
+}
+
+/** A load of ours; `name` is the name of its series. */
+export function ourTrial(name: string, setting: Setting, contract: Contract): Trial {
+  const { laboratory, delivery } = setting;
+  const run = (): Promise<Turn> =>
+    inDatabase(setting, async (database) => {
+      const load = await loadBatch({ laboratory, database, delivery, contract, batchId: newBatchId() });
+      const sample = { seconds: load.seconds, records: delivery.records, load };
+      return { samples: { [name]: sample }, holds: await database.fingerprint(delivery.datasets) };
+    });
+  return { name, run };
+}
+
+export const copyTrial = (setting: Setting): Trial => psqlTrial("copy", setting, copyScript);
+export const stagedTrial = (setting: Setting): Trial => psqlTrial("staged", setting, stagedScript);
+
+function psqlTrial(name: string, setting: Setting, scriptOf: (delivery: Delivery) => string): Trial {
+  const { laboratory, delivery } = setting;
+  const run = (): Promise<Turn> =>
+    inDatabase(setting, async (database) => {
+      await checkpoint(laboratory.server);
+      const { seconds } = await timed(() => runPsql(database, laboratory.folder, scriptOf(delivery)));
+      const samples = { [name]: { seconds, records: delivery.records } };
+      return { samples, holds: await database.fingerprint(delivery.datasets) };
+    });
+  return { name, run };
+}
+
+/** Samples that are large enough for a rate, and small enough not to take minutes. */
+const sampleSizes = { many: 100_000, each: 5_000 };
+
+/** Inserts of the first rows of a delivery's first table. */
+export function insertTrial(name: keyof typeof sampleSizes, setting: Setting, shuffled: boolean): Trial {
+  const { laboratory, delivery } = setting;
+  const insert = name === "many" ? insertMany : insertEach;
+  const run = (): Promise<Turn> =>
+    inDatabase(setting, async (database) => {
+      const dataset = delivery.datasets[0] as Dataset;
+      const rows = firstRows(dataset, { records: delivery.records, shuffled }, sampleSizes[name]);
+      await checkpoint(laboratory.server);
+      const { seconds } = await timed(() => insert(database.sql, dataset, rows));
+      const holds = await database.fingerprint([dataset]);
+      if (!holds.startsWith(`${dataset.table}: ${rows.length} rows,`))
+        throw new Error(`${name}: ${rows.length} rows were inserted, the table holds ${holds}`);
+      return { samples: { [name]: { seconds, records: rows.length } }, holds: null };
+    });
+  return { name, run };
+}
+
+/** A first load, and what comes again: under another batch id (`unchanged`), and under the same one (`compare`). */
+export function redeliveryTrial(setting: Setting, again: readonly ("unchanged" | "compare")[]): Trial {
+  const { laboratory, delivery } = setting;
+  const run = (): Promise<Turn> =>
+    inDatabase(setting, async (database) => {
+      const request = { laboratory, database, delivery, contract: {}, batchId: newBatchId() };
+      const first = await loadBatch(request);
+      const samples: Record<string, Sample> = {
+        first: { seconds: first.seconds, records: delivery.records, load: first },
+      };
+      for (const name of again) {
+        const load =
+          name === "compare"
+            ? await loadBatch({ ...request, expected: "compared" })
+            : await loadBatch({ ...request, batchId: newBatchId() });
+        samples[name] = { seconds: load.seconds, records: delivery.records, load };
+      }
+      return { samples, holds: await database.fingerprint(delivery.datasets) };
+    });
+  return { name: "redelivery", run };
+}

@@ -1,0 +1,103 @@
+import { maxStoredRejects } from "../../core/rejects.ts";
+import { quoteName } from "../../core/sql-names.ts";
+import { markRejected } from "./judge-records.ts";
+import { type Merged, mergeTable } from "./merge.ts";
+import { isRefusal, type Refusal, rejectRefused } from "./refusals.ts";
+import type { Effect, TableJob } from "./table-job.ts";
+
+/**
+ * What no set-based rule tells (exclusion constraints, triggers, partitions, unique expressions) the server refuses in
+ * the merge, for all rows at once. Bisection under savepoints names the records.
+ */
+
+export type Isolated = Merged & {
+  /** Records that nobody looked at, because the search ended before. */
+  readonly unjudged: number;
+};
+
+/** So many merges at most look for what is broken: for one record among a million it takes 40. */
+const maxSteps = 1_000;
+
+/** Merges all rows, or those that the server takes: the others are rejected one by one. */
+export async function mergeAccepted(job: TableJob, effects: readonly Effect[]): Promise<Isolated> {
+  const outcome = await tryMerge(job, effects);
+  return "refusal" in outcome ? isolate(job) : { ...outcome, unjudged: 0 };
+}
+
+type Outcome = Merged | { readonly refusal: Refusal };
+
+async function tryMerge(job: TableJob, effects: readonly Effect[]): Promise<Outcome> {
+  const { tx } = job;
+  await tx`savepoint before_merge`;
+  try {
+    const merged = await mergeTable(job, effects);
+    await tx`release savepoint before_merge`;
+    return merged;
+  } catch (error) {
+    if (!isRefusal(error, job.mayRace)) throw error;
+    await tx`rollback to savepoint before_merge`;
+    return { refusal: error };
+  }
+}
+
+type Range = { readonly from: number; readonly to: number };
+type Search = { readonly job: TableJob; readonly waiting: Range[]; rejected: number };
+
+/** Halves what is refused until single records are left. What was merged stays, so that later records meet it. */
+async function isolate(job: TableJob): Promise<Isolated> {
+  const search: Search = { job, waiting: halvesOf({ from: 1, to: await openQueue(job) }), rejected: 0 };
+  const sum = { inserted: 0, updated: 0, unjudged: 0 };
+  for (let step = 0; search.waiting.length > 0 && step < maxSteps && search.rejected < maxStoredRejects; step += 1) {
+    const merged = await takeStep(search, search.waiting.pop() as Range);
+    sum.inserted += merged.inserted;
+    sum.updated += merged.updated;
+  }
+  for (const { from, to } of search.waiting) sum.unjudged += to - from + 1;
+  await markRejected(job);
+  await job.tx.unsafe(`drop table ${job.queue}`);
+  return sum;
+}
+
+const nothing: Merged = { inserted: 0, updated: 0 };
+
+async function takeStep(search: Search, range: Range): Promise<Merged> {
+  const part = partOf(search.job, range);
+  const outcome = await tryMerge(part, ["update", "insert"]);
+  if (!("refusal" in outcome)) return outcome;
+  if (range.from < range.to) search.waiting.push(...halvesOf(range));
+  else search.rejected += await rejectRefused(part, outcome.refusal);
+  return nothing;
+}
+
+/** The earlier half is the last one, which is taken first. */
+function halvesOf({ from, to }: Range): Range[] {
+  if (from === to) return [{ from, to }];
+  const middle = Math.floor((from + to) / 2);
+  return [
+    { from: middle + 1, to },
+    { from, to: middle },
+  ];
+}
+
+/** Numbers the rows to merge in the order of the fragments. Indexes, because every step takes a few of them. */
+async function openQueue(job: TableJob): Promise<number> {
+  const { tx, queue, staging } = job;
+  const branch = (effect: Effect): string =>
+    `select s._tl_item as item, s._tl_record as record, '${effect}' as effect from ${job.rows(effect)}`;
+  const { count } = await tx.unsafe(`
+    create unlogged table ${queue} as
+    select row_number() over (order by q.item, q.record) as place, q.*
+    from (${branch("update")} union all ${branch("insert")}) q
+  `);
+  await tx.unsafe(`create unique index on ${queue} (place)`);
+  await tx.unsafe(`create index on ${staging} (${["_tl_item", "_tl_record"].map(quoteName).join(", ")})`);
+  await tx.unsafe(`analyze ${queue}`);
+  return count;
+}
+
+function partOf(job: TableJob, { from, to }: Range): TableJob {
+  const { queue, staging } = job;
+  const rows = (effect: Effect): string => `${queue} q join ${staging} s
+    on q.place between ${from} and ${to} and q.effect = '${effect}' and s._tl_item = q.item and s._tl_record = q.record`;
+  return { ...job, rows };
+}

@@ -1,0 +1,93 @@
+import { accepts, refuses, type Verdict } from "./verdict.ts";
+
+const plain: readonly Verdict[] = [
+  ...accepts("interval", [
+    ["P1Y2M3DT4H5M6.7S", "P1Y2M3DT4H5M6.7S", "1 year 2 mons 3 days 04:05:06.7"],
+    ["PT0S", "PT0S", "00:00:00"],
+    ["P2W", "P2W", "14 days"],
+    ["P-1D", "P-1D", "-1 days"],
+    ["P1M-1DT-0.5S", "P1M-1DT-0.5S", "1 mon -1 days -00:00:00.5"],
+    ["PT36H", "PT36H", "36:00:00"],
+    ["P0Y", "P0Y", "00:00:00"],
+    ["PT1.1000000S", "PT1.1S", "00:00:01.1"],
+    ["PT1.0000000S", "PT1S", "00:00:01"],
+    ["PT0.000001S", "PT0.000001S", "00:00:00.000001"],
+    ["PT999999999.999999S", "PT999999999.999999S", "277777:46:39.999999"],
+    ["P178956970Y7M", "P178956970Y7M", "178956970 years 7 mons"],
+    ["P-178956970Y-8M", "P-178956970Y-8M", "-178956970 years -8 mons"],
+    ["P306783378W1D", "P306783378W1D", "2147483647 days"],
+    ["PT999999999H999999999M", "PT999999999H999999999M", "1016666665:39:00"],
+  ]),
+  ...refuses("interval", "VALUE_RANGE", [
+    "P178956970Y8M",
+    "P-178956970Y-9M",
+    "P306783378W2D",
+    "P400000000W",
+    "P400000000W-999999999D",
+  ]),
+  ...refuses("interval", "VALUE_PRECISION_LOSS", ["PT1.1234567S"]),
+  ...refuses("interval", "VALUE_TYPE", [
+    "P",
+    "PT",
+    "P1",
+    "1 day",
+    "1:00",
+    "P0.5D",
+    "P1DT",
+    "P1Y2M3",
+    "PT.5S",
+    "PT5.S",
+    "PT1e3S",
+    "-P1D",
+    "P+1D",
+    "P1D ",
+    " P1D",
+    "p1d",
+    "P1S",
+    "P1D2W",
+    "P1Y-2",
+    "P0001-02-03T04:05:06",
+    "P1234567890Y",
+    "@ 1 day ago",
+    "infinity",
+    "",
+    5,
+    true,
+    [],
+    {},
+  ]),
+];
+
+/** Types that keep less: the server cuts the rest off without a word, and rounds digits. */
+const cut: readonly Verdict[] = [
+  ...accepts("interval(2)", [
+    ["PT1.23S", "PT1.23S", "00:00:01.23"],
+    ["PT1.230S", "PT1.23S", "00:00:01.23"],
+  ]),
+  ...refuses("interval(2)", "VALUE_PRECISION_LOSS", ["PT1.234S"]),
+  ...accepts("interval(0)", [["P1DT5S", "P1DT5S", "1 day 00:00:05"]]),
+  ...refuses("interval(0)", "VALUE_PRECISION_LOSS", ["PT0.5S"]),
+  ...accepts("interval year", [
+    ["P3Y", "P3Y", "3 years"],
+    ["P24M", "P24M", "2 years"],
+  ]),
+  ...refuses("interval year", "VALUE_PRECISION_LOSS", ["P1M", "P1Y1D", "PT1S"]),
+  ...accepts("interval year to month", [["P1Y2M", "P1Y2M", "1 year 2 mons"]]),
+  ...refuses("interval year to month", "VALUE_PRECISION_LOSS", ["P1D", "P1MT1H"]),
+  ...accepts("interval day", [
+    ["P1Y2D", "P1Y2D", "1 year 2 days"],
+    ["P1W", "P1W", "7 days"],
+  ]),
+  ...refuses("interval day", "VALUE_PRECISION_LOSS", ["PT24H", "P1DT0.000001S"]),
+  ...accepts("interval hour", [
+    ["P1DT2H", "P1DT2H", "1 day 02:00:00"],
+    ["PT1H-60M", "PT1H-60M", "00:00:00"],
+  ]),
+  ...refuses("interval hour", "VALUE_PRECISION_LOSS", ["PT61M", "PT1S"]),
+  ...accepts("interval day to minute", [["P1DT90M", "P1DT90M", "1 day 01:30:00"]]),
+  ...refuses("interval day to minute", "VALUE_PRECISION_LOSS", ["PT30S", "PT59.999999S"]),
+  ...accepts("interval day to second(3)", [["P1DT1.125S", "P1DT1.125S", "1 day 00:00:01.125"]]),
+  ...refuses("interval day to second(3)", "VALUE_PRECISION_LOSS", ["PT1.0005S"]),
+];
+
+export const intervalVerdicts: readonly Verdict[] = [...plain, ...cut];
