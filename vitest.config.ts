@@ -8,7 +8,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["test/*.test.ts", "test/{core,readers,aws,cli,events}/**/*.test.ts"],
+          include: ["test/*.test.ts", "test/{core,readers,aws,bench,cli,events}/**/*.test.ts"],
         },
       },
       {

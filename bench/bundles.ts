@@ -16,7 +16,10 @@ const projectRoot = fileURLToPath(new URL("../", import.meta.url));
 export const sourceOf = (handler: HandlerName): string => join(projectRoot, "functions", `${handler}.ts`);
 
 export async function bundleHandlers(folder: string): Promise<Map<HandlerName, Bundle>> {
-  const bundles = await Promise.all(handlerNames.map((handler) => bundleHandler(handler, folder)));
+  const bundling = handlerNames.map((handler) => bundleHandler(handler, folder));
+  // Where one fails, the others still write: nothing may be removed before they have ended.
+  await Promise.allSettled(bundling);
+  const bundles = await Promise.all(bundling);
   return new Map(bundles.map((bundle) => [bundle.handler, bundle]));
 }
 

@@ -36,6 +36,15 @@ export function rowOf(dataset: Dataset, number: number, revision = 1): Row {
   return dataset.fields.map((field) => field.value(field.revised ? revised : stable, number));
 }
 
+/** Eight digits a draw: a million records need many. */
+function hex(random: Random, digits: number): string {
+  if (digits > 8) return hex(random, 8) + hex(random, digits - 8);
+  return random
+    .int(0, 16 ** digits - 1)
+    .toString(16)
+    .padStart(digits, "0");
+}
+
 const pad = (number: number, digits: number): string => String(number).padStart(digits, "0");
 const day = (random: Random): string =>
   `${random.int(2015, 2025)}-${pad(random.int(1, 12), 2)}-${pad(random.int(1, 28), 2)}`;
@@ -52,7 +61,7 @@ export function blood(table = "blood"): Dataset {
     key: ["sample_id"],
     fields: [
       { name: "sample_id", type: "text", notNull: true, value: (_, number) => `BLD-${pad(number, 10)}` },
-      { name: "global_subject_id", type: "text", notNull: true, value: (random) => `GSID-${random.hex(12)}` },
+      { name: "global_subject_id", type: "text", notNull: true, value: (random) => `GSID-${hex(random, 12)}` },
       { name: "date_collected", type: "date", notNull: true, value: day },
       { name: "received_at", type: "timestamptz", value: moment },
       { name: "tube_type", type: "text", notNull: true, value: (random) => random.pick(tubes) },
@@ -77,10 +86,10 @@ export const narrow: Dataset = {
 
 type Kind = Pick<Field, "type" | "value">;
 
-const uuid = (random: Random): string => [8, 4, 4, 4, 12].map((digits) => random.hex(digits).toLowerCase()).join("-");
+const uuid = (random: Random): string => [8, 4, 4, 4, 12].map((digits) => hex(random, digits)).join("-");
 
 const kinds: readonly Kind[] = [
-  { type: "text", value: (random) => random.hex(random.int(4, 24)) },
+  { type: "text", value: (random) => hex(random, random.int(4, 24)) },
   { type: "integer", value: (random) => random.int(-1_000_000, 1_000_000) },
   { type: "numeric(12,3)", value: (random) => random.decimal(0, 100_000, 3) },
   { type: "date", value: day },

@@ -1,8 +1,6 @@
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { HandlerName } from "../lib/infra/capacity.ts";
 import { type LocalPostgres, openPostgres } from "../lib/local/postgres.ts";
-import { makeTemporaryDirectory } from "../lib/local/postgres-binaries.ts";
 import { type Bundle, bundleHandlers } from "./bundles.ts";
 import { openChild } from "./child.ts";
 import { openTemplate } from "./database.ts";
@@ -22,16 +20,20 @@ export type Laboratory = {
 
 const bucketName = "idhub-curated-fragments";
 
-/** @param stack ends and removes all of it, in the reverse order, also where it cannot be opened as a whole */
-export async function openLaboratory(stack: AsyncDisposableStack, nodeFlags: readonly string[]): Promise<Laboratory> {
-  const folder = await makeTemporaryDirectory();
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
+/** What the laboratory is opened with: a folder that somebody else removes, and what ends the rest. */
+export type LaboratoryOptions = {
+  readonly folder: string;
+  readonly nodeFlags: readonly string[];
+  /** Ends all of it, in the reverse order, also where it cannot be opened as a whole. */
+  readonly stack: AsyncDisposableStack;
+};
+
+export async function openLaboratory({ folder, nodeFlags, stack }: LaboratoryOptions): Promise<Laboratory> {
   const watchers = new Set<(text: string) => void>();
   const log = (text: string): void => {
     for (const watcher of watchers) watcher(text);
   };
-  const server = await openPostgres({ dataDir: join(folder, "postgres"), log });
-  stack.defer(() => server.close());
+  const server = await own(stack, await openPostgres({ dataDir: join(folder, "postgres"), log }));
   await openTemplate(server);
   const objects = await openBucketProcess(stack, join(folder, "s3"));
   const bundles = await bundleHandlers(join(folder, "bundles"));
@@ -43,9 +45,17 @@ export async function openLaboratory(stack: AsyncDisposableStack, nodeFlags: rea
 }
 
 async function openBucketProcess(stack: AsyncDisposableStack, storageDir: string): Promise<Objects> {
-  const child = await openChild<{ endpoint: string }>({ file: "bucket-server.ts", args: [storageDir, bucketName] });
-  stack.defer(() => child.close());
-  const objects = openObjects(child.hello.endpoint, bucketName);
-  stack.defer(() => objects.close());
-  return objects;
+  const args = [storageDir, bucketName];
+  const child = await own(stack, await openChild<{ endpoint: string }>({ file: "bucket-server.ts", args }));
+  return own(stack, openObjects(child.hello.endpoint, bucketName));
+}
+
+/** Hands a part to the stack; an interrupt while it was being opened has ended the others already. */
+async function own<T extends { close(): Promise<void> | void }>(stack: AsyncDisposableStack, part: T): Promise<T> {
+  if (stack.disposed) {
+    await part.close();
+    throw new Error("the bench was interrupted");
+  }
+  stack.defer(() => part.close());
+  return part;
 }

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { isMissed, judgeBars } from "./bars.ts";
 import { readFacts } from "./facts.ts";
 import { measureBundles, measureMemory } from "./footprint.ts";
-import { type Laboratory, openLaboratory } from "./laboratory.ts";
+import { type Laboratory, type LaboratoryOptions, openLaboratory } from "./laboratory.ts";
 import { type BenchOptions, parseOptions, UsageEnd } from "./options.ts";
 import { psqlVersion } from "./psql.ts";
 import { type Report, renderDocument, renderReport } from "./report.ts";
@@ -14,20 +14,22 @@ import { runScenario } from "./run.ts";
 const document = fileURLToPath(new URL("../docs/performance.md", import.meta.url));
 const note = (text: string): void => console.error(text);
 
+/** Where it may write, and who ends what it opens. */
+export type Place = Pick<LaboratoryOptions, "folder" | "stack">;
+
 /**
  * Answers the exit code: 0, 1 where a bar was missed, 2 for flags that make no sense.
  *
  * @param args without node and script
- * @param stack gets everything that has to be ended, whatever happens
  */
-export async function main(args: readonly string[], stack: AsyncDisposableStack): Promise<number> {
+export async function main(args: readonly string[], place: Place): Promise<number> {
   const options = optionsOf(args);
   if (options instanceof UsageEnd) {
     (options.exitCode === 0 ? console.log : console.error)(options.message);
     return options.exitCode;
   }
   await psqlVersion();
-  const laboratory = await openLaboratory(stack, options.nodeFlags);
+  const laboratory = await openLaboratory({ ...place, nodeFlags: options.nodeFlags });
   const report = await measure(laboratory, options, args);
   await write(report, options);
   return isMissed(report.judged) ? 1 : 0;

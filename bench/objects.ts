@@ -38,7 +38,7 @@ export function openObjects(endpoint: string, bucket: string): Objects {
   return {
     endpoint,
     bucket,
-    put: async (key, body) => void (await client.send(new PutObjectCommand({ ...at(key), Body: body }))),
+    put: (key, body) => put(client, at(key), Buffer.from(body)),
     upload: (key, text) => upload(client, at(key), text),
     copy: async (from, to) =>
       void (await client.send(new CopyObjectCommand({ ...at(to), CopySource: `${bucket}/${from}` }))),
@@ -48,6 +48,11 @@ export function openObjects(endpoint: string, bucket: string): Objects {
 }
 
 type Place = { readonly Bucket: string; readonly Key: string };
+
+/** With its length, which the SDK does not see in an empty body. */
+async function put(client: S3Client, place: Place, body: Buffer): Promise<void> {
+  await client.send(new PutObjectCommand({ ...place, Body: body, ContentLength: body.length }));
+}
 
 async function upload(client: S3Client, place: Place, text: Iterable<string>): Promise<number> {
   const { UploadId } = await client.send(new CreateMultipartUploadCommand(place));

@@ -54,7 +54,7 @@ export function newBatchId(): string {
 
 /** Delivers the batch, approves it, loads it, archives it. Only what the answer calls seconds is timed. */
 export async function loadBatch(request: LoadRequest): Promise<OurLoad> {
-  const { laboratory, database, delivery, batchId } = request;
+  const { laboratory, database, batchId } = request;
   await deliver(request);
   await using stack = new AsyncDisposableStack();
   const open = (handler: HandlerName): Promise<Lambda> => openLambda(stack, request, handler);
@@ -68,7 +68,9 @@ export async function loadBatch(request: LoadRequest): Promise<OurLoad> {
   const staged = await stage(event, open);
   const committed = await timed(() => invoke(commit, event));
   expectNext(committed.result, request.expected ?? "committed");
-  const archived = await timed(() => archive(event, open));
+  const archiver = await open("archive-fragments");
+  const closer = await open("close-batch");
+  const archived = await timed(() => archive(event, archiver, closer));
   await laboratory.objects.clear(loadedPrefixOf(batchId, 1));
   return {
     seconds: planned.seconds + staged.seconds + committed.seconds,
@@ -93,7 +95,8 @@ export async function stageOnly(
     input: { batchId, source: "arrival" },
     execution: batchId,
   });
-  return stage({ run: expectNext(planned, "stage"), execution: batchId }, open);
+  // Awaited here: the processes end with this function.
+  return await stage({ run: expectNext(planned, "stage"), execution: batchId }, open);
 }
 
 async function deliver({ laboratory, database, delivery, contract, batchId }: LoadRequest): Promise<void> {
@@ -158,10 +161,9 @@ async function work(lambda: Lambda, event: Event & { readonly worker: number }) 
   }
 }
 
-async function archive(event: Event, open: Open): Promise<void> {
-  const archiver = await open("archive-fragments");
+async function archive(event: Event, archiver: Lambda, closer: Lambda): Promise<void> {
   while ((await invoke(archiver, event)).answer.next === "more");
-  expectNext(await invoke(await open("close-batch"), event), "closed");
+  expectNext(await invoke(closer, event), "closed");
 }
 
 async function invoke(lambda: Lambda, event: object): Promise<Invoked> {

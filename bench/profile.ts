@@ -2,7 +2,6 @@ import { mkdtemp, readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { asSuperuser, type Database } from "./database.ts";
-import type { Laboratory } from "./laboratory.ts";
 import { type LoadRequest, loadBatch, type OurLoad } from "./ours.ts";
 
 /** Where one load of ours spends its time: by source file and function in Node, by statement in PostgreSQL. */

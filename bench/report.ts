@@ -52,7 +52,7 @@ function renderScenario(result: ScenarioResult): string {
     thousands(median(samples.map(rateOf))),
     median(samples.map(({ seconds }) => seconds)).toFixed(2),
   ]);
-  const size = `${thousands(result.records)} records, ${megabytes(result.bytes)} of JSON in ${thousands(result.fragments)} objects`;
+  const size = `${thousands(result.records)} records, ${megabytes(result.bytes)} of JSON in ${plural(result.fragments, "object")}`;
   return [
     `## ${result.name}: ${result.title}`,
     size,
@@ -66,9 +66,10 @@ function renderPhases(name: string, samples: readonly Sample[]): string[] {
   const loads = samples.flatMap(({ load }) => load ?? []);
   if (loads.length === 0) return [];
   const middle = (of: (load: OurLoad) => number, digits = 2): string => median(loads.map(of)).toFixed(digits);
+  const waited = median(loads.map((load) => load.waited));
   const parts = [
     `validate ${middle(({ phases }) => phases.validate)} s`,
-    `stage ${middle(({ phases }) => phases.stage)} s with ${middle(({ workers }) => workers, 0)} workers (${middle(({ waited }) => waited, 0)} s of it waiting for each other)`,
+    `stage ${middle(({ phases }) => phases.stage)} s with ${plural(median(loads.map(({ workers }) => workers)), "worker")}${waited > 0 ? ` (${waited} s of it waiting for each other)` : ""}`,
     `commit ${middle(({ phases }) => phases.commit)} s`,
     `then archive ${middle(({ archive }) => archive)} s`,
     `peak memory ${megabytes(Math.max(...loads.map(({ workerPeak }) => workerPeak)))} of a worker, ${megabytes(Math.max(...loads.map(({ commitPeak }) => commitPeak)))} of CommitBatch`,
@@ -96,6 +97,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), `|${"---|".repeat(head.length)}`, ...rows.map(line)].join("\n");
 }
 
+const plural = (count: number, noun: string): string => `${thousands(count)} ${noun}${count === 1 ? "" : "s"}`;
 const thousands = (count: number): string => Math.round(count).toLocaleString("en-US");
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
 

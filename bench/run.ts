@@ -1,11 +1,9 @@
-import { openDatabase } from "./database.ts";
 import type { Laboratory } from "./laboratory.ts";
 import { newBatchId } from "./ours.ts";
 import { type Profile, profileLoad } from "./profile.ts";
-import { copyScript, runPsql } from "./psql.ts";
-import type { Sample, ScenarioResult } from "./results.ts";
+import type { Sample, ScenarioResult, Series } from "./results.ts";
 import { openSetting, type Scenario, type ScenarioName, scenarios } from "./scenarios.ts";
-import type { Setting, Trial } from "./trials.ts";
+import { inDatabase, type Setting, type Trial } from "./trials.ts";
 
 export type RunOptions = {
   readonly runs: number;
@@ -18,7 +16,7 @@ export type RunOptions = {
 
 export type Ran = { readonly result: ScenarioResult; readonly profile: Profile | null };
 
-/** @throws Error where two programs leave different rows behind: then nothing that was measured means anything */
+/** Generates, measures and clears away one scenario. */
 export async function runScenario(laboratory: Laboratory, name: ScenarioName, options: RunOptions): Promise<Ran> {
   const scenario: Scenario = scenarios[name];
   options.note(`${name}: ${scenario.title}`);
@@ -34,8 +32,15 @@ export async function runScenario(laboratory: Laboratory, name: ScenarioName, op
   }
 }
 
-/** The programs take turns, so that whatever else the machine does meets all of them alike. */
-async function runRounds(trials: readonly Trial[], { runs, note }: RunOptions) {
+/**
+ * The programs take turns, so that whatever else the machine does meets all of them alike.
+ *
+ * @throws Error where two programs leave different rows behind: then nothing that was measured means anything
+ */
+export async function runRounds(
+  trials: readonly Trial[],
+  { runs, note }: Pick<RunOptions, "runs" | "note">,
+): Promise<Series[]> {
   const series = new Map<string, Sample[]>();
   let expected: string | null = null;
   for (let round = 1; round <= runs; round += 1) {
@@ -53,12 +58,9 @@ async function runRounds(trials: readonly Trial[], { runs, note }: RunOptions) {
   return [...series].map(([name, samples]) => ({ name, samples }));
 }
 
-async function profileOnce({ laboratory, delivery, before }: Setting, { contract }: Scenario): Promise<Profile> {
-  const database = await openDatabase(laboratory.server, delivery.datasets);
-  try {
-    if (before) await runPsql(database, laboratory.folder, copyScript(before));
-    return await profileLoad({ laboratory, database, delivery, contract, batchId: newBatchId() });
-  } finally {
-    await database.close();
-  }
+function profileOnce(setting: Setting, { contract, again }: Scenario): Promise<Profile> {
+  const { laboratory, delivery } = setting;
+  return inDatabase(again ? { ...setting, before: delivery } : setting, (database) =>
+    profileLoad({ laboratory, database, delivery, contract, batchId: newBatchId() }),
+  );
 }

@@ -18,6 +18,8 @@ export type Scenario = {
   readonly before?: "the first revision";
   /** Of the load that --profile looks into. */
   readonly contract: Contract;
+  /** True where that load finds its own rows in the table. @default false */
+  readonly again?: boolean;
   readonly trials: (setting: Setting, shuffled: boolean) => readonly Trial[];
 };
 
@@ -63,14 +65,15 @@ export const scenarios = {
     trials: (setting) => [ours(setting, upsert), stagedTrial(setting)],
   },
   redelivery: {
-    title: "the same records again, under another batch id",
+    title: "the same records again, under another batch id and under their own",
     records: million,
     datasets: [blood()],
     contract: upsert,
-    trials: (setting) => [redeliveryTrial(setting, ["unchanged"])],
+    again: true,
+    trials: (setting) => [redeliveryTrial(setting, ["unchanged", "compare"])],
   },
   compare: {
-    title: "the same batch again, under its own id",
+    title: "the same batch again, under its own id only",
     records: million,
     datasets: [blood()],
     contract: upsert,

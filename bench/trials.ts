@@ -28,7 +28,7 @@ export type Setting = {
 };
 
 /** In a database of its own that is filled and settled before, and removed afterwards. */
-async function inDatabase<T>(
+export async function inDatabase<T>(
   { laboratory, delivery, before }: Setting,
   work: (database: Database) => Promise<T>,
 ): Promise<T> {

@@ -43,7 +43,7 @@ export type PlanOptions = Partial<Pick<ExecutionInput, "action" | "tables" | "st
 export type PlanKind = "load" | "compare" | "preview";
 
 /** Raised with every change of what staged rows look like: a takeover by another version plans again. */
-export const loaderVersion = "1";
+export const loaderVersion = "2";
 
 export function hashOf(value: unknown): string {
   return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 32);

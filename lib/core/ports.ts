@@ -149,8 +149,11 @@ export type SliceProgress = {
   readonly done: boolean;
 };
 
-/** Where a slice's rows go; every line is one row in COPY's text format. */
-export type SliceWriter = { write(lines: string): Promise<void> };
+/** Where a slice's rows go. */
+export type SliceWriter = {
+  /** Whole lines, each one row in COPY's text format. The bytes may be used again when the promise is settled. */
+  write(lines: Uint8Array): Promise<void>;
+};
 
 export interface Slices {
   /**

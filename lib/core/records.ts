@@ -23,9 +23,18 @@ export type SourceRecord = {
   readonly duplicate: string | null;
 };
 
+/** A record before it is parsed: bytes of valid UTF-8, from its brace to behind the closing one. */
+export type RawRecord = { bytes: Uint8Array; from: number; to: number; number: number };
+
+/** Is offered every record first; true where that was all it needs, and the record need not be parsed. */
+export type TakeRecord = (record: RawRecord) => boolean;
+
 /** Some records in the order of the fragment, and where reading goes on behind them. */
 export type RecordGroup = {
+  /** Without those that were taken before they were parsed. */
   readonly records: readonly SourceRecord[];
+  /** All of them. */
+  readonly count: number;
   readonly next: ReadPosition;
   /** Bytes of the decoded fragment that this group took. */
   readonly bytes: number;

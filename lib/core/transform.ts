@@ -1,7 +1,8 @@
 import type { Column } from "./catalog.ts";
-import type { ColumnContract } from "./contract.ts";
-import { type Conversion, type ConversionOptions, defaultConversionOptions } from "./conversion.ts";
+import { conversionOptions, nullTexts } from "./column-settings.ts";
+import type { Conversion } from "./conversion.ts";
 import { conversionOf } from "./conversions/conversion-of.ts";
+import { fieldMeanings, type MeaningOf } from "./field-names.ts";
 import { isJsonObject, type JsonObject, type JsonValue, kindOf, toJsonText } from "./json.ts";
 import type { TablePlan } from "./plan.ts";
 import { Refusal, type RejectCode, showName, showValue } from "./rejects.ts";
@@ -36,25 +37,7 @@ type Field = {
 
 /** The conversion of each column of the plan, in the plan's order. */
 export function conversionsOf(plan: TablePlan): Conversion[] {
-  return plan.columns.map((column) => conversionOf(column, optionsOf(plan.contract.columns[column.name])));
-}
-
-function optionsOf(contract: ColumnContract | undefined): ConversionOptions {
-  return {
-    timezone: contract?.timezone ?? defaultConversionOptions.timezone,
-    trueValues: contract?.true_values ?? defaultConversionOptions.trueValues,
-    falseValues: contract?.false_values ?? defaultConversionOptions.falseValues,
-    byteaEncoding: contract?.bytea_encoding ?? defaultConversionOptions.byteaEncoding,
-    allowInfinity: contract?.allow_infinity ?? defaultConversionOptions.allowInfinity,
-  };
-}
-
-/** An empty text in the natural key is null, unless the contract lets it be a key. */
-function nullsOf(contract: TablePlan["contract"], column: string): ReadonlySet<string> {
-  const values = new Set(contract.columns[column]?.null_values ?? contract.null_values);
-  if (contract.columns[column]?.allow_empty_key) values.delete("");
-  else if (contract.natural_key.includes(column)) values.add("");
-  return values;
+  return plan.columns.map((column) => conversionOf(column, conversionOptions(plan.contract, column.name)));
 }
 
 /** A transform for one table; made once per worker, it keeps the names that it has resolved. */
@@ -65,46 +48,19 @@ export function transformOf(plan: TablePlan): Transform {
       column,
       index,
       conversion: conversions[index] as Conversion,
-      nulls: nullsOf(plan.contract, column.name),
+      nulls: nullTexts(plan.contract, column.name),
     }),
   );
   const named = (names: readonly string[]): Field[] => fields.filter(({ column }) => names.includes(column.name));
   const { natural_key: keys, required_fields: required } = plan.contract;
-  const table = { plan, fields, resolve: resolverOf(plan, fields), keys: named(keys), required: named(required) };
+  const table = { plan, fields, meaningOf: fieldMeanings(plan), keys: named(keys), required: named(required) };
   return (record) => transformRecord(table, record);
 }
-
-/** What a name in a record stands for: a field, a name to pass over, or one that nobody knows. */
-type Resolved = Field | "ignore" | "readonly" | "unknown";
-type Resolve = (name: string) => Resolved;
-
-/** Exact names first, then names that differ in case only. */
-function resolverOf(plan: TablePlan, fields: readonly Field[]): Resolve {
-  const exact = new Map<string, Resolved>(fields.map((field) => [field.column.name, field]));
-  const excluded = new Set(plan.contract.exclude_fields);
-  for (const column of plan.shape.columns) {
-    if (!exact.has(column.name) && !excluded.has(column.name)) exact.set(column.name, "readonly");
-  }
-  for (const name of excluded) exact.set(name, "ignore");
-  const folded = Map.groupBy(exact.keys(), (name) => name.toLowerCase());
-  const known = new Map<string, Resolved>();
-  return (name) => {
-    const seen = known.get(name);
-    if (seen !== undefined) return seen;
-    const alike = folded.get(name.toLowerCase()) ?? [];
-    const resolved = exact.get(name) ?? (alike.length === 1 ? exact.get(alike[0] as string) : undefined) ?? "unknown";
-    if (known.size < maxKnownNames) known.set(name, resolved);
-    return resolved;
-  };
-}
-
-/** Records with ever new names must not grow the memory of a worker. */
-const maxKnownNames = 10_000;
 
 type Table = {
   readonly plan: TablePlan;
   readonly fields: readonly Field[];
-  readonly resolve: Resolve;
+  readonly meaningOf: MeaningOf;
   readonly keys: readonly Field[];
   readonly required: readonly Field[];
 };
@@ -133,18 +89,19 @@ function transformRecord(table: Table, record: JsonObject): Transformed {
   return { values: reading.values, absent: absentMask(reading.present), nulled: reading.nulled };
 }
 
-function readField({ resolve }: Table, reading: Reading, [name, value]: readonly [string, JsonValue]): void {
-  const field = resolve(name);
-  if (field === "ignore") return;
-  if (field === "unknown") {
+function readField({ fields, meaningOf }: Table, reading: Reading, [name, value]: readonly [string, JsonValue]): void {
+  const meaning = meaningOf(name);
+  if (meaning === "ignored") return;
+  if (meaning === "unknown") {
     reading.unknown.push(name);
     return;
   }
-  if (field === "readonly") {
+  if (meaning === "readonly") {
     const expected = "no value: the column is generated by the database";
     reading.faults.push({ field: showName(name), code: "COLUMN_READONLY", expected, got: shown(value) });
     return;
   }
+  const field = fields[meaning] as Field;
   if (reading.present[field.index]) {
     const expected = `one field for column ${field.column.name}; two names differ in case only`;
     reading.faults.push({ field: showName(name), code: "COLUMN_AMBIGUOUS", expected, got: shown(value) });
@@ -173,7 +130,6 @@ const maxListedNames = 20;
 
 function treatUnknown({ plan, fields }: Table, reading: Reading, record: JsonObject): void {
   const { unknown_fields: treatment, rescue_column: rescueColumn } = plan.contract;
-  if (treatment === "ignore") return;
   const rescue = fields.find(({ column }) => column.name === rescueColumn);
   if (treatment === "rescue" && rescue) {
     const kept: JsonObject = Object.fromEntries(reading.unknown.map((name) => [name, record[name] as JsonValue]));

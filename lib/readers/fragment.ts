@@ -1,11 +1,11 @@
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
-import type { ReadPosition, RecordGroup } from "../core/records.ts";
+import type { ReadPosition, RecordGroup, TakeRecord } from "../core/records.ts";
 import { type ByteWindow, openWindow } from "./byte-window.ts";
 import type { Cursor, Medium, Shape } from "./cursor.ts";
 import { objectFault } from "./faults.ts";
 import { type BodySource, openBody, reopenBody } from "./fragment-body.ts";
 import { defaultReadLimits, type ReadLimits } from "./limits.ts";
-import { collectRecords, readGroup } from "./record-groups.ts";
+import { collectRecords, type GroupContext, readGroup } from "./record-groups.ts";
 import { detectShape } from "./shape.ts";
 import { readTrailer } from "./trailer.ts";
 
@@ -15,6 +15,8 @@ export type ReadFragmentOptions = {
   /** Where an earlier read of the same version stopped, or null for the beginning. */
   readonly from: ReadPosition | null;
   readonly limits?: Partial<ReadLimits>;
+  /** @default none: all records are parsed */
+  readonly take?: TakeRecord;
 };
 
 export type ReadSummary = {
@@ -46,7 +48,7 @@ export async function* readFragment(
   const opened = options.from === null ? openFirst(source, limits) : openAgain(source, limits, options.from);
   const { cursor, medium } = await opened;
   try {
-    yield* readGroups(cursor, medium, options.from?.offset ?? 0);
+    yield* readGroups(cursor, { ...medium, take: options.take ?? null, since: options.from?.offset ?? 0 });
     await readTrailer(cursor, medium.shape);
     return { records: cursor.records, bytes: cursor.window.base + cursor.window.end, shape: medium.shape };
   } finally {
@@ -54,12 +56,12 @@ export async function* readFragment(
   }
 }
 
-async function* readGroups(cursor: Cursor, medium: Medium, from: number): AsyncGenerator<RecordGroup, void> {
-  let since = from;
+async function* readGroups(cursor: Cursor, context: GroupContext): AsyncGenerator<RecordGroup, void> {
+  let { since } = context;
   for (;;) {
-    const { boundaries, isLast, fault } = await collectRecords(cursor, medium.shape);
+    const { boundaries, isLast, fault } = await collectRecords(cursor, context.shape);
     if (boundaries !== null) {
-      const { group, refused } = readGroup(cursor, boundaries, { ...medium, since });
+      const { group, refused } = readGroup(cursor, boundaries, { ...context, since });
       since = group?.next.offset ?? since;
       if (group !== null) yield group;
       if (refused !== null) throw refused;

@@ -1,4 +1,5 @@
-import type { ReadPosition, RecordGroup, SourceRecord } from "../core/records.ts";
+import type { ReadPosition, RecordGroup, SourceRecord, TakeRecord } from "../core/records.ts";
+import { type Boundaries, boundariesOf, boundariesOfAll } from "./boundaries.ts";
 import {
   bytesBetween,
   type Cursor,
@@ -9,9 +10,11 @@ import {
   type Shape,
   scanOn,
 } from "./cursor.ts";
-import { findDuplicateName, hasAllMembers } from "./duplicate-names.ts";
+import { readExactly } from "./exact-values.ts";
+import { hasAllMembers } from "./members.ts";
 import { stepToRecord, strangeFault } from "./next-record.ts";
-import { type Boundaries, parseRecords } from "./record-values.ts";
+import { runsToRead } from "./record-runs.ts";
+import { parseRecords, type RecordValues } from "./record-values.ts";
 
 export type Collected = {
   /** Null where there was no further record. */
@@ -25,7 +28,7 @@ export type Collected = {
 export async function collectRecords(cursor: Cursor, shape: Shape): Promise<Collected> {
   let boundaries: Boundaries | null = null;
   try {
-    while (boundaries === null || cursor.offset - boundaries.from.offset < cursor.limits.groupBytes) {
+    while (boundaries === null || !isFull(cursor, boundaries)) {
       const step = stepToRecord(cursor, shape);
       if (step === "record") {
         boundaries ??= beginGroup(cursor, shape);
@@ -51,12 +54,21 @@ function beginGroup(cursor: Cursor, shape: Shape): Boundaries {
   const { line, lineStart } = cursor;
   cursor.exact = [];
   const place = { from: placeOf(cursor), before: cursor.records, areLines: shape === "ndjson" };
-  return { ...place, starts: [], ends: [], members: [], exact: [], numbers: cursor.exact, line, lineStart };
+  return {
+    ...place,
+    starts: [],
+    ends: [],
+    members: [],
+    exact: [],
+    numbers: cursor.exact,
+    line,
+    lineStart,
+  };
 }
 
 /** Takes the record at the cursor, and those behind it that are in the window: without waiting for each. */
 async function takeRecords(cursor: Cursor, shape: Shape, group: Boundaries): Promise<void> {
-  const { groupBytes, maxRecordBytes, maxValues } = cursor.limits;
+  const { maxRecordBytes, maxValues } = cursor.limits;
   const origin = group.from.offset;
   do {
     const { offset, line, lineStart } = cursor;
@@ -76,31 +88,50 @@ async function takeRecords(cursor: Cursor, shape: Shape, group: Boundaries): Pro
     group.lineStart = cursor.lineStart;
     cursor.records++;
     cursor.expects = "separator";
-  } while (cursor.offset - origin < groupBytes && stepToRecord(cursor, shape) === "record");
+  } while (!isFull(cursor, group) && stepToRecord(cursor, shape) === "record");
 }
 
-/** Where the group before ended, and what a position says of the fragment. */
-export type GroupContext = Medium & { readonly since: number };
+function isFull({ offset, limits }: Cursor, { from, ends }: Boundaries): boolean {
+  return offset - from.offset >= limits.groupBytes || ends.length >= limits.groupRecords;
+}
+
+/** Where the group before ended, what a position says of the fragment, and who is offered the records first. */
+export type GroupContext = Medium & { readonly since: number; readonly take: TakeRecord | null };
 
 /** The records of these boundaries up to the first that cannot be read, if there are any, and why it cannot. */
 export type ReadGroup = { readonly group: RecordGroup | null; readonly refused: Error | null };
 
 export function readGroup(cursor: Cursor, found: Boundaries, context: GroupContext): ReadGroup {
-  const { boundaries, values, text, refused } = parseRecords(cursor, found);
-  if (values.length === 0) return { group: null, refused };
+  const records: SourceRecord[] = [];
+  const parts: RecordValues[] = [];
+  let refused: Error | null = null;
+  let count = found.ends.length;
+  for (const run of boundariesOfAll(cursor, found, runsToRead(cursor, found, context.take))) {
+    const part = parseRecords(cursor, run);
+    parts.push(part);
+    records.push(...toRecords(cursor, part));
+    refused = part.refused;
+    if (refused === null) continue;
+    count = run.before - found.before + part.values.length;
+    break;
+  }
+  if (count === 0) return { group: null, refused };
+  const next = positionBehind(boundariesOf(cursor, found, { from: 0, to: count }), context);
+  return {
+    refused,
+    group: { records, count, next, bytes: next.offset - context.since, rawText: toRawText(parts) },
+  };
+}
+
+function toRecords(cursor: Cursor, { boundaries, values }: RecordValues): SourceRecord[] {
   const { from, before, starts, ends, members } = boundaries;
-  const records = values.map((value, i): SourceRecord => {
+  return values.map((value, i): SourceRecord => {
     const offset = from.offset + (starts[i] as number);
     const isWhole = hasAllMembers(value, members[i] as number);
     const end = from.offset + (ends[i] as number);
-    const duplicate = isWhole ? null : findDuplicateName(bytesBetween(cursor, offset, end).toString());
+    const duplicate = isWhole ? null : readExactly(bytesBetween(cursor, offset, end).toString()).duplicate;
     return { number: before + i + 1, offset, value, duplicate };
   });
-  const next = positionBehind(boundaries, context);
-  return {
-    refused,
-    group: { records, next, bytes: next.offset - context.since, rawText: toRawText(boundaries, text) },
-  };
 }
 
 function positionBehind({ from, before, ends, line, lineStart }: Boundaries, context: GroupContext): ReadPosition {
@@ -109,12 +140,14 @@ function positionBehind({ from, before, ends, line, lineStart }: Boundaries, con
   return { offset, records: before + ends.length, state: { shape, compression, line, lineStart } };
 }
 
-/** Raw text is asked for rejects only: until then the group's text is all that is kept. */
-function toRawText({ before, starts, ends }: Boundaries, text: string): RecordGroup["rawText"] {
-  let bytes: Buffer | null = null;
-  return (record) => {
-    bytes ??= Buffer.from(text);
-    const i = record.number - before - 1;
-    return bytes.toString("utf8", starts[i], ends[i]);
+/** Raw text is asked for rejects only: until then the texts that were parsed are all that is kept. */
+function toRawText(parts: readonly RecordValues[]): RecordGroup["rawText"] {
+  const encoded = new Map<RecordValues, Buffer>();
+  return ({ number }) => {
+    const part = parts.findLast(({ boundaries }) => boundaries.before < number) as RecordValues;
+    const bytes = encoded.get(part) ?? Buffer.from(part.text);
+    encoded.set(part, bytes);
+    const { before, starts, ends } = part.boundaries;
+    return bytes.toString("utf8", starts[number - before - 1], ends[number - before - 1]);
   };
 }

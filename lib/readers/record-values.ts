@@ -1,29 +1,10 @@
-import { ExactNumber, type JsonValue } from "../core/json.ts";
+import type { JsonValue } from "../core/json.ts";
+import { type Boundaries, boundariesOf } from "./boundaries.ts";
 import { decodeUtf8, findInvalidUtf8 } from "./charset.ts";
 import { bytesBetween, type Cursor, encodingFault, faultHere, placeWithin, syntaxFault } from "./cursor.ts";
-import type { Place } from "./faults.ts";
+import { hasEscapedName, readExactly } from "./exact-values.ts";
 import { findSyntaxFault } from "./json-syntax.ts";
 import { quoteNumbers, unquoteNumbers } from "./quoted-numbers.ts";
-
-/** Some whole records in the window. Starts and ends are relative to the first byte. */
-export type Boundaries = {
-  readonly from: Place;
-  /** They stand on lines, without commas between them. */
-  readonly areLines: boolean;
-  /** Records of the fragment before them. */
-  readonly before: number;
-  readonly starts: number[];
-  readonly ends: number[];
-  /** How many members the objects of each record have as they are written. */
-  readonly members: number[];
-  /** Indexes of the records with numbers that `JSON.parse` would not give back. */
-  readonly exact: number[];
-  /** Where these numbers stand in the fragment: start, end, start, end, ... */
-  readonly numbers: readonly number[];
-  /** The line in which the last one ends, and where that line begins. */
-  line: number;
-  lineStart: number;
-};
 
 export type RecordValues = {
   /** Those of the boundaries that could be read. */
@@ -53,28 +34,25 @@ export function parseRecords(cursor: Cursor, boundaries: Boundaries): RecordValu
 type Refused = { readonly index: number; readonly error: Error };
 
 function refuse(cursor: Cursor, boundaries: Boundaries, { index, error }: Refused): RecordValues {
-  const before = parseRecords(cursor, firstOf(cursor, boundaries, index));
+  const before = parseRecords(cursor, boundariesOf(cursor, boundaries, { from: 0, to: index }));
   return { ...before, refused: before.refused ?? error };
 }
 
-function firstOf(cursor: Cursor, all: Boundaries, count: number): Boundaries {
-  const [starts, ends, members] = [all.starts.slice(0, count), all.ends.slice(0, count), all.members.slice(0, count)];
-  const { offset } = all.from;
-  const end = ends.at(-1) ?? 0;
-  const { line, column } = placeWithin(all.from, bytesBetween(cursor, offset, offset + end), end);
-  const exact = all.exact.filter((index) => index < count);
-  const numbers = all.numbers.filter((place) => place <= offset + end);
-  return { ...all, starts, ends, members, exact, numbers, line, lineStart: offset + end - column + 1 };
-}
-
 function parseValues({ from, exact, numbers }: Boundaries, text: string): JsonValue[] {
-  if (exact.length === 0) return JSON.parse(`[${text}]`) as JsonValue[];
+  const escaped = hasEscapedName(text);
+  if (exact.length === 0 && !escaped) return JSON.parse(`[${text}]`) as JsonValue[];
   const places = numbers.map((offset) => offset - from.offset);
-  const quoted = quoteNumbers(text, places);
-  if (quoted === null) return parseWith(`[${text}]`, keepDigits) as JsonValue[];
+  const quoted = escaped ? null : quoteNumbers(text, places);
+  if (quoted === null) return parseSlowly(`[${text}]`);
   const values = JSON.parse(`[${quoted}]`) as JsonValue[];
   for (const i of exact) unquoteNumbers(values[i] as JsonValue);
   return values;
+}
+
+/** `JSON.parse` says whether it is JSON, we say what it is. */
+function parseSlowly(text: string): JsonValue[] {
+  JSON.parse(text);
+  return readExactly(text).value as JsonValue[];
 }
 
 const comma = 0x2c;
@@ -92,17 +70,6 @@ function decodeLines(bytes: Buffer, ends: readonly number[]): string | null {
   for (let i = 0; i < last; i++) bytes[ends[i] as number] = replaced[i] as number;
   return text;
 }
-
-type Reviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown;
-
-const keepDigits: Reviver = (_key, value, { source }) => {
-  return typeof value === "number" && source !== undefined && String(value) !== source
-    ? new ExactNumber(source)
-    : value;
-};
-
-// the library's types do not know the reviver's third argument yet
-const parseWith = JSON.parse as (text: string, reviver: Reviver) => JsonValue;
 
 function findInvalid(cursor: Cursor, { from, before, ends }: Boundaries, bytes: Buffer): Refused {
   const at = findInvalidUtf8(bytes);

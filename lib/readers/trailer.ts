@@ -10,6 +10,7 @@ import {
   type Shape,
   textOf,
 } from "./cursor.ts";
+import { readExactly } from "./exact-values.ts";
 
 /** Reads what stands behind the last record, to the end of the fragment. It is skipped, but it must be JSON. */
 export async function readTrailer(cursor: Cursor, shape: Shape): Promise<void> {
@@ -40,7 +41,8 @@ async function passMembers(cursor: Cursor): Promise<void> {
 
 function parseMembers(text: string): object | null {
   try {
-    return JSON.parse(opening + text) as object;
+    JSON.parse(opening + text);
+    return readExactly(opening + text).value as object;
   } catch {
     return null;
   }

@@ -11,10 +11,9 @@ import type {
   WorkItem,
   WorkItems,
 } from "../core/ports.ts";
-import type { ReadPosition, RecordGroup } from "../core/records.ts";
+import type { ReadPosition, RecordGroup, TakeRecord } from "../core/records.ts";
 import type { StageRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
-import { openChunks } from "./copy-chunks.ts";
 import { type StagingTable, stagingOf } from "./staging-rows.ts";
 import { verifyChecksum } from "./verify-counts.ts";
 
@@ -23,8 +22,14 @@ import { verifyChecksum } from "./verify-counts.ts";
 export type ReadRecords = (
   store: ObjectStore,
   version: ObjectVersion,
-  options: { readonly from: ReadPosition | null },
+  options: ReadOptions,
 ) => AsyncGenerator<RecordGroup, unknown>;
+
+export type ReadOptions = {
+  readonly from: ReadPosition | null;
+  readonly take?: TakeRecord;
+  readonly limits?: { readonly groupRecords?: number };
+};
 
 export type StagePorts = {
   readonly plans: Plans;
@@ -105,26 +110,25 @@ type Reading = { readonly item: WorkItem; readonly table: StagingTable | null };
 async function readSlice(shift: Shift, { item, table }: Reading, writer: SliceWriter): Promise<SliceProgress> {
   const { ports } = shift;
   const started = ports.now();
-  const rows = table?.begin(item) ?? null;
-  const chunks = openChunks(writer, shift.plan.body.batchSize);
+  const rows = table?.begin(item, writer) ?? null;
+  const options = { from: item.position, limits: { groupRecords: shift.plan.body.batchSize } };
+  const groups = ports.read(ports.store, item.object, rows === null ? options : { ...options, take: rows.take });
   let bytes = 0;
   let records = 0;
   let position = item.position ?? startPosition;
   let done = true;
-  for await (const group of ports.read(ports.store, item.object, { from: item.position })) {
-    const lines = rows?.add(group) ?? [];
-    records += group.records.length;
+  for await (const group of groups) {
+    await rows?.send(group);
+    records += group.count;
     bytes += group.bytes;
     position = group.next;
-    await chunks.push(lines);
     await ports.reach("mid-copy");
     if (bytes >= sliceBytes || ports.now() - started >= sliceSeconds * 1000 || ports.now() >= shift.stopAt) {
       done = false;
       break;
     }
   }
-  await chunks.flush();
-  const collected = rows?.end() ?? { rejects: [], rejected: 0, nulled: 0, fingerprint: 0n };
+  const collected = (await rows?.end()) ?? { rejects: [], rejected: 0, nulled: 0, fingerprint: 0n };
   return { position, records, bytes, done, ...collected };
 }
 

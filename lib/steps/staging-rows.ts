@@ -1,70 +1,153 @@
 import { toCopyFields } from "../core/copy-text.ts";
-import { addFingerprints, fingerprintOf } from "../core/fingerprint.ts";
+import { type Fingerprint, openFingerprint } from "../core/fingerprint.ts";
 import type { JsonObject } from "../core/json.ts";
+import { appendNumber, appendText, type LineBuffer, openLineBuffer, reserve } from "../core/line-buffer.ts";
+import { openPlainRecords, overheadOfColumn, type PlainRecords } from "../core/plain/records.ts";
+import { plainTableOf } from "../core/plain/table.ts";
 import type { TablePlan } from "../core/plan.ts";
-import type { SliceProgress, WorkItem } from "../core/ports.ts";
-import type { RecordGroup, SourceRecord } from "../core/records.ts";
+import type { SliceProgress, SliceWriter, WorkItem } from "../core/ports.ts";
+import type { RawRecord, RecordGroup, SourceRecord, TakeRecord } from "../core/records.ts";
 import { cutRaw, maxStoredRejects, type Reject, showName } from "../core/rejects.ts";
 import { type FieldFault, type Transform, transformOf } from "../core/transform.ts";
 
 /** What one slice made of its records besides rows. */
 type Collected = Pick<SliceProgress, "rejects" | "rejected" | "nulled" | "fingerprint">;
 
-/** Turns one slice's record groups into lines of COPY text, and collects rejects and the fingerprint on the way. */
+/** Turns one slice's records into lines of COPY text, and collects rejects and the fingerprint on the way. */
 export type SliceRows = {
-  /** A line of COPY text for every record that is not rejected. */
-  readonly add: (group: RecordGroup) => string[];
-  readonly end: () => Collected;
+  /** Takes a record by the short way, if every value of it is plain. */
+  readonly take: TakeRecord;
+  /** Takes the group's other records, and sends the lines of all of them. */
+  readonly send: (group: RecordGroup) => Promise<void>;
+  /** When all lines are sent: what else there was. */
+  readonly end: () => Promise<Collected>;
 };
 
 export type StagingTable = {
   readonly plan: TablePlan;
   readonly index: number;
-  readonly begin: (item: WorkItem) => SliceRows;
+  readonly begin: (item: WorkItem, writer: SliceWriter) => SliceRows;
 };
 
 export function stagingOf(plan: TablePlan, index: number): StagingTable {
-  const transform = transformOf(plan);
-  return { plan, index, begin: (item) => beginSlice(transform, item) };
+  const ways = { plain: openPlainRecords(plainTableOf(plan)), transform: transformOf(plan) };
+  const overhead = lineOverhead + plan.columns.length * overheadOfColumn;
+  return { plan, index, begin: (item, writer) => beginSlice({ ...ways, overhead }, item, writer) };
 }
 
-function beginSlice(transform: Transform, item: WorkItem): SliceRows {
-  const rejects: Reject[] = [];
-  let rejected = 0;
-  let nulled = 0;
-  let fingerprint = 0n;
+/** Item, record number, their separators and the line end. */
+const lineOverhead = 64;
+const lineEnd = 0x0a;
 
-  const reject = (group: RecordGroup, record: SourceRecord, faults: readonly FieldFault[]): void => {
-    rejected += 1;
-    if (rejects.length >= maxStoredRejects) return;
-    const raw = cutRaw(group.rawText(record));
-    const place = { table: item.table, key: item.object.key, record: record.number, constraint: null, raw };
-    rejects.push(...faults.map((fault) => ({ ...place, ...fault })));
+type Ways = { readonly plain: PlainRecords; readonly transform: Transform; readonly overhead: number };
+
+/** A slice while it is read. */
+type Slice = Ways & {
+  readonly item: WorkItem;
+  readonly lines: Lines;
+  readonly fingerprint: Fingerprint;
+  readonly rejects: Reject[];
+  rejected: number;
+  nulled: number;
+};
+
+function beginSlice(ways: Ways, item: WorkItem, writer: SliceWriter): SliceRows {
+  const lines = openLines(writer);
+  const slice: Slice = { ...ways, item, lines, fingerprint: openFingerprint(), rejects: [], rejected: 0, nulled: 0 };
+  return {
+    take: (record) => takePlain(slice, record),
+    send: async (group) => {
+      for (const record of group.records) takeExact(slice, group, record);
+      await lines.send();
+    },
+    end: async () => {
+      await lines.settle();
+      const { rejects, rejected, nulled, fingerprint } = slice;
+      return { rejects, rejected, nulled, fingerprint: fingerprint.sum() };
+    },
   };
+}
 
-  const add = (group: RecordGroup): string[] => {
-    const lines: string[] = [];
-    for (const record of group.records) {
-      // The reader hands over objects only: anything else is JSON_SHAPE there.
-      const row = record.duplicate === null ? transform(record.value as JsonObject) : nameTwice(record.duplicate);
-      if ("faults" in row) {
-        reject(group, record, row.faults);
-        fingerprint = addFingerprints(fingerprint, fingerprintOf(group.rawText(record)));
-        continue;
-      }
-      const fields = toCopyFields(row.values);
-      nulled += row.nulled;
-      fingerprint = addFingerprints(fingerprint, fingerprintOf(`${row.absent ?? ""}\t${fields}`));
-      lines.push(`${item.itemId}\t${record.number}\t${row.absent ?? "\\N"}\t${fields}\n`);
-    }
-    return lines;
-  };
+function takePlain(slice: Slice, record: RawRecord): boolean {
+  const { line } = slice.lines;
+  reserve(line, record.to - record.from + slice.overhead);
+  const start = line.end;
+  const content = beginLine(slice, record.number);
+  const nulled = slice.plain.append(record, line);
+  if (nulled < 0) {
+    line.end = start;
+    return false;
+  }
+  slice.nulled += nulled;
+  endLine(slice, content);
+  return true;
+}
 
-  return { add, end: () => ({ rejects, rejected, nulled, fingerprint }) };
+function takeExact(slice: Slice, group: RecordGroup, record: SourceRecord): void {
+  // The reader hands over objects only: anything else is JSON_SHAPE there.
+  const row = record.duplicate === null ? slice.transform(record.value as JsonObject) : nameTwice(record.duplicate);
+  if ("faults" in row) {
+    reject(slice, { record, faults: row.faults, text: group.rawText(record) });
+    return;
+  }
+  const { line } = slice.lines;
+  reserve(line, slice.overhead);
+  const content = beginLine(slice, record.number);
+  appendText(line, `${row.absent ?? "\\N"}\t${toCopyFields(row.values)}`);
+  reserve(line, 1);
+  slice.nulled += row.nulled;
+  endLine(slice, content);
+}
+
+/** Answers where the content begins: what the fingerprint is made of. */
+function beginLine({ lines, item }: Slice, record: number): number {
+  appendNumber(lines.line, item.itemId);
+  appendNumber(lines.line, record);
+  return lines.line.end;
+}
+
+function endLine({ lines, fingerprint }: Slice, content: number): void {
+  const { line } = lines;
+  fingerprint.add(line.bytes, content, line.end);
+  line.bytes[line.end++] = lineEnd;
+}
+
+type Rejected = { readonly record: SourceRecord; readonly faults: readonly FieldFault[]; readonly text: string };
+
+function reject(slice: Slice, { record, faults, text }: Rejected): void {
+  slice.fingerprint.addText(text);
+  slice.rejected += 1;
+  if (slice.rejects.length >= maxStoredRejects) return;
+  const { table, object } = slice.item;
+  const place = { table, key: object.key, record: record.number, constraint: null, raw: cutRaw(text) };
+  slice.rejects.push(...faults.map((fault) => ({ ...place, ...fault })));
 }
 
 /** Which of the two values was meant, nobody can tell. */
 function nameTwice(name: string): { readonly faults: readonly FieldFault[] } {
   const [expected, got] = ["each name once in a record", "the name twice"];
   return { faults: [{ field: showName(name), code: "COLUMN_AMBIGUOUS", expected, got }] };
+}
+
+type Lines = { readonly line: LineBuffer; send(): Promise<void>; settle(): Promise<void> };
+
+/** Two buffers: while one is on its way, the other is filled. */
+function openLines(writer: SliceWriter): Lines {
+  let [filling, sending] = [openLineBuffer(), openLineBuffer()];
+  let sent: Promise<void> = Promise.resolve();
+  return {
+    get line(): LineBuffer {
+      return filling;
+    },
+    async send(): Promise<void> {
+      if (filling.end === 0) return;
+      await sent;
+      [filling, sending] = [sending, filling];
+      filling.end = 0;
+      sent = writer.write(sending.bytes.subarray(0, sending.end));
+      // Whoever waits for it next gets the error; until then it is not an unhandled one.
+      sent.catch(() => undefined);
+    },
+    settle: (): Promise<void> => sent,
+  };
 }

@@ -18,6 +18,12 @@ const columns = [
   column("x", "bytea"),
   column("f", "real"),
   column("rest", "jsonb"),
+  column("list", "text[]"),
+  column("ats", "timestamptz[]"),
+  column("span", "tstzrange"),
+  column("words", "boolean[]"),
+  column("blobs", "bytea[]"),
+  column("reals", "real[]"),
   column("made", "integer", { generated: true }),
   column("created_at", "timestamptz"),
 ];
@@ -44,8 +50,9 @@ function transform(record: JsonObject, contract: object = {}): Record<string, st
 describe("names", () => {
   test("C4: absent, null and excluded fields are told apart", () => {
     const made = transformOf(planOf({}))({ k: 1, t: null, created_at: "whatever", Id: 5 });
-    expect(made).toEqual({ values: ["1", null, null, null, null, null, null], absent: "0011111", nulled: 0 });
-    const all = { k: 1, t: "t", b: true, at: "2026-01-01", x: "00", f: 1, rest: {} };
+    expect(made).toEqual({ values: ["1", ...new Array(12).fill(null)], absent: "0011111111111", nulled: 0 });
+    const lists = { list: [], ats: [], span: "empty", words: [], blobs: [], reals: [] };
+    const all = { k: 1, t: "t", b: true, at: "2026-01-01", x: "00", f: 1, rest: {}, ...lists };
     expect(transformOf(planOf({}))(all)).toMatchObject({ absent: null });
   });
 
@@ -82,9 +89,51 @@ describe("values", () => {
     expect(transformOf(planOf({}))({ k: 1, t: "NA", b: "", at: "NULL" })).toMatchObject({ nulled: 3 });
   });
 
+  test("B7: what is null as a text stays what it is inside an array and inside JSON", () => {
+    const record = { k: 1, list: ["NA", "", null, "NULL"], rest: { a: "NA", b: [""] } };
+    expect(transform(record)).toEqual({ k: "1", list: '{NA,"",NULL,"NULL"}', rest: '{"a":"NA","b":[""]}' });
+    const nulls = { columns: { list: { null_values: ["-"] }, words: { null_values: ["?"] } } };
+    expect(transform({ k: 1, list: "-", words: "?" }, nulls)).toEqual({ k: "1" });
+    expect(transform({ k: 1, list: "NA" }, nulls)).toEqual({ list: "VALUE_TYPE" });
+  });
+
+  test("B11: settings of a column hold for the elements of its arrays and the bounds of its ranges", () => {
+    const columns = {
+      ats: { timezone: "America/New_York", allow_infinity: true },
+      span: { timezone: "America/New_York", allow_infinity: true },
+      words: { true_values: ["Y"], false_values: ["N"] },
+      blobs: { bytea_encoding: "base64" },
+      reals: { allow_infinity: true },
+    };
+    const record = {
+      k: 1,
+      ats: ["2026-01-01T10:00:00", "infinity"],
+      span: "[2026-01-01 10:00,infinity)",
+      words: ["y", "N", true],
+      blobs: ["/wA="],
+      reals: ["NaN", 1.5],
+    };
+    expect(transform(record, { columns })).toEqual({
+      k: "1",
+      ats: '{"2026-01-01 10:00:00-05:00",infinity}',
+      span: '["2026-01-01 10:00:00-05:00","infinity")',
+      words: "{true,false,true}",
+      blobs: '{"\\\\xff00"}',
+      reals: "{NaN,1.5}",
+    });
+    const codes = {
+      ats: "VALUE_TYPE",
+      span: "VALUE_TYPE",
+      words: "VALUE_TYPE",
+      blobs: "VALUE_TYPE",
+      reals: "VALUE_TYPE",
+    };
+    expect(transform(record)).toEqual(codes);
+  });
+
   test("T03: an empty key is null unless it is allowed", () => {
     const contract = { natural_key: ["t"], null_values: [] };
-    expect(transform({ t: "" }, contract)).toEqual({});
+    expect(transform({ t: "" }, contract)).toEqual({ t: "KEY_NULL" });
     expect(transform({ t: "" }, { ...contract, columns: { t: { allow_empty_key: true } } })).toEqual({ t: "" });
     expect(transform({ t: "" }, { natural_key: ["t"], columns: { t: { allow_empty_key: true } } })).toEqual({ t: "" });
   });

@@ -12,7 +12,7 @@ const frames = Buffer.concat([zstdCompressSync(text.slice(0, 777)), zstdCompress
 const garbage = Buffer.from("garbage");
 const chunkings = [[1], [7, 300], [100_000]];
 
-describe("decoding", () => {
+describe("S12, S14: decoding", () => {
   it.each([
     ["plain", Buffer.from(text), null],
     ["plain", Buffer.from(text), "identity"],
@@ -49,6 +49,20 @@ describe("decoding", () => {
     }
   });
 
+  it("never takes a cut for the end, wherever it is", async () => {
+    const lines = ['{"id":1}\n', '{"id":2}\n'];
+    const two = Buffer.concat(lines.map((line) => gzipSync(line)));
+    const boundary = gzipSync(lines[0] as string).length;
+    for (let size = 3; size < two.length; size++) {
+      // as long as it is said to be, and shorter
+      if (size !== boundary)
+        expect((await faultOf(two.subarray(0, size))).code).toMatch(/^S3_TRUNCATED$|^JSON_SYNTAX$/);
+      const short = storeOf({ body: two.subarray(0, size) });
+      const reading = readFrom({ ...short, version: { ...short.version, size: two.length } });
+      await expect(reading).rejects.toThrow(/^(S3_TRUNCATED|S3_CONTENT_ENCODING|JSON_SYNTAX): /);
+    }
+  });
+
   it.each([
     ["garbage behind gzip", Buffer.concat([gzip, garbage]), null],
     ["zeros behind gzip", Buffer.concat([gzip, Buffer.alloc(512)]), null],
@@ -71,7 +85,7 @@ describe("decoding", () => {
     expect(fault.message).toContain('"compress" is not known, expected one of gzip, zstd, br');
   });
 
-  it("says empty where compressed data holds nothing", async () => {
+  it("S10: says empty where compressed data holds nothing", async () => {
     expect((await faultOf({ body: Buffer.alloc(0), contentEncoding: "gzip" })).code).toBe("S3_EMPTY");
     expect((await faultOf(gzipSync(""))).code).toBe("S3_EMPTY");
     expect((await faultOf(gzipSync("\ufeff\n"))).code).toBe("S3_EMPTY");

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { faultOf, key } from "./support.ts";
 
-describe("no data", () => {
+describe("S10: no data", () => {
   it.each(["", " \n\t\r ", "\ufeff", "\ufeff \n"])("refuses %j as empty", async (text) => {
     expect(await faultOf(text)).toMatchObject({ code: "S3_EMPTY", records: 0 });
   });
 });
 
-describe("truncation", () => {
+describe("J01: truncation", () => {
   it.each([
     ["array", '[{"a":1},{"a":2}', 2],
     ["array behind a comma", '[{"a":1},', 1],
@@ -43,7 +43,7 @@ describe("truncation", () => {
   });
 });
 
-describe("syntax", () => {
+describe("J10, J19: syntax", () => {
   it.each([
     ["NaN", '{"a":NaN}', 5],
     ["Infinity", '{"a":-Infinity}', 5],
@@ -97,7 +97,7 @@ describe("syntax", () => {
     expect(fault).toMatchObject({ code: "JSON_SYNTAX", details: { offset } });
   });
 
-  it("refuses a byte order mark inside, with its line", async () => {
+  it("S15: refuses a byte order mark inside, with its line", async () => {
     const fault = await faultOf('{"a":1}\n\ufeff{"a":2}');
     expect(fault.message).toMatch(/^JSON_SYNTAX: .*byte order mark.* at byte 8 \(line 2, column 1\)/);
   });
@@ -116,7 +116,7 @@ describe("syntax", () => {
     ["Parquet", "PAR1\x15\x04", '"PAR1\\x15\\x04"'],
     ["PDF", "%PDF-1.7\n", '"%PDF-1.7"'],
     ["a file of zeros", "\0\0\0\0\0\0", '"\\x00\\x00\\x00\\x00\\x00\\x00"'],
-  ])("shows the first bytes of %s", async (_name, text, shown) => {
+  ])("S16: shows the first bytes of %s", async (_name, text, shown) => {
     const fault = await faultOf(text);
     expect(fault.code).toBe("JSON_SYNTAX");
     expect(fault.message).toContain(`begins with ${shown}`);
@@ -124,7 +124,7 @@ describe("syntax", () => {
   });
 });
 
-describe("shape", () => {
+describe("J03: shape", () => {
   it.each([
     ["[1]", "record 1 is a number"],
     ['[{},"a"]', "record 2 is a string"],
@@ -149,7 +149,7 @@ describe("shape", () => {
   });
 });
 
-describe("depth", () => {
+describe("J07: depth", () => {
   const brackets = "[".repeat(1_000_000);
 
   it.each([
@@ -160,10 +160,10 @@ describe("depth", () => {
     ["in the metadata", `{"metadata":${brackets}`],
     ["behind the records", `{"records":[{}],"z":${brackets}`],
     ["as a later record", `[{},${brackets}`],
-  ])("refuses 1,000,000 nested brackets in less than a second: %s", async (_name, text) => {
-    const start = performance.now();
-    expect((await faultOf(text)).code).toBe("JSON_DEPTH");
-    expect(performance.now() - start).toBeLessThan(1_000);
+  ])("refuses 1,000,000 nested brackets, and does not read them all: %s", async (_name, text) => {
+    const fault = await faultOf(text);
+    expect(fault.code).toBe("JSON_DEPTH");
+    expect(fault.sent).toBeLessThanOrEqual(128 * 1024);
   });
 
   it("counts the record itself", async () => {
@@ -171,7 +171,7 @@ describe("depth", () => {
   });
 });
 
-describe("encoding", () => {
+describe("J21, S15: encoding", () => {
   it.each([
     ["UTF-16LE", Buffer.from('\ufeff[{"a":1}]', "utf16le")],
     ["UTF-16LE", Buffer.from('[{"a":1}]', "utf16le")],

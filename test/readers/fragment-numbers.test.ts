@@ -43,7 +43,7 @@ const plain = [
 const surroundings = (record: string) => [`[${record}]`, `[{},{},{},${record},{}]`, `[{"b":1.10},${record}]`];
 
 describe("numbers", () => {
-  it.each(differing)("keeps the text of %s", async (text) => {
+  it.each(differing)("J08, J11: keeps the text of %s", async (text) => {
     const record = `{"a":${text},"deep":[{"x":[ ${text} ]}],"text":"${text}"}`;
     for (const content of surroundings(record)) {
       for (const chunkSizes of [[100_000], [1]]) {
@@ -80,7 +80,7 @@ describe("numbers", () => {
 });
 
 describe("keys", () => {
-  it.each(["1", "1.10"])("makes special names plain own properties, beside %s", async (number) => {
+  it.each(["1", "1.10"])("J18: makes special names plain own properties, beside %s", async (number) => {
     const text = `{"__proto__":{"a":${number}},"constructor":1,"toString":2,"hasOwnProperty":3,"10":4,"9":5}`;
     const [value] = (await read(`[${text}]`)).values as [Record<string, JsonValue>];
     expect(Object.keys(value).sort()).toEqual(["10", "9", "__proto__", "constructor", "hasOwnProperty", "toString"]);
@@ -89,7 +89,7 @@ describe("keys", () => {
     expect(inner).toEqual({ a: number === "1" ? 1 : new ExactNumber("1.10") });
   });
 
-  it("reads 10,000 keys in a record", async () => {
+  it("J15: reads 10,000 keys in a record", async () => {
     const record = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`column_${i}`, i]));
     expect((await read(JSON.stringify(record))).values).toEqual([record]);
     expect((await read(JSON.stringify([record]))).values).toEqual([record]);

@@ -17,13 +17,15 @@ export type Source = {
   readonly store: Pick<ObjectStore, "read">;
   readonly version: ObjectVersion;
   readonly reads: number[];
+  /** Bytes that went out. */
+  sent: number;
   open: number;
 };
 
 /** One object in memory; it knows from where it was read, and how many of its bodies are still open. */
 export function storeOf(stored: Stored): Source {
   const version = { key, versionId: "v1", etag: '"e"', size: stored.body.length, lastModified: new Date(0) };
-  const source: Source = { version, reads: [], open: 0, store: { read } };
+  const source: Source = { version, reads: [], sent: 0, open: 0, store: { read } };
   async function read(_version: ObjectVersion, fromByte = 0) {
     if (fromByte > 0 && fromByte >= stored.body.length) throw new Error("416 InvalidRange");
     source.reads.push(fromByte);
@@ -35,6 +37,7 @@ export function storeOf(stored: Stored): Source {
     try {
       for (let at = fromByte, n = 0; at < stored.body.length; n++) {
         const size = sizes[n % sizes.length] as number;
+        source.sent += Math.min(size, stored.body.length - at);
         yield stored.body.subarray(at, at + size);
         at += size;
       }
@@ -79,7 +82,7 @@ export async function faultOf(content: string | Uint8Array | Stored, limits: Rea
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;
     if (source.open > 0) throw new Error("the body was left open");
-    return { code: error.code, message: error.message, details: error.details, records };
+    return { code: error.code, message: error.message, details: error.details, records, sent: source.sent };
   }
   throw new Error(`no fault after ${records} records`);
 }
@@ -94,6 +97,3 @@ export function naiveParse(text: string): JsonValue {
     return differs ? new ExactNumber(source) : value;
   });
 }
-
-export const compressions = ["plain", "gzip", "gzip of two members"] as const;
-export type Compression = (typeof compressions)[number];

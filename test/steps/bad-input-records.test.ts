@@ -195,12 +195,14 @@ describe("single records", () => {
 });
 
 describe("triggers", () => {
-  test("one that drops rows: BALANCE_BROKEN; one that raises: DB_TRIGGER without its text", async () => {
+  test("one that drops rows: BALANCE_BROKEN; one that raises: the record, its words in error_log.json only", async () => {
     const dropped = await failWith(flow, "BALANCE_BROKEN", { "dropper.json": [{ k: 1 }] });
     expect(dropped.log.error.message).toContain("table dropper: 1 records were read and 0 are accounted for");
-    const raised = await failWith(flow, "DB_TRIGGER", { "raiser.json": [{ k: 4711 }] });
-    const everything: Json = { ...raised.result, log: raised.log, run: raised.run };
-    expect(raised.log.error.message).toBe("table raiser: a trigger of the table refused the rows");
-    expect(JSON.stringify(everything)).not.toContain("the value is");
+    const { log, run, result } = await failWith(flow, "RECORDS_REJECTED", { "raiser.json": [{ k: 4711 }] });
+    expect(log.rejected_records.map(({ code, original }) => [code, original])).toEqual([
+      ["CONSTRAINT_TRIGGER", '{"k":4711}'],
+    ]);
+    expect(log.rejected_records[0]?.expected).toContain("the value is");
+    expect(JSON.stringify([run, result])).not.toContain("the value is");
   });
 });

@@ -53,7 +53,7 @@ test("a zombie that goes on after a takeover: StaleFence, its rows roll back, th
   if (!planned) throw new Error("nothing was planned");
   const staging = { plan: planned, index: body?.tables.indexOf(planned) ?? 0 };
   const written = loader.ports.slices.stage({ run: old, worker: 1, item, staging }, async (writer) => {
-    await writer.write(`${item.itemId}\t1\t\\N${"\t\\N".repeat(planned.columns.length)}\n`);
+    await writer.write(Buffer.from(`${item.itemId}\t1\t\\N${"\t\\N".repeat(planned.columns.length)}\n`));
     await expireLease(flow, batch);
     await plan(batch, "successor");
     return {

@@ -1,3 +1,4 @@
+import type postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isStorable, scalarText } from "../../lib/core/conversions/text.ts";
 import { ownTypesSql } from "../core/conversions/column-types.ts";
@@ -5,6 +6,7 @@ import { serverDifferences } from "../core/conversions/server-differences.ts";
 import { type Verdict, varies } from "../core/conversions/verdict.ts";
 import { verdicts } from "../core/conversions/verdicts.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
+import { openSession, storeTexts, validOnes } from "./values-support.ts";
 
 /** Every example of the conversions, asked of the real server, whatever its session happens to be set to. */
 
@@ -65,27 +67,28 @@ function plainTextOf({ input }: Verdict): string | null {
 }
 
 /** What the server stores for plain texts in columns of the type, null where it refuses. */
-async function serversOwn(type: string, texts: readonly string[]): Promise<(string | null)[]> {
-  const sql = await database.connect({ max: 1, connection: { timezone: "UTC", datestyle: "ISO, MDY" } }).reserve();
-  await sql.unsafe(`create temp table held (place int, value ${type})`);
-  await sql`
-    insert into held
-    select place, case when pg_input_is_valid(text, ${type}) then text::${sql.unsafe(type)} end
-    from unnest(${texts as string[]}::text[]) with ordinality as t(text, place)
-  `;
-  const rows = await sql<{ shown: string | null }[]>`
-    select case when value is not null then concat(value) end as shown from held order by place
-  `;
-  sql.release();
-  return rows.map(({ shown }) => shown);
+async function serversOwn(
+  sql: postgres.ReservedSql,
+  type: string,
+  texts: readonly string[],
+): Promise<(string | null)[]> {
+  const valid = await validOnes(sql, type, texts);
+  const stored = await storeTexts(
+    sql,
+    { type },
+    texts.filter((_, index) => valid[index]),
+  );
+  return valid.map((isValid) => (isValid ? (stored.shift() ?? null) : null));
 }
 
 test("C2: the server, left to itself, says the same of every plain text, but for the differences that are listed", async () => {
+  const { sql, close } = await openSession(database);
   const unlisted: unknown[] = [];
   const used = new Set<object>();
   for (const type of new Set(verdicts.map((verdict) => verdict.type))) {
     const rows = verdicts.filter((row) => row.type === type && plainTextOf(row) !== null);
     const servers = await serversOwn(
+      sql,
       type,
       rows.map((row) => plainTextOf(row) ?? ""),
     );
@@ -97,6 +100,7 @@ test("C2: the server, left to itself, says the same of every plain text, but for
       if (!listed || (listed.stored !== varies && listed.stored !== stored)) unlisted.push({ ...row, text, stored });
     }
   }
+  await close();
   expect(unlisted).toEqual([]);
   const idle = serverDifferences.filter((one) => !used.has(one) && one.stored !== varies);
   expect(idle).toEqual([]);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { columnOf } from "../../lib/core/catalog.ts";
 import { contractFaults, parseContracts } from "../../lib/core/contract.ts";
+import { unsupportedTypes } from "../../lib/core/conversions/unsupported.ts";
 import { planTables } from "../../lib/core/plan.ts";
 import { openTarget, type TargetBench } from "./support.ts";
 
@@ -25,6 +26,25 @@ async function plan(tables: readonly string[], contracts: Readonly<Record<string
     return (error as Error).message;
   }
 }
+
+/** Type as it is declared, and what it comes down to. */
+const oddColumns: Readonly<Record<string, readonly [type: string, base: string]>> = {
+  p: ["point", "point"],
+  v: ["tsvector", "tsvector"],
+  m: ["money", "money"],
+  h: ["hstore", "hstore"],
+  s: ["size", "record"],
+  ss: ["size[]", "record"],
+  l: ["ltree", "ltree"],
+  pn: ["path_name", "ltree"],
+  w: ["words", "tsvector"],
+  r: ["spread", "money"],
+  mr: ["spread_multirange", "money"],
+  o: ["oidvector", "oidvector"],
+  n: ["name", "name"],
+  c: ['"char"', "char"],
+  x: ["xml", "xml"],
+};
 
 describe("what cannot be loaded is refused before anything is read", () => {
   test("T04: unknown table, no contract, no natural key", async () => {
@@ -71,11 +91,23 @@ describe("what cannot be loaded is refused before anything is read", () => {
   });
 
   test("columns of types that cannot be converted, all of them at once; excluded ones do not matter", async () => {
-    await bench.sql.unsafe("create table odd (k int primary key, p point, r int4range, i interval(0), v tsvector)");
+    await bench.sql.unsafe(`
+      create extension if not exists hstore; create extension if not exists ltree;
+      create type size as (width int, height int); create domain path_name as ltree; create domain words as tsvector[];
+      create type spread as range (subtype = money);
+      create table odd (
+        k int primary key, p point, v tsvector, m money, h hstore, s size, ss size[], l ltree, pn path_name, w words,
+        r spread, mr spread_multirange, o oidvector, n name, c "char", x xml
+      )
+    `);
     const refused = await plan(["odd"], { odd: key });
     expect(refused).toMatch(/^TABLE_UNSUPPORTED: table odd: /);
-    for (const column of ["p", "r", "i", "v"]) expect(refused).toContain(`column ${column} has type`);
-    expect(await plan(["odd"], { odd: { ...key, exclude_fields: ["p", "r", "i", "v"] } })).toBe("odd");
+    for (const [name, [type, base]] of Object.entries(oddColumns)) {
+      expect(refused).toContain(
+        `column ${name} has type ${type}, which cannot be loaded: ${unsupportedTypes.get(base)}`,
+      );
+    }
+    expect(await plan(["odd"], { odd: { ...key, exclude_fields: Object.keys(oddColumns) } })).toBe("odd");
   });
 
   test("foreign keys in a circle", async () => {
@@ -122,6 +154,45 @@ describe("the catalog", () => {
     expect(columns["i"]).toMatchObject({ identity: "by default" });
     expect(columns["s"]?.defaultSql).toContain("'d'");
     expect([columns["nn"]?.notNull, columns["n"]?.notNull]).toEqual([true, false]);
+  });
+
+  test("C1: a type is known down to what it is made of: domains over domains, arrays, ranges", async () => {
+    await bench.sql.unsafe(`
+      create schema elsewhere; create type elsewhere.mood as enum ('x');
+      create domain amount as numeric(8,3) check (value >= 0); create domain price as amount not null;
+      create domain prices as price[]; create domain moods as elsewhere.mood[];
+      create type amounts as range (subtype = amount);
+      create table made_of (
+        k int primary key, p price, ps prices, pp price[], ms moods, m elsewhere.mood, r int4range, mr int4multirange,
+        rs tstzrange[], am amounts, b bit(3), vb varbit(4), bc bpchar, tz timetz(2),
+        i interval, i2 interval(2), iy interval year, im interval year to month, id interval day to minute, s interval second(1)
+      )
+    `);
+    const shape = (await bench.catalog(["made_of"])).get("made_of");
+    const column = (name: string) => (shape ? columnOf(shape, name) : undefined);
+    const type = (name: string) => column(name)?.type;
+    const amount = { name: "numeric", precision: 8, scale: 3 };
+    expect(column("p")).toMatchObject({ notNull: true, type: { ...amount, sql: "price", domain: "price" } });
+    const list = { name: "price[]", sql: "prices", domain: "prices", element: { ...amount, domain: "price" } };
+    expect(column("ps")).toMatchObject({ notNull: false, type: list });
+    expect(type("pp")).toMatchObject({ sql: "price[]", domain: null, element: { ...amount, sql: "price" } });
+    expect(type("ms")).toMatchObject({ domain: "moods", element: { sql: "elsewhere.mood", enumLabels: ["x"] } });
+    expect(type("m")).toMatchObject({ name: "elsewhere.mood", sql: "elsewhere.mood", enumLabels: ["x"] });
+    expect(type("r")?.range).toMatchObject({ isMultirange: false, bound: { name: "int4", sql: "integer" } });
+    expect(type("mr")?.range).toMatchObject({ isMultirange: true, bound: { name: "int4" } });
+    expect(type("rs")?.element?.range?.bound).toMatchObject({ name: "timestamptz", fractionDigits: null });
+    expect(type("am")?.range?.bound).toMatchObject({ ...amount, domain: "amount" });
+    expect([type("b"), type("vb"), type("bc")].map((one) => one?.length)).toEqual([3, 4, null]);
+    expect(type("tz")).toMatchObject({ name: "timetz", fractionDigits: 2 });
+    const intervals = ["i", "i2", "iy", "im", "id", "s"].map(type);
+    expect(intervals.map((one) => [one?.fractionDigits, one?.smallestUnit])).toEqual([
+      [null, null],
+      [2, null],
+      [null, "year"],
+      [null, "month"],
+      [null, "minute"],
+      [1, null],
+    ]);
   });
 });
 

@@ -7,6 +7,7 @@ import { hashOf, loaderVersion, type PlanBody, planTables } from "../../lib/core
 import type { CommitOutcome, Judgement, NewItem, Plan, TableOutcome } from "../../lib/core/ports.ts";
 import type { Reject } from "../../lib/core/rejects.ts";
 import type { Run } from "../../lib/core/run.ts";
+import { stagingTableOf } from "../../lib/core/sql-names.ts";
 import { openClaims } from "../../lib/ledger/claims.ts";
 import { openCommits } from "../../lib/ledger/commits.ts";
 import { openSql } from "../../lib/ledger/connection.ts";
@@ -32,13 +33,20 @@ export type Loaded = {
   readonly tables: Readonly<Record<string, TableOutcome>>;
   readonly rejects: readonly Reject[];
   readonly rejected: number;
+  /** Whether rows had to be staged a second time. */
+  readonly restaged: boolean;
+};
+
+export type LoadOptions = {
+  /** Empties the staging tables before the commit, as a crash of the server does. */
+  readonly loseStaging?: boolean;
 };
 
 export type TargetBench = {
   readonly database: TestDatabase;
   readonly sql: TestDatabase["sql"];
   /** Plans, stages and commits the tables as one batch. */
-  load(tables: LoadTables): Promise<Loaded>;
+  load(tables: LoadTables, options?: LoadOptions): Promise<Loaded>;
   /** The same without any effect. */
   preview(tables: LoadTables): Promise<Loaded>;
   /** Loads one table from one fragment. */
@@ -58,13 +66,13 @@ export async function openTarget(): Promise<TargetBench> {
   const login = { host, port, user, database: database.name, password: () => password, tls: null };
   const sql = openSql({ ...login, connections: 4 });
   const parts = openParts(sql);
-  const load = (kind: "load" | "preview", tables: LoadTables): Promise<Loaded> => runLoad(parts, kind, tables);
   return {
     database,
     sql: database.sql,
-    load: (tables) => load("load", tables),
-    preview: (tables) => load("preview", tables),
-    loadOne: (table, contract, content) => load("load", { [table]: { contract, fragments: [content] } }),
+    load: (tables, options = {}) => runLoad(parts, tables, { kind: "load", ...options }),
+    preview: (tables) => runLoad(parts, tables, { kind: "preview" }),
+    loadOne: (table, contract, content) =>
+      runLoad(parts, { [table]: { contract, fragments: [content] } }, { kind: "load" }),
     catalog: (tables) => parts.catalog.read(tables),
     async rows(table, columns, order = "1") {
       const texts = columns.split(",").map((column) => `(${column})::text`);
@@ -90,6 +98,7 @@ function openParts(sql: ReturnType<typeof openSql>) {
       hashOf([...(await openCatalog(tx, "public").read(plan.body.tables.map(({ table }) => table))).values()]),
   };
   return {
+    sql,
     catalog: openCatalog(sql, "public"),
     claims: openClaims(sql, leaseSeconds),
     plans: openPlans({ sql, staging: target, leaseSeconds }),
@@ -102,7 +111,10 @@ function openParts(sql: ReturnType<typeof openSql>) {
 type Parts = ReturnType<typeof openParts>;
 let batches = 0;
 
-async function runLoad(parts: Parts, kind: "load" | "preview", tables: LoadTables): Promise<Loaded> {
+type RunOptions = LoadOptions & { readonly kind: "load" | "preview" };
+
+async function runLoad(parts: Parts, tables: LoadTables, options: RunOptions): Promise<Loaded> {
+  const { kind, loseStaging = false } = options;
   const batchId = `batch_20260101_${String(batches++).padStart(6, "0")}`;
   const body = await planBody(parts, tables);
   const { items, texts } = toItems(batchId, tables);
@@ -111,14 +123,24 @@ async function runLoad(parts: Parts, kind: "load" | "preview", tables: LoadTable
   const ids = { batchId, runId: owner, epoch: 1, attempt: 1, fence: claim?.fence ?? 0, kind };
   const planId = await parts.plans.create({ ...ids, source: "manual", body, items });
   const run: Run = { ...ids, planId, workers: [1] };
+  const stage = () =>
+    stageFragments(stagePorts(parts, texts), { run, worker: 1, execution: owner }, Number.MAX_SAFE_INTEGER);
   try {
-    await stageFragments(stagePorts(parts, texts), { run, worker: 1, execution: owner }, Number.MAX_SAFE_INTEGER);
+    await stage();
     const plan = await parts.plans.read(planId);
     if (!plan) throw new Error("the plan is gone");
-    return await finish(parts, run, plan);
+    if (loseStaging) await emptyStaging(parts, plan);
+    const loaded = await finish(parts, run, plan);
+    if (loaded.outcome !== "restage") return loaded;
+    await stage();
+    return { ...(await finish(parts, run, plan)), restaged: true };
   } finally {
     await parts.plans.discard(planId);
   }
+}
+
+async function emptyStaging({ sql }: Parts, { planId, body }: Plan): Promise<void> {
+  for (const index of body.tables.keys()) await sql.unsafe(`truncate ${stagingTableOf(planId, index)}`);
 }
 
 async function finish({ commits, items }: Parts, run: Run, plan: Plan): Promise<Loaded> {
@@ -131,7 +153,7 @@ async function finish({ commits, items }: Parts, run: Run, plan: Plan): Promise<
 
 function toLoaded(outcome: Loaded["outcome"], judgement: Judgement | null): Loaded {
   const tables = Object.fromEntries((judgement?.tables ?? []).map((table) => [table.table, table]));
-  return { outcome, tables, rejects: judgement?.rejects ?? [], rejected: judgement?.rejected ?? 0 };
+  return { outcome, tables, rejects: judgement?.rejects ?? [], rejected: judgement?.rejected ?? 0, restaged: false };
 }
 
 async function planBody({ catalog }: Parts, tables: LoadTables): Promise<PlanBody> {

@@ -3,11 +3,10 @@ import type { Conversion } from "../conversion.ts";
 import { Refusal } from "../rejects.ts";
 import { microsecondDigits } from "./clock.ts";
 
-/** More digits would overflow anyway, but for weeks and days, which are checked. */
-const count = String.raw`(-?\d{1,9})`;
+const count = String.raw`(-?\d{1,30})`;
 const duration = new RegExp(
   `^P(?=.)(?:${count}Y)?(?:${count}M)?(?:${count}W)?(?:${count}D)?` +
-    String.raw`(?:T(?=.)(?:${count}H)?(?:${count}M)?(?:(-?)(\d{1,9})(?:\.(\d{1,100}))?S)?)?$`,
+    String.raw`(?:T(?=.)(?:${count}H)?(?:${count}M)?(?:(-?)(\d{1,30})(?:\.(\d{1,100}))?S)?)?$`,
 );
 
 /** As PostgreSQL keeps it; the three parts never carry over into each other. */
@@ -15,6 +14,10 @@ type Interval = { readonly months: number; readonly days: number; readonly micro
 
 const second = 1_000_000n;
 const maxInt = 2_147_483_647;
+/** The server adds up in 64 bits; both ends are kept for the infinities. */
+const maxMicroseconds = 2n ** 63n - 2n;
+/** The server reads seconds through a double, which holds six more digits behind so many. */
+const maxSecondDigits = 9;
 
 export function intervalConversion({ smallestUnit, fractionDigits }: ColumnType): Conversion {
   const digits = fractionDigits ?? microsecondDigits;
@@ -38,18 +41,21 @@ export function intervalConversion({ smallestUnit, fractionDigits }: ColumnType)
   };
 }
 
-/** Null where a part, or a sum on the way to it, exceeds 32 bits; hours of nine digits fit into 64 bits. */
+/** Null where a part, or a sum on the way to it, is more than the server can count. */
 function intervalOf(match: RegExpExecArray, fraction: string): Interval | null {
-  const [years, months, weeks, days, hours, minutes] = match.slice(1, 7).map((text) => Number(text ?? 0)) as Six;
-  const parts = [years * 12 + months, weeks * 7, weeks * 7 + days] as const;
-  if (parts.some((part) => part > maxInt || part < -maxInt - 1)) return null;
+  const [years, months, weeks, days] = match.slice(1, 5).map((text) => Number(text ?? 0)) as Four;
+  const dates = [years, years * 12 + months, weeks * 7, weeks * 7 + days] as const;
+  if (dates.some((part) => part > maxInt || part < -maxInt - 1)) return null;
+  if ((match[8] ?? "").length > maxSecondDigits) return null;
   const size = BigInt(match[8] ?? 0) * second + BigInt(fraction.padEnd(microsecondDigits, "0"));
-  const seconds = match[7] === "-" ? -size : size;
-  const microseconds = BigInt(hours) * 3600n * second + BigInt(minutes) * 60n * second + seconds;
-  return { months: parts[0], days: parts[2], microseconds };
+  const hours = BigInt(match[5] ?? 0) * 3600n * second;
+  const minutes = hours + BigInt(match[6] ?? 0) * 60n * second;
+  const microseconds = minutes + (match[7] === "-" ? -size : size);
+  const isTooLong = (sum: bigint): boolean => sum > maxMicroseconds || sum < -maxMicroseconds;
+  return [hours, minutes, microseconds].some(isTooLong) ? null : { months: dates[1], days: dates[3], microseconds };
 }
 
-type Six = [number, number, number, number, number, number];
+type Four = [number, number, number, number];
 
 /** The server cuts whatever is smaller than the unit without a word; what is larger it keeps. */
 function isWhole({ months, days, microseconds }: Interval, unit: IntervalUnit): boolean {

@@ -1,4 +1,4 @@
-const geometry = "its floats have no text that is sure to come back; use double precision columns";
+const geometry = "the server takes several notations of it and rounds their numbers; use double precision columns";
 const lookedUp = "it is looked up in the database that reads it; use a text column";
 const internal = "it is the server's own; use a text column";
 const search = "the server rewrites what it reads; load the text, and generate this column from it";

@@ -79,7 +79,7 @@ export async function forgetRows(tx: Tx, plan: Plan, items: readonly number[]): 
   }
 }
 
-export type Copy = { write(lines: string): Promise<void>; end(): Promise<void>; abort(): Promise<void> };
+export type Copy = { write(lines: Uint8Array): Promise<void>; end(): Promise<void>; abort(): Promise<void> };
 
 /**
  * Opens COPY into one staging table. Text in COPY's own format goes in, with backpressure. A refusal that the server
@@ -94,19 +94,19 @@ export async function openCopy(tx: Tx, { run, plan, index }: Copying): Promise<C
   failed.promise.catch(() => undefined);
   Object.assign(query, { reject: failed.reject });
   stream.on("error", failed.reject);
-  const until = (event: "drain" | "finish"): Promise<void> => {
+  const orFailed = (start: (resolve: () => void) => void): Promise<void> => {
     const reached = Promise.withResolvers<void>();
-    stream.once(event, reached.resolve);
+    start(reached.resolve);
     return Promise.race([reached.promise, failed.promise]);
   };
   return {
-    write: async (lines) => {
-      if (!stream.write(lines)) await until("drain");
-    },
-    end: () => {
-      stream.end();
-      return until("finish");
-    },
+    // An error of the stream comes by its event, too.
+    write: (lines) => orFailed((resolve) => stream.write(lines, () => resolve())),
+    end: () =>
+      orFailed((resolve) => {
+        stream.once("finish", resolve);
+        stream.end();
+      }),
     abort: async () => {
       stream.destroy(new Error("the loader gave the slice up"));
       await failed.promise.catch(() => undefined);

@@ -214,7 +214,18 @@ const jsonTexts: readonly Verdict[] = [
     [{ b: 1, a: exact("1E2") }, '{"b":1,"a":1E2}'],
     [exact("1e1000000000"), "1e1000000000"],
   ]),
-  ...refuses("json", "VALUE_ENCODING", ["\u0000", [loneSurrogate]]),
+  ...accepts("json", [
+    ["{}", '"{}"'],
+    ["", '""'],
+    [1.5, "1.5"],
+    [-0, "-0"],
+    [true, "true"],
+    [[], "[]"],
+    [[{}, null], "[{},null]"],
+    [{ "": { a: "\t" } }, '{"":{"a":"\\t"}}'],
+  ]),
+  ...refuses("json", "VALUE_ENCODING", ["\u0000", [loneSurrogate], { a: { "\u0000": 1 } }]),
+  ...refuses("json", "VALUE_RANGE", [nestedArrays(501)]),
 ];
 
 const arrays: readonly Verdict[] = [

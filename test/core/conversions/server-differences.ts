@@ -164,6 +164,10 @@ const others: readonly Difference[] = [
     ["\\xdeadbeef", "\\xdeadbeef"],
     ["1", "\\x31"],
   ]),
+  ...differs("json", "a JSON string is a string, not JSON text", [
+    ["{}", "{}"],
+    ["", null],
+  ]),
   ...differs("jsonb", "a JSON string is a string, not JSON text", [
     ["abc", null],
     ["", null],

@@ -8,6 +8,7 @@ import {
   type ColumnSpec,
   type Content,
   type ContractSpec,
+  defaultNulls,
   markOf,
   type RecordSpec,
   type Row,
@@ -19,6 +20,8 @@ import {
 const absent = -2;
 const nothing = -1;
 const firstBad = 100;
+/** A key that follows from the record's place, so that most records of a batch differ and meet a stored row. */
+const byPlace = 1000;
 const choice = fc.nat({ max: 59 });
 const some = fc.nat({ max: 11 });
 const rarely = fc.nat({ max: 7 }).map((number) => number === 7);
@@ -31,7 +34,8 @@ const cell = fc.oneof(
   { weight: 1, arbitrary: broken },
 );
 const keyCell = fc.oneof(
-  { weight: 120, arbitrary: some },
+  { weight: 100, arbitrary: fc.constant(byPlace) },
+  { weight: 20, arbitrary: some },
   { weight: 1, arbitrary: fc.constantFrom(absent, nothing) },
   { weight: 1, arbitrary: broken },
 );
@@ -45,9 +49,10 @@ const recordChoices = fc.record({
   cells,
   /** Which stored row or earlier record it repeats, and which of its fields are its own all the same. */
   like: fc.oneof(
-    { weight: 3, arbitrary: fc.constant(null) },
-    { weight: 2, arbitrary: fc.record({ stored: fc.boolean(), place: some, own: fc.nat({ max: 4095 }) }) },
-    { weight: 1, arbitrary: fc.record({ stored: fc.boolean(), place: some, own: fc.constant(0) }) },
+    { weight: 16, arbitrary: fc.constant(null) },
+    { weight: 12, arbitrary: fc.record({ stored: fc.constant(true), place: some, own: fc.nat({ max: 4095 }) }) },
+    { weight: 2, arbitrary: fc.record({ stored: fc.boolean(), place: some, own: fc.constant(0) }) },
+    { weight: 1, arbitrary: fc.record({ stored: fc.constant(false), place: some, own: fc.nat({ max: 4095 }) }) },
   ),
   unknown: fc.oneof({ weight: 30, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat({ max: 3 }) }),
   stamp: rarely,
@@ -98,32 +103,54 @@ export function toCase(tables: readonly TableSpec[], choices: readonly ContentCh
   return made;
 }
 
-/** Keys of several columns take few values each, so that records meet. */
-function writtenOf(table: TableSpec, { name, type }: ColumnSpec, chosen: number): Written | null {
+function writtenOf({ type }: ColumnSpec, chosen: number): Written | null {
   if (chosen < 0) return null;
   const { good, bad } = pools[type];
-  if (chosen >= firstBad && bad.length > 0) return pick(bad, chosen);
-  const isKey = table.key.includes(name) || table.foreignKeys.some(({ columns }) => columns.includes(name));
-  const few = isKey ? Math.max(2, Math.ceil(good.length / table.key.length)) : good.length;
-  return pick(good.slice(0, few), chosen);
+  return chosen >= firstBad && bad.length > 0 ? pick(bad, chosen) : pick(good, chosen);
 }
 
-function cellOf({ columns, key }: TableSpec, { name }: ColumnSpec, chosen: Cells): number {
-  const place = key.indexOf(name);
-  if (place >= 0) return chosen.key[place] ?? 0;
-  return (
-    chosen.others[columns.filter((column) => !key.includes(column.name)).findIndex((one) => one.name === name)] ??
-    absent
-  );
+/** What is chosen for a column in the n-th row or record. */
+function cellOf(table: TableSpec, { name }: ColumnSpec, { cells: chosen, place }: Placed): number {
+  const { columns, key, foreignKeys } = table;
+  const typed = (names: readonly string[]) => columns.filter((column) => names.includes(column.name));
+  const index = key.indexOf(name);
+  if (index >= 0)
+    return chosen.key[index] === byPlace ? (nthKey(typed(key), place)[index] ?? 0) : (chosen.key[index] ?? 0);
+  const others = columns.filter((column) => !key.includes(column.name)).map((column) => column.name);
+  const own = chosen.others[others.indexOf(name)] ?? absent;
+  const reference = foreignKeys.find((foreignKey) => foreignKey.columns.includes(name));
+  if (!reference || own < 0 || own >= firstBad) return own;
+  const first = Math.max(0, chosen.others[others.indexOf(reference.columns[0] ?? "")] ?? 0);
+  return nthKey(typed(reference.columns), first % keysInUse)[reference.columns.indexOf(name)] ?? own;
+}
+
+type Placed = { readonly cells: Cells; readonly place: number };
+
+/** So many keys are drawn from to refer to: some of them are there. */
+const keysInUse = 7;
+
+/** The n-th key over these columns, as places in their pools: different keys for different numbers, as far as there are. */
+function nthKey(columns: readonly ColumnSpec[], n: number): number[] {
+  let rest = n;
+  return columns.map(({ type }) => {
+    const { good } = pools[type];
+    const usual = good.flatMap(({ same, text }, index) => {
+      const isFirst = good.findIndex((other) => other.same === same) === index;
+      return isFirst && !defaultNulls.includes(text) ? [index] : [];
+    });
+    const digit = usual[rest % usual.length] ?? 0;
+    rest = Math.floor(rest / usual.length);
+    return digit;
+  });
 }
 
 /** Rows that the table's constraints let stand beside each other. */
 function storedRows(table: TableSpec, choices: readonly Cells[], others: Case): Row[] {
   const rows: Row[] = [];
-  for (const chosen of choices) {
+  for (const [place, chosen] of choices.entries()) {
     const values = table.columns.map((column): [string, Good | null] => {
-      const cellValue = cellOf(table, column, chosen);
-      const value = writtenOf(table, column, cellValue >= firstBad ? 0 : cellValue);
+      const own = cellOf(table, column, { cells: chosen, place });
+      const value = writtenOf(column, own >= firstBad ? 0 : own);
       const needed = column.notNull || (table.guard === "primary key" && table.key.includes(column.name));
       return [column.name, (value as Good | null) ?? (needed ? pick(pools[column.type].good, 0) : null)];
     });
@@ -163,13 +190,14 @@ const unknownFields: readonly Readonly<Record<string, string>>[] = [
 
 function toRecords(table: TableSpec, choices: readonly RecordChoices[], stored: readonly Row[]): RecordSpec[] {
   const records: RecordSpec[] = [];
-  for (const { cells: chosen, like, unknown, stamp } of choices) {
-    const model = like && pickModel(like, stored.map(toFields), records);
+  for (const [place, { cells: chosen, like, unknown, stamp }] of choices.entries()) {
+    const earlier = records.map(({ fields }) => fields);
+    const model: Fields | null = (like && (like.stored ? stored[place] : earlier[like.place % earlier.length])) ?? null;
     const fields: Record<string, Written | null> = {};
     for (const [index, column] of table.columns.entries()) {
       const isOwn = !model || (!table.key.includes(column.name) && ((like?.own ?? 0) >> index) % 2 === 1);
-      const own = cellOf(table, column, chosen);
-      if (isOwn && own !== absent) fields[column.name] = writtenOf(table, column, own);
+      const own = cellOf(table, column, { cells: chosen, place });
+      if (isOwn && own !== absent) fields[column.name] = writtenOf(column, own);
       if (!isOwn && column.name in model) fields[column.name] = model[column.name] ?? null;
     }
     if (stamp) fields["updated_at"] = { json: '"never read"', code: "VALUE_TYPE", constraint: null, staged: false };
@@ -179,16 +207,6 @@ function toRecords(table: TableSpec, choices: readonly RecordChoices[], stored: 
 }
 
 type Fields = RecordSpec["fields"];
-const toFields = (row: Row): Fields => row;
-
-function pickModel(
-  { stored, place }: { readonly stored: boolean; readonly place: number },
-  rows: readonly Fields[],
-  records: readonly RecordSpec[],
-): Fields | null {
-  const models = stored ? rows : records.map(({ fields }) => fields);
-  return models.length === 0 ? null : pick(models, place);
-}
 
 const settings: readonly ColumnSettings[] = [
   { immutable: true },

@@ -10,6 +10,8 @@ import type { CheckSpec, ColumnSpec, ForeignKeySpec, TableSpec, UniqueSpec } fro
 const choice = fc.nat({ max: 59 });
 const rarely = fc.nat({ max: 3 }).map((number) => number === 3);
 
+const rarer = fc.nat({ max: 7 }).map((number) => number === 7);
+
 const shapeChoices = fc.record({
   keyTypes: fc.oneof(
     { weight: 4, arbitrary: fc.tuple(choice) },
@@ -17,13 +19,15 @@ const shapeChoices = fc.record({
     { weight: 1, arbitrary: fc.tuple(choice, choice, choice) },
   ),
   guard: fc.nat({ max: 4 }),
-  columns: fc.array(fc.record({ type: choice, notNull: rarely, default: fc.option(choice) }), {
+  columns: fc.array(fc.record({ type: choice, notNull: rarer, default: fc.option(choice) }), {
     minLength: 1,
     maxLength: 5,
     size: "max",
   }),
   checks: fc.array(fc.record({ kind: choice, one: choice, other: choice, value: choice }), { maxLength: 1 }),
-  uniques: fc.array(fc.record({ one: choice, other: fc.option(choice), nullsEqual: fc.constant(false) }), { maxLength: 1 }),
+  uniques: fc.array(fc.record({ one: choice, other: fc.option(choice), nullsEqual: fc.constant(false) }), {
+    maxLength: 1,
+  }),
   rescue: rarely,
   system: fc.boolean(),
   deferred: fc.boolean(),

@@ -61,6 +61,8 @@ export const pools: Readonly<Record<TypeName, Pool>> = {
       number('"3"', "3", 3),
       number("1.0", "1", 1),
       number("-0", "0", 0),
+      number("4", "4", 4),
+      number("5e0", "5", 5),
     ],
     bad: [
       bad('"x"', "VALUE_TYPE"),
@@ -87,15 +89,26 @@ export const pools: Readonly<Record<TypeName, Pool>> = {
       number('"2.50"', "2.50", 2.5),
       number("2.5", "2.5", 2.5),
       number("3", "3", 3),
+      number("4", "4", 4),
+      number("-5", "-5", -5),
     ],
     bad: [bad('"one"', "VALUE_TYPE"), bad("true", "VALUE_TYPE"), bad('"NaN"', "VALUE_TYPE")],
   },
   text: {
-    good: [word("a"), word("b"), word("c"), word("NA"), word(""), good("5", "5", ["5", null]), word("it's \\N\t")],
+    good: [
+      word("a"),
+      word("b"),
+      word("c"),
+      word("d"),
+      word("NA"),
+      word(""),
+      good("5", "5", ["5", null]),
+      word("it's \\N\t"),
+    ],
     bad: [bad('{"a":1}', "VALUE_TYPE"), bad('"a\\u0000"', "VALUE_ENCODING")],
   },
   citext: {
-    good: [word("a"), word("b"), word("A", "a"), word("B", "b"), word("NA", "na")],
+    good: [word("a"), word("b"), word("A", "a"), word("B", "b"), word("NA", "na"), word("c"), word("d")],
     bad: [bad("[]", "VALUE_TYPE")],
   },
   bool: {
@@ -113,6 +126,7 @@ export const pools: Readonly<Record<TypeName, Pool>> = {
       instant("2026-01-02", "2026-01-02", 20260102),
       instant("2025-12-31", "2025-12-31", 20251231),
       instant("0044-03-15 BC", "0044-03-15 BC", -440315),
+      instant("2024-02-29", "2024-02-29", 20240229),
     ],
     bad: [bad('"2026-02-30"', "VALUE_RANGE"), bad('"01/02/2024"', "VALUE_TYPE"), bad("20240102", "VALUE_TYPE")],
   },
@@ -122,6 +136,7 @@ export const pools: Readonly<Record<TypeName, Pool>> = {
       instant("2026-01-01T03:00:00+02:00", "2026-01-01 01:00:00+00", 1),
       instant("2026-01-01 02:00:00.5", "2026-01-01 02:00:00.5+00", 2.5),
       instant("2026-01-01T05:30:00+0530", "2026-01-01 00:00:00+00", 0),
+      instant("2025-01-01T00:00:00Z", "2025-01-01 00:00:00+00", -1000),
     ],
     bad: [
       bad('"yesterday"', "VALUE_TYPE"),
@@ -142,7 +157,7 @@ export const pools: Readonly<Record<TypeName, Pool>> = {
     bad: [bad('"abcd"', "VALUE_TOO_LONG")],
   },
   positive: {
-    good: [number("1", "1", 1), number("2", "2", 2), number('"2"', "2", 2), number("3", "3", 3)],
+    good: [number("1", "1", 1), number("2", "2", 2), number('"2"', "2", 2), number("3", "3", 3), number("4", "4", 4)],
     bad: [{ json: "-1", code: "CONSTRAINT_CHECK", constraint: "positive", staged: true }, bad('"x"', "VALUE_TYPE")],
   },
   jsonb: {
