@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ErrorLog } from "../../lib/steps/error-log.ts";
 import type { Flow } from "../support/flow.ts";
-import { failWith, type Json, nextBatch, openPlainFlow, stagingKey } from "./bad-input-support.ts";
+import { failWith, nextBatch, openPlainFlow, stagingKey } from "./bad-input-support.ts";
 
 /** Records that are rejected: the batch fails, after all of them were named, each with its original. */
 

@@ -203,8 +203,8 @@ test("P3: random records under random contracts, valid or not", async () => {
         text,
       );
     }),
-    { seed: 20260101, numRuns: 3_000 },
+    { seed: 20260101, numRuns: 1_500 },
   );
   // A property that never takes the short way would show nothing.
-  expect(taken).toBeGreaterThan(300);
-});
+  expect(taken).toBeGreaterThan(150);
+}, 60_000);
