@@ -42,8 +42,10 @@ export type Column = {
 export type UniqueKey = {
   readonly name: string;
   readonly columns: readonly string[];
-  /** False for deferrable, partial, expression and invalid indexes, which cannot serve as a natural key's guard. */
+  /** False for deferrable, partial, expression, exclusion and invalid indexes, which cannot guard a natural key. */
   readonly plain: boolean;
+  /** True where two nulls are the same (`nulls not distinct`). */
+  readonly nullsEqual: boolean;
 };
 
 export type ForeignKey = {

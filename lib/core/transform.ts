@@ -6,6 +6,7 @@ import { fieldMeanings, type MeaningOf } from "./field-names.ts";
 import { isJsonObject, type JsonObject, type JsonValue, kindOf, toJsonText } from "./json.ts";
 import type { TablePlan } from "./plan.ts";
 import { Refusal, type RejectCode, showName, showValue } from "./rejects.ts";
+import { maxRowBytes, type RowWidth, rowWidthOf } from "./row-width.ts";
 
 /** Turns records into staged rows: one field of text, or null, per column of the plan. */
 
@@ -53,7 +54,14 @@ export function transformOf(plan: TablePlan): Transform {
   );
   const named = (names: readonly string[]): Field[] => fields.filter(({ column }) => names.includes(column.name));
   const { natural_key: keys, required_fields: required } = plan.contract;
-  const table = { plan, fields, meaningOf: fieldMeanings(plan), keys: named(keys), required: named(required) };
+  const table = {
+    plan,
+    fields,
+    meaningOf: fieldMeanings(plan),
+    keys: named(keys),
+    required: named(required),
+    widthOf: rowWidthOf(plan.columns),
+  };
   return (record) => transformRecord(table, record);
 }
 
@@ -63,6 +71,7 @@ type Table = {
   readonly meaningOf: MeaningOf;
   readonly keys: readonly Field[];
   readonly required: readonly Field[];
+  readonly widthOf: RowWidth | null;
 };
 
 /** What a record's names came to, before their values are looked at. */
@@ -85,6 +94,7 @@ function transformRecord(table: Table, record: JsonObject): Transformed {
   if (reading.unknown.length > 0) treatUnknown(table, reading, record);
   requireKey(table, reading);
   requireFields(table, reading);
+  requireWidth(table, reading);
   if (reading.faults.length > 0) return { faults: reading.faults };
   return { values: reading.values, absent: absentMask(reading.present), nulled: reading.nulled };
 }
@@ -170,6 +180,14 @@ function requireFields({ required }: Table, reading: Reading): void {
   for (const field of required) {
     if (reading.values[field.index] === null) refuseNull(field, reading, requiredNull);
   }
+}
+
+/** No column is at fault: there are too many with a value. */
+function requireWidth({ widthOf }: Table, { faults, values }: Reading): void {
+  const width = widthOf?.(values) ?? 0;
+  if (width <= maxRowBytes) return;
+  const expected = `a row of at most ${maxRowBytes} bytes in one page of the database; give fewer columns a value`;
+  faults.push({ field: null, code: "DB_LIMIT", expected, got: `at least ${width} bytes` });
 }
 
 type NullFault = Pick<FieldFault, "code" | "expected">;

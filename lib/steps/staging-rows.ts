@@ -30,7 +30,8 @@ export type StagingTable = {
 };
 
 export function stagingOf(plan: TablePlan, index: number): StagingTable {
-  const ways = { plain: openPlainRecords(plainTableOf(plan)), transform: transformOf(plan) };
+  const table = plainTableOf(plan);
+  const ways = { plain: table && openPlainRecords(table), transform: transformOf(plan) };
   const overhead = lineOverhead + plan.columns.length * overheadOfColumn;
   return { plan, index, begin: (item, writer) => beginSlice({ ...ways, overhead }, item, writer) };
 }
@@ -39,7 +40,7 @@ export function stagingOf(plan: TablePlan, index: number): StagingTable {
 const lineOverhead = 64;
 const lineEnd = 0x0a;
 
-type Ways = { readonly plain: PlainRecords; readonly transform: Transform; readonly overhead: number };
+type Ways = { readonly plain: PlainRecords | null; readonly transform: Transform; readonly overhead: number };
 
 /** A slice while it is read. */
 type Slice = Ways & {
@@ -69,6 +70,7 @@ function beginSlice(ways: Ways, item: WorkItem, writer: SliceWriter): SliceRows 
 }
 
 function takePlain(slice: Slice, record: RawRecord): boolean {
+  if (slice.plain === null) return false;
   const { line } = slice.lines;
   reserve(line, record.to - record.from + slice.overhead);
   const start = line.end;

@@ -35,7 +35,7 @@ export function openCatalog(sql: postgres.Sql, schema: string): CatalogReader {
           rowSecurity: head.row_security,
           columns: (columns.get(head.name) ?? []).map((row) => toColumn(row, typeOf)),
           uniqueKeys: (uniques.get(head.name) ?? []).map(
-            ({ name, columns: names, plain }): UniqueKey => ({ name, columns: names, plain }),
+            ({ name, columns: names, plain, nullsEqual }): UniqueKey => ({ name, columns: names, plain, nullsEqual }),
           ),
           foreignKeys: (constraints.get(head.name) ?? []).flatMap(toForeignKey),
           checks: (constraints.get(head.name) ?? []).flatMap(toCheck),
@@ -98,12 +98,13 @@ async function readUniqueKeys(sql: postgres.Sql, schema: string, tables: string[
              where k.place <= i.indnkeyatts
              order by k.place
            ) as columns,
-           i.indisvalid and i.indimmediate and i.indpred is null and i.indexprs is null as plain
+           i.indisvalid and i.indimmediate and i.indpred is null and i.indexprs is null and not i.indisexclusion as plain,
+           i.indnullsnotdistinct as "nullsEqual"
     from pg_index i
     join pg_class c on c.oid = i.indrelid
     join pg_class x on x.oid = i.indexrelid
     join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = ${schema} and c.relname = any(${tables}::text[]) and i.indisunique
+    where n.nspname = ${schema} and c.relname = any(${tables}::text[]) and (i.indisunique or i.indisexclusion)
     order by c.relname, x.relname
   `;
 }

@@ -130,21 +130,26 @@ function otherKeyRules(look: Look): ProbedRule[] {
   return job.plan.shape.uniqueKeys.flatMap((unique) => {
     const staged = unique.columns.every((name) => job.sql.staged.some(({ column }) => column.name === name));
     if (!unique.plain || !staged || isSameKey(unique.columns, job.sql.key)) return [];
-    const probe = unique.columns.map((column) => `s.${quoteName(column)} is not null`).join(" and ");
+    const probe = unique.nullsEqual ? "true" : allGiven("s", unique.columns);
     return [{ columns: unique.columns, probe, rule: otherKeyRule(look, unique) }];
   });
 }
 
-function otherKeyRule(look: Look, { name, columns }: UniqueKey): RejectRule {
+function allGiven(alias: string, columns: readonly string[]): string {
+  return columns.map((column) => `${alias}.${quoteName(column)} is not null`).join(" and ");
+}
+
+function otherKeyRule(look: Look, { name, columns, nullsEqual }: UniqueKey): RejectRule {
   const { sql } = look.job;
   const rows = resultingRows(look, [...new Set([...columns, ...sql.key])]);
+  const equals = nullsEqual ? "is not distinct from" : "=";
   const same = (other: string): string =>
-    columns.map((column) => `${other}.${quoteName(column)} = s.${quoteName(column)}`).join(" and ");
+    columns.map((column) => `${other}.${quoteName(column)} ${equals} s.${quoteName(column)}`).join(" and ");
   const otherKey = sql.key
     .map((column) => `t.${quoteName(column)} is not distinct from s.${quoteName(column)}`)
     .join(" and ");
   const twins = `(select ${columns.map(quoteName).join(", ")} from ${rows} r
-    where ${columns.map((column) => `r.${quoteName(column)} is not null`).join(" and ")}
+    where ${nullsEqual ? "true" : allGiven("r", columns)}
     group by ${columns.map(quoteName).join(", ")} having count(*) > 1)`;
   return {
     code: "CONSTRAINT_UNIQUE",

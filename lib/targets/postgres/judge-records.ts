@@ -10,25 +10,29 @@ export type Mark = "update" | "unchanged" | "skipped" | "collapsed" | "rejected"
 
 export async function judgeRecords(job: TableJob): Promise<void> {
   await job.tx.unsafe(`analyze ${job.staging} (${["_tl_item", ...job.sql.key].map(quoteName).join(", ")})`);
-  await rejectInvalidValues(job);
-  await findTwins(job);
-  await rejectTwins(job);
-  await rejectAmbiguousKeys(job);
-  await classify(job);
+  let rejected = (await rejectInvalidValues(job)) + (await rejectAmbiguousKeys(job));
+  const families = await findFamilies(job);
+  if (families > 0) {
+    await rankTwins(job);
+    rejected += await rejectTwins(job);
+  }
+  await classify(job, { hasRejects: rejected > 0, hasTwins: families > 0 });
 }
 
 /**
  * Values that the transform could not check completely: the server is asked. One pass tells of all columns whether
  * there is anything to say about them.
  */
-async function rejectInvalidValues(job: TableJob): Promise<void> {
+async function rejectInvalidValues(job: TableJob): Promise<number> {
   const columns = job.sql.staged.filter(({ exact }) => !exact).map(({ column }) => column);
-  if (columns.length === 0) return;
+  if (columns.length === 0) return 0;
   const probes = columns.map((column, index) => `coalesce(bool_or(${isInvalid(column)}), false) as c${index}`);
   const [found] = await job.tx.unsafe<Record<string, boolean>[]>(`select ${probes.join(", ")} from ${job.staging} s`);
+  let rejected = 0;
   for (const [index, column] of columns.entries()) {
-    if (found?.[`c${index}`]) await rejectInvalidColumn(job, column);
+    if (found?.[`c${index}`]) rejected += await rejectInvalidColumn(job, column);
   }
+  return rejected;
 }
 
 function isInvalid({ name, type }: Column): string {
@@ -45,11 +49,12 @@ const inputFaults: readonly (readonly [RejectCode, string])[] = [
   ["VALUE_TYPE", "not in ('23514', '23502', '22003', '22008', '22001')"],
 ];
 
-async function rejectInvalidColumn(job: TableJob, column: Column): Promise<void> {
+async function rejectInvalidColumn(job: TableJob, column: Column): Promise<number> {
+  let rejected = 0;
   const value = `s.${quoteName(column.name)}`;
   const { sql: type, domain } = column.type;
   for (const [code, condition] of inputFaults) {
-    await rejectWhere(job, {
+    rejected += await rejectWhere(job, {
       code,
       field: column.name,
       ...(domain && code === "CONSTRAINT_CHECK" ? { constraint: domain } : {}),
@@ -60,20 +65,33 @@ async function rejectInvalidColumn(job: TableJob, column: Column): Promise<void>
         and (select e.sql_error_code from pg_input_error_info(${value}, ${quoteConstant(type)}) e) ${condition}`,
     });
   }
+  return rejected;
 }
 
-/** Records that share a natural key by the column's own equality, ranked; the first one of a group may survive. */
-async function findTwins(job: TableJob): Promise<void> {
-  const { tx, sql, staging, twins, families, plan } = job;
+/** Room for the keys of a million records: a table of hashes that goes to disk takes half as long again. */
+const keyMemory = "64MB";
+
+/**
+ * Natural keys that several records share by the column's own equality; answers how many. In one process: several would
+ * sort what they found to put it together.
+ */
+async function findFamilies({ tx, sql, staging, families }: TableJob): Promise<number> {
   const names = sql.key.map((_, index) => `k${index}`);
   const keys = sql.key.map((name, index) => `${sql.typed(name)} as ${names[index]}`).join(", ");
-  await tx.unsafe(`
+  await tx.unsafe(`set local work_mem = '${keyMemory}'; set local max_parallel_workers_per_gather = 0`);
+  const { count } = await tx.unsafe(`
     create unlogged table ${families} as
     select row_number() over () as family, ${names.join(", ")}
     from (select ${keys} from ${staging} s) typed
     where ${names.map((name) => `${name} is not null`).join(" and ")}
     group by ${names.join(", ")} having count(*) > 1
   `);
+  await tx.unsafe("set local work_mem to default; set local max_parallel_workers_per_gather to default");
+  return count;
+}
+
+/** The records of each family, ranked; the first one may survive. */
+async function rankTwins({ tx, sql, staging, twins, families, plan }: TableJob): Promise<void> {
   const newer = plan.contract.conflict_resolution === "newest" ? sql.typed(plan.contract.newer_by ?? "") : "null::text";
   const content = sql.staged.map(({ column }) => `${sql.typed(column.name)}::text`).join(", ");
   await tx.unsafe(`
@@ -81,7 +99,7 @@ async function findTwins(job: TableJob): Promise<void> {
     with members as (
       select s._tl_item, s._tl_record, g.family, ${newer} as newer, row(s._tl_absent, ${content})::text as content
       from ${families} g
-      join ${staging} s on ${sql.key.map((name, index) => `g.${names[index]} = ${sql.typed(name)}`).join(" and ")}
+      join ${staging} s on ${sql.key.map((name, index) => `g.k${index} = ${sql.typed(name)}`).join(" and ")}
     ),
     ranked as (
       select m.*, row_number() over w as rank, first_value(m.content) over w as first_content,
@@ -97,12 +115,12 @@ async function findTwins(job: TableJob): Promise<void> {
 }
 
 /** Different records of one key are all rejected: which one is right cannot be known. */
-async function rejectTwins(job: TableJob): Promise<void> {
+async function rejectTwins(job: TableJob): Promise<number> {
   const others = `(select string_agg('record ' || o._tl_record || ' of ' || w.key, ', ' order by o._tl_item, o._tl_record)
     from (select o.* from ${job.twins} o where o.family = d.family
             and (o._tl_item, o._tl_record) <> (s._tl_item, s._tl_record) order by o.rank limit 3) o
     join table_loader.work_items w on w.item_id = o._tl_item)`;
-  await rejectWhere(job, {
+  return rejectWhere(job, {
     code: "KEY_DUPLICATE",
     field: job.sql.key.join(", "),
     expected: `'one record for each natural key; the same key with other values stands at ' || ${others}`,
@@ -113,10 +131,10 @@ async function rejectTwins(job: TableJob): Promise<void> {
 }
 
 /** Without a unique index the table may hold a key twice: then there is no one row to compare with or to change. */
-async function rejectAmbiguousKeys(job: TableJob): Promise<void> {
+async function rejectAmbiguousKeys(job: TableJob): Promise<number> {
   const { plan, sql, staging } = job;
-  if (plan.guarded) return;
-  await rejectWhere(job, {
+  if (plan.guarded) return 0;
+  return rejectWhere(job, {
     code: "KEY_NOT_UNIQUE",
     field: sql.key.join(", "),
     expected: "'at most one stored row with this natural key; the table has several'",
@@ -130,29 +148,35 @@ async function rejectAmbiguousKeys(job: TableJob): Promise<void> {
  * One join with the target decides what becomes of every record. Nothing is locked or written by it. Only exceptions
  * are marked: a record without a mark is a new row, and a load of nothing else marks none.
  */
-async function classify(job: TableJob): Promise<void> {
+async function classify(job: TableJob, { hasRejects, hasTwins }: Exceptions): Promise<void> {
   const { tx, sql, staging, twins, marks } = job;
-  const stored = `t.${quoteName(sql.key[0] ?? "")} is not null`;
+  const skipsNew = job.plan.contract.update_strategy === "update_only";
+  // Nearly always only what is stored already is an exception.
+  const joins = [
+    ...(hasRejects ? [`left join ${rejectedRows(job)} x on x.item_id = s._tl_item and x.record = s._tl_record`] : []),
+    ...(hasTwins ? [`left join ${twins} d on d._tl_item = s._tl_item and d._tl_record = s._tl_record`] : []),
+    `${hasRejects || hasTwins || skipsNew ? "left join" : "join"} ${sql.target} t
+      on ${hasRejects ? "x.item_id is null and " : ""}${sql.sameKey}`,
+  ];
+  const cases = [
+    ...(hasRejects ? ["when x.item_id is not null then 'rejected'"] : []),
+    ...(hasTwins ? ["when d.rank > 1 then 'collapsed'"] : []),
+    `when t.${quoteName(sql.key[0] ?? "")} is not null then ${verdictOnStored(job)}`,
+    ...(skipsNew ? ["else 'skipped'"] : []),
+  ];
   await tx.unsafe(`
     create unlogged table ${marks} as
     select m.item, m.record, m.verdict
     from (
-      select s._tl_item as item, s._tl_record as record,
-             case
-               when x.item_id is not null then 'rejected'
-               when d.rank > 1 then 'collapsed'
-               when ${stored} then ${verdictOnStored(job)}
-               else ${job.plan.contract.update_strategy === "update_only" ? "'skipped'" : "null"}
-             end as verdict
-      from ${staging} s
-      left join ${rejectedRows(job)} x on x.item_id = s._tl_item and x.record = s._tl_record
-      left join ${twins} d on d._tl_item = s._tl_item and d._tl_record = s._tl_record
-      left join ${sql.target} t on x.item_id is null and ${sql.sameKey}
+      select s._tl_item as item, s._tl_record as record, case ${cases.join(" ")} end as verdict
+      from ${staging} s ${joins.join(" ")}
     ) m
     where m.verdict is not null
   `);
   await tx.unsafe(`analyze ${marks}`);
 }
+
+type Exceptions = { readonly hasRejects: boolean; readonly hasTwins: boolean };
 
 /** What becomes of a record whose key is stored already. */
 function verdictOnStored({ sql, plan }: TableJob): string {

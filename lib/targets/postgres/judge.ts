@@ -67,7 +67,7 @@ async function judgeTable(job: TableJob, items: readonly WorkItem[], isPreview: 
   const sample = isPreview ? await sampleRecord(job) : null;
   const merged = effects.length > 0 ? await mergeAccepted(job, effects) : nothing;
   const counts = await accountFor(job, items, merged);
-  await job.tx.unsafe(`drop table ${job.families}, ${job.twins}, ${job.marks}`);
+  await job.tx.unsafe(`drop table if exists ${job.families}, ${job.twins}, ${job.marks}`);
   const seconds = (performance.now() - started) / 1000;
   return {
     table: job.plan.table,

@@ -12,12 +12,11 @@ const columns = "(batch_id, epoch, table_name, operation, rows, row_keys, old_ro
 /** The keys of the rows that are about to be inserted. */
 export async function keepInsertedKeys(job: TableJob): Promise<void> {
   const { tx, sql, run, plan } = job;
-  const key = keyJson(job, sql.typed);
   await tx.unsafe(`
     insert into table_loader.undo_images ${columns}
     select p.batch_id, p.epoch, ${quoteConstant(plan.table)}, 'insert', g.rows, g.row_keys, null
     from (
-      select count(*)::int as rows, json_agg(${key}) as row_keys
+      select count(*)::int as rows, ${packedKeys(job, sql.typed)} as row_keys
       from ${job.rows("insert")}
       group by s._tl_item, s._tl_record / ${keysInPack}
     ) g, table_loader.plans p
@@ -28,10 +27,9 @@ export async function keepInsertedKeys(job: TableJob): Promise<void> {
 /** Locks the rows to change, in key order, and keeps what they are. Answers their number. */
 export async function keepOldRows(job: TableJob): Promise<number> {
   const { tx, sql, run, plan } = job;
-  const key = keyJson(job, (name) => `t.${quoteName(name)}`);
   const [kept] = await tx.unsafe<{ rows: number }[]>(`
     with locked as (
-      select ${key} as row_key, row_to_json(t.*) as old_row
+      select ${sql.key.map((name, index) => `t.${quoteName(name)} as k${index}`).join(", ")}, row_to_json(t.*) as old_row
       from ${job.rows("update")}
       join ${sql.target} t on ${sql.sameKey}
       order by ${sql.key.map((name) => `t.${quoteName(name)}`).join(", ")}
@@ -42,7 +40,7 @@ export async function keepOldRows(job: TableJob): Promise<number> {
       insert into table_loader.undo_images ${columns}
       select p.batch_id, p.epoch, ${quoteConstant(plan.table)}, 'update', g.rows, g.row_keys, g.old_rows
       from (
-        select count(*)::int as rows, json_agg(row_key order by place) as row_keys,
+        select count(*)::int as rows, ${packedKeys(job, (_, index) => `k${index}`, " order by place")} as row_keys,
                json_agg(old_row order by place) as old_rows
         from placed group by place / ${rowsInPack}
       ) g, table_loader.plans p
@@ -54,6 +52,10 @@ export async function keepOldRows(job: TableJob): Promise<number> {
   return kept?.rows ?? 0;
 }
 
-function keyJson({ sql }: TableJob, value: (name: string) => string): string {
-  return `json_build_object(${sql.key.map((name) => `${quoteConstant(name)}, ${value(name)}`).join(", ")})`;
+/** By each column of the natural key its texts: an array of plain texts is made three times as fast as objects are. */
+function packedKeys({ sql }: TableJob, value: (name: string, index: number) => string, order = ""): string {
+  const arrays = sql.key.map(
+    (name, index) => `${quoteConstant(name)}, to_json(array_agg(${value(name, index)}::text${order}))`,
+  );
+  return `json_build_object(${arrays.join(", ")})`;
 }

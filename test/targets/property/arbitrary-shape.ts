@@ -25,7 +25,7 @@ const shapeChoices = fc.record({
     size: "max",
   }),
   checks: fc.array(fc.record({ kind: choice, one: choice, other: choice, value: choice }), { maxLength: 1 }),
-  uniques: fc.array(fc.record({ one: choice, other: fc.option(choice), nullsEqual: fc.constant(false) }), {
+  uniques: fc.array(fc.record({ one: choice, other: fc.option(choice), nullsEqual: rarely }), {
     maxLength: 1,
   }),
   rescue: rarely,
