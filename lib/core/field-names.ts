@@ -1,3 +1,4 @@
+import { excludedColumns } from "./excluded-columns.ts";
 import type { TablePlan } from "./plan.ts";
 
 /** What a name in a record stands for: the index of a column of the plan, or why there is none. */
@@ -26,7 +27,7 @@ export function fieldMeanings(plan: TablePlan): MeaningOf {
 
 function exactMeanings({ columns, contract, shape }: TablePlan): Map<string, FieldMeaning> {
   const exact = new Map<string, FieldMeaning>(columns.map(({ name }, index) => [name, index]));
-  const excluded = new Set(contract.exclude_fields);
+  const excluded = new Set([...contract.exclude_fields, ...excludedColumns(shape, contract)]);
   for (const { name } of shape.columns) {
     if (!exact.has(name) && !excluded.has(name)) exact.set(name, "readonly");
   }

@@ -5,6 +5,7 @@ import { type ContractsVersion, type TableContract, tableFaults } from "./contra
 import { defaultConversionOptions } from "./conversion.ts";
 import { conversionOf } from "./conversions/conversion-of.ts";
 import { BlockedError, PermanentError, parseFault } from "./errors.ts";
+import { excludedColumns } from "./excluded-columns.ts";
 import type { ExecutionInput } from "./execution.ts";
 import type { DeclaredPart } from "./manifest.ts";
 
@@ -126,7 +127,7 @@ function guardOf(shape: TableShape, key: readonly string[]): boolean {
 }
 
 function writableColumns(shape: TableShape, contract: TableContract): Column[] {
-  const excluded = new Set(contract.exclude_fields);
+  const excluded = excludedColumns(shape, contract);
   return shape.columns.filter(
     (column) => !excluded.has(column.name) && !column.generated && column.identity !== "always",
   );

@@ -149,7 +149,7 @@ async function rejectAmbiguousKeys(job: TableJob): Promise<number> {
  * are marked: a record without a mark is a new row, and a load of nothing else marks none.
  */
 async function classify(job: TableJob, { hasRejects, hasTwins }: Exceptions): Promise<void> {
-  const { tx, sql, staging, twins, marks } = job;
+  const { tx, sql, staging, twins, marks, seen } = job;
   const skipsNew = job.plan.contract.update_strategy === "update_only";
   // Nearly always only what is stored already is an exception.
   const joins = [
@@ -164,7 +164,7 @@ async function classify(job: TableJob, { hasRejects, hasTwins }: Exceptions): Pr
     `when t.${quoteName(sql.key[0] ?? "")} is not null then ${verdictOnStored(job)}`,
     ...(skipsNew ? ["else 'skipped'"] : []),
   ];
-  await tx.unsafe(`
+  const { count } = await tx.unsafe(`
     create unlogged table ${marks} as
     select m.item, m.record, m.verdict
     from (
@@ -174,6 +174,7 @@ async function classify(job: TableJob, { hasRejects, hasTwins }: Exceptions): Pr
     where m.verdict is not null
   `);
   await tx.unsafe(`analyze ${marks}`);
+  seen.marks = count > 0;
 }
 
 type Exceptions = { readonly hasRejects: boolean; readonly hasTwins: boolean };
@@ -188,6 +189,7 @@ function verdictOnStored({ sql, plan }: TableJob): string {
 
 /** Takes over rejects that were found after the marks. */
 export async function markRejected(job: TableJob): Promise<void> {
+  job.seen.marks = true;
   await job.tx.unsafe(`
     merge into ${job.marks} v
     using ${rejectedRows(job)} x on v.item = x.item_id and v.record = x.record

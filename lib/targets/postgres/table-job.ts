@@ -22,6 +22,8 @@ export type TableJob = {
   readonly sql: Expressions;
   /** True while a duplicate key may come from a load beside this one, which another look would see. */
   readonly mayRace: boolean;
+  /** Whether there are any marks by now. */
+  readonly seen: { marks: boolean };
   /** The staged rows with this effect, as something to select from, with the alias `s`. */
   readonly rows: (effect: Effect) => string;
 };
@@ -32,13 +34,17 @@ export function tableJob(tx: postgres.ReservedSql, { run, plan, index, mayRace }
   const name = (suffix: string): string => qualifiedName(stagingSchema, `p${run.planId}_${index}_${suffix}`);
   const staging = stagingTableOf(run.planId, index);
   const marks = name("marks");
-  const rows = (effect: Effect): string =>
-    effect === "update"
-      ? `${marks} v join ${staging} s on v.verdict = 'update' and s._tl_item = v.item and s._tl_record = v.record`
-      : `(select s.* from ${staging} s
-          where not exists (select from ${marks} v where v.item = s._tl_item and v.record = s._tl_record)) s`;
+  const seen = { marks: false };
+  const rows = (effect: Effect): string => {
+    if (effect === "update") {
+      return `${marks} v join ${staging} s on v.verdict = 'update' and s._tl_item = v.item and s._tl_record = v.record`;
+    }
+    if (!seen.marks) return `${staging} s`;
+    return `(select s.* from ${staging} s
+      where not exists (select from ${marks} v where v.item = s._tl_item and v.record = s._tl_record)) s`;
+  };
   const own = { staging, families: name("families"), twins: name("twins"), marks, queue: name("queue") };
-  return { tx, run, plan, mayRace, ...own, sql: expressionsOf(plan), rows };
+  return { tx, run, plan, mayRace, ...own, sql: expressionsOf(plan), seen, rows };
 }
 
 /** Why records are rejected, as SQL over the alias `s`; the texts are constants or expressions. */
