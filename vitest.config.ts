@@ -14,6 +14,14 @@ export default defineConfig({
       {
         test: { name: "integration", include: ["test/{ledger,targets,steps,local}/**/*.test.ts"], ...onDatabase },
       },
+      {
+        test: {
+          name: "oracle",
+          include: ["test/targets/property/**/*.test.ts"],
+          ...onDatabase,
+          env: { ORACLE_CASES: process.env["ORACLE_CASES"] ?? "2500" },
+        },
+      },
       { test: { name: "faults", include: ["test/faults/**/*.test.ts"], ...onDatabase } },
       {
         test: {

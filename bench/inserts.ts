@@ -1,15 +1,15 @@
 import type postgres from "postgres";
 import type { Dataset, Row } from "./datasets.ts";
+import type { Delivery } from "./delivery.ts";
 import { rowsOf } from "./generate.ts";
 
 /** What most tools do. Both get their rows ready-made and one transaction, which is more than they have in practice. */
 
-export type InsertOptions = { readonly records: number; readonly shuffled: boolean };
 type Insert = (sql: postgres.Sql, dataset: Dataset, rows: readonly Row[]) => Promise<void>;
 
 /** The first rows of a delivery: enough for a rate. */
-export function firstRows(dataset: Dataset, { records, shuffled }: InsertOptions, most: number): Row[] {
-  return [...rowsOf(dataset, { records, shuffled, to: Math.min(records, most) })];
+export function firstRows(dataset: Dataset, { records, ascending }: Delivery, most: number): Row[] {
+  return [...rowsOf(dataset, { records, ascending, to: Math.min(records, most) })];
 }
 
 const rowsPerStatement = 1_000;

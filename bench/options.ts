@@ -1,12 +1,14 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { parseCount } from "../lib/cli/options.ts";
+import { functionSizes } from "../lib/infra/capacity.ts";
+import { nodeOptionsOf } from "../lib/infra/node-options.ts";
 import { type ScenarioName, scenarios } from "./scenarios.ts";
 
 export type BenchOptions = {
   readonly scenarios: readonly ScenarioName[];
   readonly records: number | null;
   readonly runs: number;
-  readonly shuffled: boolean;
+  readonly ascending: boolean;
   readonly quick: boolean;
   readonly large: boolean;
   readonly profile: boolean;
@@ -28,7 +30,7 @@ export class UsageEnd extends Error {
 }
 
 /** What bars stand on, and what stands beside them in the list of what is measured. */
-const usual: readonly ScenarioName[] = ["nine", "upsert", "redelivery", "audit", "audit-upsert"];
+const usual: readonly ScenarioName[] = ["nine", "sorted", "upsert", "redelivery", "audit", "audit-upsert"];
 const quickest: readonly ScenarioName[] = ["nine", "redelivery", "audit"];
 const large: readonly ScenarioName[] = ["onefold", "tenfold"];
 const known = Object.keys(scenarios) as ScenarioName[];
@@ -37,14 +39,14 @@ const quickRecords = 50_000;
 const mostRecords = 50_000_000;
 const mostRuns = 100;
 
-/** What the deployed functions get as NODE_OPTIONS, which is nothing. */
-const deployedFlags = "";
+/** Every function of a load has the memory of this one. */
+const deployedFlags = nodeOptionsOf(functionSizes["stage-fragments"].memoryMb);
 
 type Flags = {
   readonly scenario?: readonly ScenarioName[];
   readonly records?: number;
   readonly runs?: number;
-  readonly shuffled?: boolean;
+  readonly ascending?: boolean;
   readonly quick?: boolean;
   readonly large?: boolean;
   readonly profile?: boolean;
@@ -66,7 +68,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     chosen: scenario !== undefined,
     records: records ?? (quick ? quickRecords : null),
     runs: flags.runs ?? (quick ? 1 : 3),
-    shuffled: flags.shuffled ?? false,
+    ascending: flags.ascending ?? false,
     quick,
     large: flags.large ?? false,
     profile: flags.profile ?? false,
@@ -99,7 +101,7 @@ function createProgram(): Command {
     .option("--runs <n>", "rounds, of which the median counts (default: 3)", (text: string) =>
       parseCount(text, mostRuns),
     )
-    .option("--shuffled", "natural keys in random order (default: ascending)")
+    .option("--ascending", "natural keys in order (default: in random order, but for the scenario sorted)")
     .addOption(
       new Option(
         "--quick",

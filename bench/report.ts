@@ -106,7 +106,9 @@ export function renderDocument(report: Report): string {
   return `# Performance
 
 What \`npm run bench\` measured; \`npm run bench -- --write\` writes this page anew. Every program loads the same rows into
-a fresh database of the same server, taking turns, after a checkpoint; the local S3, the server and each function are
+a fresh database of the same server, taking turns, after a checkpoint and, once a scenario, a \`\\copy\` that is not
+measured: the first load of a server pays for its WAL files. Records arrive in random order of their keys, the same
+every time, where a scenario does not say otherwise. The local S3, the server and each function are
 processes of their own. The functions are the bundles that are deployed, warm, and called as the state machine calls
 them; every record is read, judged and fingerprinted, and undo images are kept. What a load takes ends with its
 commit; archiving comes after it. After each turn the tables hold the same rows and checksum, or the bench fails.

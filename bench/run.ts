@@ -3,13 +3,13 @@ import { newBatchId } from "./ours.ts";
 import { type Profile, profileLoad } from "./profile.ts";
 import type { Sample, ScenarioResult, Series } from "./results.ts";
 import { openSetting, type Scenario, type ScenarioName, scenarios } from "./scenarios.ts";
-import { inDatabase, type Setting, type Trial } from "./trials.ts";
+import { inDatabase, type Setting, type Trial, warmUp } from "./trials.ts";
 
 export type RunOptions = {
   readonly runs: number;
   /** Of every scenario; null: as many as it says. */
   readonly records: number | null;
-  readonly shuffled: boolean;
+  readonly ascending: boolean;
   readonly profile: boolean;
   readonly note: (text: string) => void;
 };
@@ -22,7 +22,8 @@ export async function runScenario(laboratory: Laboratory, name: ScenarioName, op
   options.note(`${name}: ${scenario.title}`);
   const setting = await openSetting(laboratory, scenario, options);
   try {
-    const series = await runRounds(scenario.trials(setting, options.shuffled), options);
+    await warmUp(setting);
+    const series = await runRounds(scenario.trials(setting), options);
     const { records, bytes, fragments } = setting.delivery;
     const result = { name, title: scenario.title, records, bytes, fragments, series };
     return { result, profile: options.profile ? await profileOnce(setting, scenario) : null };

@@ -44,6 +44,15 @@ export async function inDatabase<T>(
   }
 }
 
+/**
+ * A load that nobody measures. The first program of a run would otherwise pay for the server's first WAL segments,
+ * of which there is 1 GB.
+ */
+export async function warmUp({ laboratory, delivery }: Setting): Promise<void> {
+  await inDatabase({ laboratory, delivery }, (database) => runPsql(database, laboratory.folder, copyScript(delivery)));
+  await checkpoint(laboratory.server);
+}
+
 /** A load of ours; `name` is the name of its series. */
 export function ourTrial(name: string, setting: Setting, contract: Contract): Trial {
   const { laboratory, delivery } = setting;
@@ -75,13 +84,13 @@ function psqlTrial(name: string, setting: Setting, scriptOf: (delivery: Delivery
 const sampleSizes = { many: 100_000, each: 5_000 };
 
 /** Inserts of the first rows of a delivery's first table. */
-export function insertTrial(name: keyof typeof sampleSizes, setting: Setting, shuffled: boolean): Trial {
+export function insertTrial(name: keyof typeof sampleSizes, setting: Setting): Trial {
   const { laboratory, delivery } = setting;
   const insert = name === "many" ? insertMany : insertEach;
   const run = (): Promise<Turn> =>
     inDatabase(setting, async (database) => {
       const dataset = delivery.datasets[0] as Dataset;
-      const rows = firstRows(dataset, { records: delivery.records, shuffled }, sampleSizes[name]);
+      const rows = firstRows(dataset, delivery, sampleSizes[name]);
       await checkpoint(laboratory.server);
       const { seconds } = await timed(() => insert(database.sql, dataset, rows));
       const holds = await database.fingerprint([dataset]);

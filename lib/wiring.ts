@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import { signDatabaseToken } from "./aws/database-token.ts";
 import { openDeadLetters } from "./aws/dead-letters.ts";
 import { openExecutions } from "./aws/executions.ts";
@@ -127,6 +128,7 @@ export async function openLoader() {
     reach: (point: CrashPoint) => reachPoint(point),
     newId: () => randomUUID(),
     now: () => Date.now(),
+    pause: (milliseconds: number) => setTimeout(milliseconds),
     settings: current,
   };
   return { ports, close: () => closeAll(sql, store) };

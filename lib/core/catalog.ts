@@ -69,6 +69,8 @@ export type TableShape = {
   readonly uniqueKeys: readonly UniqueKey[];
   readonly foreignKeys: readonly ForeignKey[];
   readonly checks: readonly Check[];
+  /** Names of the constraints that the server knows and does not look at (`not enforced`, since PostgreSQL 18). */
+  readonly notEnforced: readonly string[];
 };
 
 export type Catalog = ReadonlyMap<string, TableShape>;

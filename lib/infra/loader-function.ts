@@ -9,6 +9,7 @@ import { Construct } from "constructs";
 import { bundleOptions } from "./bundle-options.ts";
 import { functionSizes, type HandlerName } from "./capacity.ts";
 import type { DatabaseNetwork } from "./database-access.ts";
+import { nodeOptionsOf } from "./node-options.ts";
 
 export type LoaderFunctionProps = {
   readonly handler: HandlerName;
@@ -76,7 +77,7 @@ export class LoaderFunction extends Construct {
       timeout: Duration.seconds(size.timeoutSeconds),
       ...(size.connections !== null && { reservedConcurrentExecutions: size.connections }),
       tracing: Tracing.ACTIVE,
-      environment: { ...props.environment },
+      environment: { ...props.environment, NODE_OPTIONS: nodeOptionsOf(size.memoryMb) },
       currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
       bundling: bundling(props.folders ?? {}),
       ...(network && { vpc: network.vpc, vpcSubnets: network.subnets, securityGroups: [network.securityGroup] }),

@@ -59,7 +59,8 @@ const sumFingerprints = (items: readonly WorkItem[]): bigint =>
 
 function toTableResult(plan: Plan, outcome: TableOutcome, items: readonly WorkItem[]): TableResult {
   const fragments = fragmentsOf(items, outcome.table);
-  const strategy = plan.body.tables.find(({ table }) => table === outcome.table)?.contract.update_strategy;
+  const planned = plan.body.tables.find(({ table }) => table === outcome.table);
+  const ofRecords = recordWarnings(outcome, planned?.contract.update_strategy);
   return {
     ...outcome.counts,
     status: "success",
@@ -67,11 +68,11 @@ function toTableResult(plan: Plan, outcome: TableOutcome, items: readonly WorkIt
     s3_key: null,
     values_nulled: fragments.reduce((sum, item) => sum + item.nulled, 0),
     immutable_attempts: outcome.immutableAttempts,
-    warnings: warningsOf(outcome, strategy, fragments),
+    warnings: [...ofRecords, ...fragmentWarnings(fragments), ...shapeWarnings(planned?.shape.notEnforced ?? [])],
   };
 }
 
-function warningsOf(outcome: TableOutcome, strategy: string | undefined, fragments: readonly WorkItem[]): string[] {
+function recordWarnings(outcome: TableOutcome, strategy: string | undefined): string[] {
   const { records_skipped: skipped } = outcome.counts;
   const warnings: string[] = [];
   if (skipped > 0 && strategy === "insert_only") {
@@ -84,10 +85,16 @@ function warningsOf(outcome: TableOutcome, strategy: string | undefined, fragmen
   for (const [field, count] of attempts) {
     warnings.push(`IMMUTABLE_FIELD: ${count} records would change ${field}, which stays as it is`);
   }
-  const empty = fragments.filter(({ records }) => records === 0).map(({ homeKey }) => homeKey);
-  if (empty.length > 0)
-    warnings.push(`NO_RECORDS: ${empty.length} fragments hold no records, the first is ${empty[0]}`);
   return warnings;
+}
+
+function fragmentWarnings(fragments: readonly WorkItem[]): string[] {
+  const [first, ...others] = fragments.filter(({ records }) => records === 0);
+  return first ? [`NO_RECORDS: ${others.length + 1} fragments hold no records, the first is ${first.homeKey}`] : [];
+}
+
+function shapeWarnings(notEnforced: readonly string[]): string[] {
+  return notEnforced.map((name) => `NOT_ENFORCED: constraint ${name} is not enforced by the server`);
 }
 
 async function markVersions(tx: Tx, run: Run, fragments: readonly WorkItem[]): Promise<void> {

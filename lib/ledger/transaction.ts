@@ -38,8 +38,10 @@ export async function inTransaction<T>(
   const endedBefore = endedConnections(sql);
   let alive = true;
   try {
-    await tx.unsafe(`begin isolation level ${options.isolation ?? "read committed"}`);
-    await tx.unsafe(sessionSettings(options.budget));
+    // In one message: every round trip counts where fragments are small.
+    await tx.unsafe(
+      `begin isolation level ${options.isolation ?? "read committed"}; ${sessionSettings(options.budget)}`,
+    );
     const result = await work(tx);
     if (result instanceof RolledBack) {
       await tx`rollback`;

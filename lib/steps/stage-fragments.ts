@@ -40,6 +40,7 @@ export type StagePorts = {
   readonly log: Log;
   readonly reach: Reach;
   readonly now: () => number;
+  readonly pause: (milliseconds: number) => Promise<void>;
 };
 
 export type StageAnswer = { readonly next: Answer<"StageFragments">; readonly worker: number };
@@ -49,6 +50,10 @@ const sliceSeconds = 30;
 const sliceBytes = 256 * 1024 * 1024;
 /** A slice that starts now has to be able to end before the Lambda does. */
 const reserveSeconds = 15;
+
+/** Mostly the others are done at once; a pause of the machine takes longer than all that is left. */
+const patienceMilliseconds = 5_000;
+const pauseMilliseconds = 250;
 
 /** @param deadline milliseconds since the epoch, when this invocation ends */
 export async function stageFragments(
@@ -61,9 +66,17 @@ export async function stageFragments(
     throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
   const tables = new Map(plan.body.tables.map((table, index) => [table.table, stagingOf(table, index)]));
   const stopAt = deadline - reserveSeconds * 1000;
+  let idleSince: number | null = null;
   while (ports.now() < stopAt) {
     const item = await ports.items.take(run, worker);
-    if (!item) return { next: (await ports.items.anyPending(run)) ? "wait" : "done", worker };
+    if (!item) {
+      if (!(await ports.items.anyPending(run))) return { next: "done", worker };
+      idleSince ??= ports.now();
+      if (ports.now() - idleSince >= patienceMilliseconds) return { next: "wait", worker };
+      await ports.pause(pauseMilliseconds);
+      continue;
+    }
+    idleSince = null;
     await stageItem({ ports, plan, request: { run, worker }, stopAt }, item, tables.get(item.table) ?? null);
   }
   return { next: "more", worker };

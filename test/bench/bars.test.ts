@@ -37,6 +37,8 @@ describe("bars", () => {
       ["0.70x", ">= 0.55x (stretch 0.8x)"],
       ["1.10x", ">= 1x (stretch 1.3x)"],
       ["20.00x", ">= 15x"],
+      ["0.60x", ">= 0.55x (stretch 0.8x)"],
+      ["1.20x", ">= 1x (stretch 1.3x)"],
       ["2.00x", ">= 1.8x"],
       ["2.00x", "<= 2x"],
       ["1.50x", "<= 2x"],
@@ -54,6 +56,11 @@ describe("bars", () => {
 
   test.each([
     ["nine", "a slow first load", [series("ours", 20), series("copy", 7), series("staged", 21)]],
+    [
+      "sorted",
+      "a load in order that is slower than the staged script",
+      [series("ours", 20), series("copy", 12), series("staged", 19)],
+    ],
     ["redelivery", "a slow redelivery", [series("first", 10), series("unchanged", 6)]],
     ["audit", "a slow audit", [series("ours", 10), series("audited", 21)]],
     ["tenfold", "a larger load that is slower by more than its size", [series("ours", 110), series("copy", 80)]],

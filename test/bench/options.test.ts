@@ -14,8 +14,8 @@ function endOf(...args: readonly string[]): UsageEnd {
 describe("flags", () => {
   test("without any, three rounds of what bars stand on", () => {
     const options = parseOptions([]);
-    expect(options.scenarios).toEqual(["nine", "upsert", "redelivery", "audit", "audit-upsert"]);
-    expect(options).toMatchObject({ records: null, runs: 3, chosen: false, shuffled: false, nodeFlags: [] });
+    expect(options.scenarios).toEqual(["nine", "sorted", "upsert", "redelivery", "audit", "audit-upsert"]);
+    expect(options).toMatchObject({ records: null, runs: 3, chosen: false, ascending: false });
   });
 
   test("choose scenarios, sizes and rounds", () => {
@@ -29,7 +29,14 @@ describe("flags", () => {
     expect(parseOptions(["--scenario", "all"]).scenarios).not.toContain("tenfold");
   });
 
-  test("of Node are handed to our functions", () => {
+  test("have records arrive in random order, unless --ascending asks otherwise", () => {
+    expect(parseOptions(["--ascending"]).ascending).toBe(true);
+    expect(parseOptions(["--scenario", "all"]).scenarios).toContain("sorted");
+  });
+
+  test("of Node are those that are deployed, or those that are given", () => {
+    expect(parseOptions([]).nodeFlags).toEqual(["--max-semi-space-size=4", "--max-old-space-size=460"]);
+    expect(parseOptions(["--node-options", ""]).nodeFlags).toEqual([]);
     const { nodeFlags } = parseOptions(["--node-options", "--max-semi-space-size=4 --expose-gc"]);
     expect(nodeFlags).toEqual(["--max-semi-space-size=4", "--expose-gc"]);
   });
@@ -39,7 +46,7 @@ describe("flags", () => {
     [["--records", "0"], "expected a whole number from 1 to"],
     [["--records", "1e6"], "expected a whole number from 1 to"],
     [["--runs"], "argument missing"],
-    [["--scenario", "ten"], "expected one of nine, narrow"],
+    [["--scenario", "ten"], "expected one of nine, sorted, narrow"],
     [["--quick", "--large"], "cannot be used with"],
     [["nine"], "too many arguments"],
   ])("%j is refused with 2", (args, text) => {

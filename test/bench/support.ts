@@ -39,6 +39,7 @@ export const everything: Results = {
       series("staged", 11, 30, 11),
       series("each", 200),
     ),
+    scenario("sorted", series("ours", 10), series("copy", 6), series("staged", 12)),
     scenario("redelivery", series("first", 10), series("unchanged", 5)),
     scenario("audit", series("ours", 10), series("audited", 20)),
     scenario("audit-upsert", series("ours", 10), series("audited", 15)),

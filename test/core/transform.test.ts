@@ -31,7 +31,7 @@ const columns = [
 function planOf(contract: object): TablePlan {
   const { contracts, faults } = parseContracts(JSON.stringify({ tables: { t: { natural_key: ["k"], ...contract } } }));
   if (!contracts) throw new Error(faults.join("; "));
-  const none = { uniqueKeys: [], foreignKeys: [], checks: [] };
+  const none = { uniqueKeys: [], foreignKeys: [], checks: [], notEnforced: [] };
   const shape: TableShape = { name: "t", schema: "public", kind: "r", rowSecurity: false, columns, ...none };
   const input = { batchId: "", action: "load", dryRun: false, force: false, source: "manual" } as const;
   const planned = { contracts: { hash: "", contracts }, catalog: new Map([["t", shape]]), input };

@@ -1,6 +1,7 @@
 import { Template } from "aws-cdk-lib/assertions";
 import { beforeAll, describe, expect, test } from "vitest";
 import { taskStates } from "../../lib/core/states.ts";
+import { nodeOptionsOf } from "../../lib/infra/node-options.ts";
 import type { CloudTemplate } from "../../lib/infra/template.ts";
 import { loaderFunctions, resourcesOf, synthesizeApp } from "./support/synthesize.ts";
 
@@ -123,6 +124,7 @@ describe("the pipeline stack", () => {
       expect(Properties?.LoggingConfig).toBeDefined();
       const environment = Properties?.Environment as { Variables: Record<string, unknown> };
       expect(environment.Variables.POWERTOOLS_SERVICE_NAME).toBe("table-loader");
+      expect(environment.Variables.NODE_OPTIONS, name).toBe(nodeOptionsOf(Properties?.MemorySize as number));
       expect(Properties?.VpcConfig !== undefined, name).toBe(name !== "start-load");
     }
     for (const group of properties("AWS::Logs::LogGroup")) expect(group.RetentionInDays).toBeDefined();

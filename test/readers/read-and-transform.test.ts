@@ -28,7 +28,7 @@ function planOf(): TablePlan {
   const { contracts } = parseContracts(JSON.stringify({ tables: { t: { natural_key: ["id"] } } }));
   if (!contracts) throw new Error("the contract is wrong");
   const columns = Object.entries(types).map(([name, type]): Column => ({ ...columnOfType(columnTypeOf(type)), name }));
-  const none = { uniqueKeys: [], foreignKeys: [], checks: [] };
+  const none = { uniqueKeys: [], foreignKeys: [], checks: [], notEnforced: [] };
   const shape: TableShape = { name: "t", schema: "public", kind: "r", rowSecurity: false, columns, ...none };
   const input = { batchId: "", action: "load", dryRun: false, force: false, source: "manual" } as const;
   return planTables(["t"], {

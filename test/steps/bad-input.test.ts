@@ -5,7 +5,14 @@ import { contentOf, failStaged, failWith, nextBatch, openPlainFlow, stagingKey }
 
 let flow: Flow;
 beforeAll(async () => {
-  flow = await openPlainFlow();
+  const key = { natural_key: ["k"] };
+  flow = await openPlainFlow(
+    { put_off: key, in_part: key, shut_out: key, seen: key },
+    `create table put_off (k int, constraint put_off_key unique (k) deferrable);
+     create table in_part (k int); create unique index in_part_key on in_part (k) where k > 0;
+     create table shut_out (k int4range, constraint shut_out_key exclude using gist (k with &&));
+     create view seen as select 1 as k;`,
+  );
 });
 afterAll(() => flow.close());
 
@@ -125,6 +132,20 @@ describe("tables that cannot be loaded", () => {
     await flow.sql.unsafe("alter table child enable row level security");
     await failWith(flow, "TABLE_RLS", { "child.json": [{ k: 1 }] });
     await flow.sql.unsafe("alter table child disable row level security");
+  });
+
+  test("V27, V34: an unfit unique key or a view is refused before any fragment is read", async () => {
+    const broken = "no JSON at all";
+    for (const [table, named] of [
+      ["put_off", "unique index put_off_key on the natural key is deferrable"],
+      ["in_part", "unique index in_part_key on the natural key is deferrable, partial"],
+      ["shut_out", "shut_out_key"],
+      ["seen", "expected a table, got relation kind v"],
+    ] as const) {
+      const { log } = await failWith(flow, "TABLE_UNSUPPORTED", { [`${table}.json`]: broken });
+      expect(log.error.message).toContain(named);
+      expect(log.fragments).toEqual([]);
+    }
   });
 
   test("X01: a table name that would be SQL is an unknown table", async () => {

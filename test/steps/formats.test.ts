@@ -1,5 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { LoadResult, TableResult } from "../../lib/core/report.ts";
 import type { Flow, RunResult } from "../support/flow.ts";
 import { nextBatch, openPlainFlow, stagingKey } from "./bad-input-support.ts";
 
@@ -63,9 +64,17 @@ test.each(formats)("A6, J02: %s", async (_, name, body) => {
   ]);
 });
 
-test("A6, J02: data holds one record", async () => {
-  const run = await load("plain.json", JSON.stringify({ data: records[0] }));
-  expect(countsOf(run)).toEqual({ read: 1, loaded: 1, nulled: 0 });
+test("A6, J02: one record in every shape: the same row, the same report", async () => {
+  const seen: unknown[] = [];
+  for (const body of [`[${lines[0]}]`, `${lines[0]}\n`, `{"records":[${lines[0]}]}`, `{"data":${lines[0]}}`]) {
+    const { output } = await load("plain.json", body);
+    const { tables, status } = output as LoadResult;
+    const { load_time_seconds: seconds, s3_key: key, ...report } = tables["plain"] as TableResult;
+    expect([typeof seconds, key]).toEqual(["number", expect.stringMatching(/plain\.json$/)]);
+    seen.push([report, status, await flow.sql`select * from plain`]);
+  }
+  expect(seen[0]).toMatchObject([{ records_read: 1, records_loaded: 1 }, "success", [{ k: 1, n: 7 }]]);
+  expect(seen).toEqual(new Array(4).fill(seen[0]));
 });
 
 test("the formats of one content have one fingerprint", async () => {

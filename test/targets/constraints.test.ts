@@ -159,10 +159,14 @@ describe("V27: what holds the natural key must be able to", () => {
       create table in_part (a int, b int); create unique index in_part_key on in_part (a, b) where a > 0;
       create table both_ways (a int, b int, unique (a, b) deferrable, constraint plain unique (b, a));
       create table included (a int, b int, c int, unique (a, b) include (c));
+      create table twins (a int, b int); insert into twins values (1, 1), (1, 1);
     `);
+    // A build that fails leaves its index behind, invalid.
+    await expect(bench.sql`create unique index concurrently twins_key on twins (a, b)`).rejects.toThrow("twins_key");
     const pair = { natural_key: ["a", "b"] };
     expect(await plan("put_off", pair)).toMatch(/^TABLE_UNSUPPORTED: table put_off: unique index put_off_key/);
     expect(await plan("in_part", pair)).toMatch(/^TABLE_UNSUPPORTED: table in_part: unique index in_part_key/);
+    expect(await plan("twins", pair)).toMatch(/^TABLE_UNSUPPORTED: table twins: unique index twins_key/);
     expect(await plan("both_ways", pair)).toBe("guarded");
     expect(await plan("included", pair)).toBe("guarded");
     expect(await plan("included", { natural_key: ["a"] })).toBe("open");

@@ -197,15 +197,6 @@ describe("constraints", () => {
     ]);
     expect((await bench.loadOne("left_over", key, [{ k: 3, hi: null }])).outcome).toBe("committed");
   });
-
-  test("V34: what the server does not enforce, the judge does not either", async (context) => {
-    if (bench.database.server.majorVersion < 18) context.skip();
-    await bench.sql.unsafe(`
-      create table parent_of_loose (k int primary key);
-      create table loose (k int primary key, p int references parent_of_loose (k) not enforced, n int check (n > 0) not enforced)
-    `);
-    expect((await bench.loadOne("loose", key, [{ k: 1, p: 99, n: -1 }])).outcome).toBe("committed");
-  });
 });
 
 describe("foreign keys", () => {

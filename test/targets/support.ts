@@ -208,6 +208,7 @@ function stagePorts(parts: Parts, texts: ReadonlyMap<string, Buffer>) {
     log: { info: () => undefined, warn: () => undefined },
     reach: () => undefined,
     now: () => Date.now(),
+    pause: async () => undefined,
   };
 }
 

@@ -39,6 +39,7 @@ export function openCatalog(sql: postgres.Sql, schema: string): CatalogReader {
           ),
           foreignKeys: (constraints.get(head.name) ?? []).flatMap(toForeignKey),
           checks: (constraints.get(head.name) ?? []).flatMap(toCheck),
+          notEnforced: (constraints.get(head.name) ?? []).filter((row) => !row.enforced).map(({ name }) => name),
         },
       ]);
       return new Map(shapes) satisfies Catalog;
@@ -113,6 +114,8 @@ type ConstraintRow = {
   table_name: string;
   name: string;
   type: string;
+  /** What the server does not enforce, the judge does not either. */
+  enforced: boolean;
   columns: string[];
   check_sql: string | null;
   parent_schema: string | null;
@@ -123,6 +126,8 @@ type ConstraintRow = {
 async function readConstraints(sql: postgres.Sql, schema: string, tables: string[]): Promise<ConstraintRow[]> {
   return sql<ConstraintRow[]>`
     select c.relname as table_name, k.conname as name, k.contype::text as type,
+           -- a column since PostgreSQL 18
+           coalesce((to_jsonb(k)->>'conenforced')::boolean, true) as enforced,
            array(select a.attname::text from unnest(k.conkey) with ordinality as u(attnum, place)
                  join pg_attribute a on a.attrelid = c.oid and a.attnum = u.attnum order by u.place) as columns,
            case when k.contype = 'c' then pg_get_expr(k.conbin, k.conrelid) end as check_sql,
@@ -135,14 +140,12 @@ async function readConstraints(sql: postgres.Sql, schema: string, tables: string
     left join pg_class p on p.oid = k.confrelid
     left join pg_namespace pn on pn.oid = p.relnamespace
     where n.nspname = ${schema} and c.relname = any(${tables}::text[]) and k.contype in ('f', 'c') and k.conparentid = 0
-      -- a column since PostgreSQL 18: what the server does not enforce, the judge does not either
-      and coalesce((to_jsonb(k)->>'conenforced')::boolean, true)
     order by c.relname, k.conname
   `;
 }
 
 function toForeignKey(row: ConstraintRow): ForeignKey[] {
-  if (row.type !== "f") return [];
+  if (row.type !== "f" || !row.enforced) return [];
   const { name, columns } = row;
   return [
     {
@@ -155,6 +158,6 @@ function toForeignKey(row: ConstraintRow): ForeignKey[] {
   ];
 }
 
-function toCheck({ type, name, check_sql: sql, columns }: ConstraintRow): Check[] {
-  return type === "c" && sql !== null ? [{ name, sql, columns }] : [];
+function toCheck({ type, name, enforced, check_sql: sql, columns }: ConstraintRow): Check[] {
+  return type === "c" && enforced && sql !== null ? [{ name, sql, columns }] : [];
 }

@@ -25,6 +25,8 @@ export type Expressions = {
   readonly unchanged: string;
   /** True where the record is newer than the stored row; null where the contract has no `newer_by`. */
   readonly newer: string | null;
+  /** Columns that a record may carry and no update changes, besides the key. */
+  readonly immutable: readonly Column[];
   /** Columns that an update may change. */
   readonly updatable: readonly Column[];
 };
@@ -35,9 +37,9 @@ export function expressionsOf(plan: TablePlan): Expressions {
   const key = plan.contract.natural_key;
   const typed = (name: string): string => typedValue(byName.get(name));
   const absent = (name: string): string => absentFlag(byName.get(name));
-  const updatable = staged
-    .map(({ column }) => column)
-    .filter(({ name }) => !key.includes(name) && !isImmutable(plan, name));
+  const others = staged.map(({ column }) => column).filter(({ name }) => !key.includes(name));
+  const immutable = others.filter(({ name }) => isImmutable(plan, name));
+  const updatable = others.filter((column) => !immutable.includes(column));
   const newer = newerCondition(plan, typed);
   const updates = new Set(updatable.map(({ name }) => name));
   const updated = ({ name }: Column): string =>
@@ -53,6 +55,7 @@ export function expressionsOf(plan: TablePlan): Expressions {
     updated,
     unchanged: updatable.map((column) => sameValue(column, updated(column))).join(" and ") || "true",
     newer,
+    immutable,
     updatable,
   };
 }

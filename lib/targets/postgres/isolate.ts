@@ -1,6 +1,6 @@
 import { maxStoredRejects } from "../../core/rejects.ts";
 import { quoteName } from "../../core/sql-names.ts";
-import { markRejected } from "./judge-records.ts";
+import { markRejected } from "./classify.ts";
 import { type Merged, mergeTable } from "./merge.ts";
 import { isRefusal, type Refusal, rejectRefused } from "./refusals.ts";
 import type { Effect, TableJob } from "./table-job.ts";
@@ -21,7 +21,7 @@ const maxSteps = 1_000;
 /** Merges all rows, or those that the server takes: the others are rejected one by one. */
 export async function mergeAccepted(job: TableJob, effects: readonly Effect[]): Promise<Isolated> {
   const outcome = await tryMerge(job, effects);
-  return "refusal" in outcome ? isolate(job) : { ...outcome, unjudged: 0 };
+  return "refusal" in outcome ? isolate(job, effects) : { ...outcome, unjudged: 0 };
 }
 
 type Outcome = Merged | { readonly refusal: Refusal };
@@ -41,11 +41,17 @@ async function tryMerge(job: TableJob, effects: readonly Effect[]): Promise<Outc
 }
 
 type Range = { readonly from: number; readonly to: number };
-type Search = { readonly job: TableJob; readonly waiting: Range[]; rejected: number };
+type Search = {
+  readonly job: TableJob;
+  readonly effects: readonly Effect[];
+  readonly waiting: Range[];
+  rejected: number;
+};
 
 /** Halves what is refused until single records are left. What was merged stays, so that later records meet it. */
-async function isolate(job: TableJob): Promise<Isolated> {
-  const search: Search = { job, waiting: halvesOf({ from: 1, to: await openQueue(job) }), rejected: 0 };
+async function isolate(job: TableJob, effects: readonly Effect[]): Promise<Isolated> {
+  const places = await openQueue(job, effects);
+  const search: Search = { job, effects, waiting: halvesOf({ from: 1, to: places }), rejected: 0 };
   const sum = { inserted: 0, updated: 0, unjudged: 0 };
   for (let step = 0; search.waiting.length > 0 && step < maxSteps && search.rejected < maxStoredRejects; step += 1) {
     const merged = await takeStep(search, search.waiting.pop() as Range);
@@ -62,7 +68,7 @@ const nothing: Merged = { inserted: 0, updated: 0 };
 
 async function takeStep(search: Search, range: Range): Promise<Merged> {
   const part = partOf(search.job, range);
-  const outcome = await tryMerge(part, ["update", "insert"]);
+  const outcome = await tryMerge(part, search.effects);
   if (!("refusal" in outcome)) return outcome;
   if (range.from < range.to) search.waiting.push(...halvesOf(range));
   else search.rejected += await rejectRefused(part, outcome.refusal);
@@ -80,14 +86,14 @@ function halvesOf({ from, to }: Range): Range[] {
 }
 
 /** Numbers the rows to merge in the order of the fragments. Indexes, because every step takes a few of them. */
-async function openQueue(job: TableJob): Promise<number> {
+async function openQueue(job: TableJob, effects: readonly Effect[]): Promise<number> {
   const { tx, queue, staging } = job;
   const branch = (effect: Effect): string =>
     `select s._tl_item as item, s._tl_record as record, '${effect}' as effect from ${job.rows(effect)}`;
   const { count } = await tx.unsafe(`
     create unlogged table ${queue} as
     select row_number() over (order by q.item, q.record) as place, q.*
-    from (${branch("update")} union all ${branch("insert")}) q
+    from (${effects.map(branch).join(" union all ")}) q
   `);
   await tx.unsafe(`create unique index on ${queue} (place)`);
   await tx.unsafe(`create index on ${staging} (${["_tl_item", "_tl_record"].map(quoteName).join(", ")})`);

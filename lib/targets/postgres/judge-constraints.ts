@@ -1,7 +1,7 @@
 import { type Column, type ForeignKey, isSameKey, type UniqueKey } from "../../core/catalog.ts";
 import { quoteConstant, quoteName } from "../../core/sql-names.ts";
+import { markRejected } from "./classify.ts";
 import { drawsFromSequence } from "./expressions.ts";
-import { markRejected } from "./judge-records.ts";
 import { type Effect, type RejectRule, rejectWhere, type TableJob } from "./table-job.ts";
 
 /**

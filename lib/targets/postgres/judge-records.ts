@@ -1,14 +1,12 @@
 import type { Column } from "../../core/catalog.ts";
 import type { RejectCode } from "../../core/rejects.ts";
 import { quoteConstant, quoteName } from "../../core/sql-names.ts";
-import { keyText, rejectedRows, rejectWhere, type TableJob } from "./table-job.ts";
+import { classify, type Verdicts } from "./classify.ts";
+import { keyText, rejectWhere, type TableJob } from "./table-job.ts";
 
 /** The judge's first look: values, keys and twins, then a verdict for every staged record. */
 
-/** What a record is marked as. Without a mark it becomes a new row. */
-export type Mark = "update" | "unchanged" | "skipped" | "collapsed" | "rejected";
-
-export async function judgeRecords(job: TableJob): Promise<void> {
+export async function judgeRecords(job: TableJob, staged: number): Promise<Verdicts> {
   await job.tx.unsafe(`analyze ${job.staging} (${["_tl_item", ...job.sql.key].map(quoteName).join(", ")})`);
   let rejected = (await rejectInvalidValues(job)) + (await rejectAmbiguousKeys(job));
   const families = await findFamilies(job);
@@ -16,7 +14,7 @@ export async function judgeRecords(job: TableJob): Promise<void> {
     await rankTwins(job);
     rejected += await rejectTwins(job);
   }
-  await classify(job, { hasRejects: rejected > 0, hasTwins: families > 0 });
+  return classify(job, staged, { hasRejects: rejected > 0, hasTwins: families > 0 });
 }
 
 /**
@@ -142,58 +140,4 @@ async function rejectAmbiguousKeys(job: TableJob): Promise<number> {
     from: `${staging} s`,
     where: `(select count(*) from (select from ${sql.target} t where ${sql.sameKey} limit 2) stored) > 1`,
   });
-}
-
-/**
- * One join with the target decides what becomes of every record. Nothing is locked or written by it. Only exceptions
- * are marked: a record without a mark is a new row, and a load of nothing else marks none.
- */
-async function classify(job: TableJob, { hasRejects, hasTwins }: Exceptions): Promise<void> {
-  const { tx, sql, staging, twins, marks, seen } = job;
-  const skipsNew = job.plan.contract.update_strategy === "update_only";
-  // Nearly always only what is stored already is an exception.
-  const joins = [
-    ...(hasRejects ? [`left join ${rejectedRows(job)} x on x.item_id = s._tl_item and x.record = s._tl_record`] : []),
-    ...(hasTwins ? [`left join ${twins} d on d._tl_item = s._tl_item and d._tl_record = s._tl_record`] : []),
-    `${hasRejects || hasTwins || skipsNew ? "left join" : "join"} ${sql.target} t
-      on ${hasRejects ? "x.item_id is null and " : ""}${sql.sameKey}`,
-  ];
-  const cases = [
-    ...(hasRejects ? ["when x.item_id is not null then 'rejected'"] : []),
-    ...(hasTwins ? ["when d.rank > 1 then 'collapsed'"] : []),
-    `when t.${quoteName(sql.key[0] ?? "")} is not null then ${verdictOnStored(job)}`,
-    ...(skipsNew ? ["else 'skipped'"] : []),
-  ];
-  const { count } = await tx.unsafe(`
-    create unlogged table ${marks} as
-    select m.item, m.record, m.verdict
-    from (
-      select s._tl_item as item, s._tl_record as record, case ${cases.join(" ")} end as verdict
-      from ${staging} s ${joins.join(" ")}
-    ) m
-    where m.verdict is not null
-  `);
-  await tx.unsafe(`analyze ${marks}`);
-  seen.marks = count > 0;
-}
-
-type Exceptions = { readonly hasRejects: boolean; readonly hasTwins: boolean };
-
-/** What becomes of a record whose key is stored already. */
-function verdictOnStored({ sql, plan }: TableJob): string {
-  const { update_strategy: strategy, conflict_resolution: resolution } = plan.contract;
-  if (strategy === "insert_only" || resolution === "skip") return "'skipped'";
-  const older = resolution === "newest" && sql.newer !== null ? ` when not ${sql.newer} then 'skipped'` : "";
-  return `case when ${sql.unchanged} then 'unchanged'${older} else 'update' end`;
-}
-
-/** Takes over rejects that were found after the marks. */
-export async function markRejected(job: TableJob): Promise<void> {
-  job.seen.marks = true;
-  await job.tx.unsafe(`
-    merge into ${job.marks} v
-    using ${rejectedRows(job)} x on v.item = x.item_id and v.record = x.record
-    when matched then update set verdict = 'rejected'
-    when not matched then insert (item, record, verdict) values (x.item_id, x.record, 'rejected')
-  `);
 }

@@ -1,14 +1,15 @@
 import type postgres from "postgres";
 import { PermanentError } from "../../core/errors.ts";
 import { sqlStateOf } from "../../core/faults.ts";
-import { isImmutable, type TablePlan } from "../../core/plan.ts";
+import type { TablePlan } from "../../core/plan.ts";
 import type { Plan, TableOutcome, WorkItem } from "../../core/ports.ts";
 import { accountedFor, noCounts, type RecordCounts } from "../../core/report.ts";
 import type { Run } from "../../core/run.ts";
 import { quoteName } from "../../core/sql-names.ts";
+import { countRejected, type Verdicts } from "./classify.ts";
 import { type Isolated, mergeAccepted } from "./isolate.ts";
 import { judgeConstraints } from "./judge-constraints.ts";
-import { judgeRecords, type Mark } from "./judge-records.ts";
+import { judgeRecords } from "./judge-records.ts";
 import { type Effect, type TableJob, tableJob } from "./table-job.ts";
 
 type Tx = postgres.ReservedSql;
@@ -57,16 +58,15 @@ const itemsOf = (items: readonly WorkItem[], { table }: TablePlan): WorkItem[] =
 
 async function judgeTable(job: TableJob, items: readonly WorkItem[], isPreview: boolean): Promise<TableOutcome> {
   const started = performance.now();
-  await judgeRecords(job);
-  const marked = await countMarks(job);
   const staged = sumOf(items, ({ records, rejected }) => records - rejected);
-  const effects = effectsOf(staged, marked);
+  const verdicts = await judgeRecords(job, staged);
+  const effects = effectsOf(verdicts);
   if (effects.length > 0) await judgeConstraints(job, effects);
-  const immutableAttempts = await countImmutableAttempts(job, marked);
-  const changedFields = isPreview && marked("update") > 0 ? await countChangedFields(job) : {};
+  const immutableAttempts = await countImmutableAttempts(job, verdicts);
+  const changedFields = isPreview && verdicts.count("update") > 0 ? await countChangedFields(job) : {};
   const sample = isPreview ? await sampleRecord(job) : null;
   const merged = effects.length > 0 ? await mergeAccepted(job, effects) : nothing;
-  const counts = await accountFor(job, items, merged);
+  const counts = await accountFor(job, items, { verdicts, merged });
   await job.tx.unsafe(`drop table if exists ${job.families}, ${job.twins}, ${job.marks}`);
   const seconds = (performance.now() - started) / 1000;
   return {
@@ -85,37 +85,29 @@ const nothing: Isolated = { inserted: 0, updated: 0, unjudged: 0 };
 const sumOf = (items: readonly WorkItem[], countOf: (item: WorkItem) => number): number =>
   items.reduce((sum, item) => sum + countOf(item), 0);
 
-type Marked = (mark: Mark) => number;
-
-async function countMarks({ tx, marks }: TableJob): Promise<Marked> {
-  const rows = await tx.unsafe<{ verdict: Mark; records: number }[]>(
-    `select verdict, count(*) as records from ${marks} group by verdict`,
-  );
-  const counts = new Map(rows.map(({ verdict, records }) => [verdict, records]));
-  return (mark) => counts.get(mark) ?? 0;
-}
-
-const marks: readonly Mark[] = ["update", "unchanged", "skipped", "collapsed", "rejected"];
-
 /** What there is to write: without a mark a record becomes a new row. */
-function effectsOf(staged: number, marked: Marked): Effect[] {
-  const inserts = staged - marks.reduce((sum, mark) => sum + marked(mark), 0);
-  return [...(marked("update") > 0 ? ["update" as const] : []), ...(inserts > 0 ? ["insert" as const] : [])];
+function effectsOf({ count, inserts }: Verdicts): Effect[] {
+  return [...(count("update") > 0 ? ["update" as const] : []), ...(inserts > 0 ? ["insert" as const] : [])];
 }
 
-/** The balance: what the reader counted is what the server wrote, and what was marked or rejected. */
-async function accountFor(job: TableJob, items: readonly WorkItem[], merged: Isolated): Promise<RecordCounts> {
-  const marked = await countMarks(job);
+type Judged = { readonly verdicts: Verdicts; readonly merged: Isolated };
+
+/** The balance: what the reader counted is what the server wrote, and what was passed over or rejected. */
+async function accountFor(
+  job: TableJob,
+  items: readonly WorkItem[],
+  { verdicts, merged }: Judged,
+): Promise<RecordCounts> {
   const read = sumOf(items, ({ records }) => records);
   const counts: RecordCounts = {
     ...noCounts,
     records_read: read,
     records_loaded: merged.inserted,
     records_updated: merged.updated,
-    records_unchanged: marked("unchanged"),
-    records_skipped: marked("skipped"),
-    records_collapsed: marked("collapsed"),
-    records_failed: sumOf(items, ({ rejected }) => rejected) + marked("rejected"),
+    records_unchanged: verdicts.count("unchanged"),
+    records_skipped: verdicts.count("skipped"),
+    records_collapsed: verdicts.count("collapsed"),
+    records_failed: sumOf(items, ({ rejected }) => rejected) + (await countRejected(job)),
   };
   const accounted = accountedFor(counts) + merged.unjudged;
   if (accounted === read) return counts;
@@ -123,19 +115,17 @@ async function accountFor(job: TableJob, items: readonly WorkItem[], merged: Iso
   throw new PermanentError("BALANCE_BROKEN", text);
 }
 
-async function countImmutableAttempts(job: TableJob, marked: Marked): Promise<Record<string, number>> {
-  const { tx, sql, plan, marks: marksTable, staging } = job;
-  const columns = sql.staged
-    .map(({ column }) => column)
-    .filter(({ name }) => isImmutable(plan, name) && !sql.key.includes(name));
-  if (columns.length === 0 || marked("update") + marked("unchanged") === 0) return {};
+async function countImmutableAttempts(job: TableJob, verdicts: Verdicts): Promise<Record<string, number>> {
+  const { tx, sql, marks, staging } = job;
+  const columns = sql.immutable;
+  if (columns.length === 0 || verdicts.count("update") + verdicts.count("unchanged") === 0) return {};
   const counts = columns.map(
     ({ name }, index) =>
       `count(*) filter (where ${sql.typed(name)} is not null and ${sql.typed(name)}::text is distinct from t.${quoteName(name)}::text) as c${index}`,
   );
   const [row] = await tx.unsafe<Record<string, number>[]>(`
     select ${counts.join(", ")}
-    from ${marksTable} v
+    from ${marks} v
     join ${staging} s on s._tl_item = v.item and s._tl_record = v.record
     join ${sql.target} t on ${sql.sameKey}
     where v.verdict in ('update', 'unchanged')

@@ -1,0 +1,116 @@
+import { quoteName } from "../../core/sql-names.ts";
+import { rejectedRows, type TableJob } from "./table-job.ts";
+
+/** The verdict on every staged record, by one join with the target. Nothing is locked or written by it. */
+
+/** What a record is marked as. Without a mark it becomes a new row. */
+export type Mark = "update" | "unchanged" | "skipped" | "collapsed" | "rejected";
+
+export type Exceptions = { readonly hasRejects: boolean; readonly hasTwins: boolean };
+
+/** How many records of each kind there are. */
+export type Verdicts = { readonly count: (mark: Mark) => number; readonly inserts: number };
+
+/**
+ * Only exceptions are marked, and of these only what the merge has to find again: a load of new rows alone marks none,
+ * and so does one of rows that are stored already. What is neither costs a second join, so a few records are asked
+ * first.
+ *
+ * @param staged records in the staging table
+ */
+export async function classify(job: TableJob, staged: number, exceptions: Exceptions): Promise<Verdicts> {
+  const verdicts = verdictsSql(job, job.staging, exceptions);
+  await job.tx.unsafe(`set local work_mem = '${joinMemory}'`);
+  // What immutable fields were tried to be changed is counted over all that was found.
+  const needsAll = job.sql.immutable.length > 0 || (await findsChanges(job, staged, exceptions));
+  const known = needsAll ? null : await countVerdicts(job, verdicts);
+  const inserts = known === null ? 0 : staged - sumOf(known);
+  const marksAll = known === null || (inserts > 0 && inserts < staged);
+  if (marksAll) await createMarks(job, verdicts);
+  else await createMarks(job, known.get("update") ? `${verdicts} and m.verdict = 'update'` : `${verdicts} limit 0`);
+  await job.tx.unsafe("set local work_mem to default");
+  const counts = known ?? (await countVerdicts(job, job.marks));
+  return { count: (mark) => counts.get(mark) ?? 0, inserts: staged - sumOf(counts) };
+}
+
+/** Room for the hashes of a few hundred thousand rows: on disk they take half as long again. */
+const joinMemory = "64MB";
+const sampledRecords = 2_000;
+
+/** Whether a few of the records change a row. */
+async function findsChanges(job: TableJob, staged: number, exceptions: Exceptions): Promise<boolean> {
+  const percent = Math.min(100, (100 * sampledRecords) / Math.max(staged, 1));
+  const sample = `(select * from ${job.staging} tablesample system (${percent}))`;
+  const [found] = await job.tx.unsafe<{ any: boolean }[]>(
+    `select exists (select from (${verdictsSql(job, sample, exceptions)}) u where u.verdict = 'update') as any`,
+  );
+  return found?.any ?? false;
+}
+
+function verdictsSql(job: TableJob, records: string, { hasRejects, hasTwins }: Exceptions): string {
+  const { sql, twins } = job;
+  const skipsNew = job.plan.contract.update_strategy === "update_only";
+  // Nearly always only what is stored already is an exception.
+  const joins = [
+    ...(hasRejects ? [`left join ${rejectedRows(job)} x on x.item_id = s._tl_item and x.record = s._tl_record`] : []),
+    ...(hasTwins ? [`left join ${twins} d on d._tl_item = s._tl_item and d._tl_record = s._tl_record`] : []),
+    `${hasRejects || hasTwins || skipsNew ? "left join" : "join"} ${sql.target} t
+      on ${hasRejects ? "x.item_id is null and " : ""}${sql.sameKey}`,
+  ];
+  const cases = [
+    ...(hasRejects ? ["when x.item_id is not null then 'rejected'"] : []),
+    ...(hasTwins ? ["when d.rank > 1 then 'collapsed'"] : []),
+    `when t.${quoteName(sql.key[0] ?? "")} is not null then ${verdictOnStored(job)}`,
+    ...(skipsNew ? ["else 'skipped'"] : []),
+  ];
+  return `
+    select m.item, m.record, m.verdict
+    from (
+      select s._tl_item as item, s._tl_record as record, case ${cases.join(" ")} end as verdict
+      from ${records} s ${joins.join(" ")}
+    ) m
+    where m.verdict is not null`;
+}
+
+/** What becomes of a record whose key is stored already. */
+function verdictOnStored({ sql, plan }: TableJob): string {
+  const { update_strategy: strategy, conflict_resolution: resolution } = plan.contract;
+  if (strategy === "insert_only" || resolution === "skip") return "'skipped'";
+  const older = resolution === "newest" && sql.newer !== null ? ` when not ${sql.newer} then 'skipped'` : "";
+  return `case when ${sql.unchanged} then 'unchanged'${older} else 'update' end`;
+}
+
+type Counts = ReadonlyMap<Mark, number>;
+
+const sumOf = (counts: Counts): number => [...counts.values()].reduce((sum, count) => sum + count, 0);
+
+async function countVerdicts({ tx }: TableJob, from: string): Promise<Counts> {
+  const source = from.trimStart().startsWith("select") ? `(${from})` : from;
+  const rows = await tx.unsafe<{ verdict: Mark; records: number }[]>(
+    `select v.verdict, count(*) as records from ${source} v group by v.verdict`,
+  );
+  return new Map(rows.map(({ verdict, records }) => [verdict, records]));
+}
+
+async function createMarks({ tx, marks, seen }: TableJob, query: string): Promise<void> {
+  const { count } = await tx.unsafe(`create unlogged table ${marks} as ${query}`);
+  await tx.unsafe(`analyze ${marks}`);
+  seen.marks = count > 0;
+}
+
+/** Takes over rejects that were found after the marks. */
+export async function markRejected(job: TableJob): Promise<void> {
+  job.seen.marks = true;
+  await job.tx.unsafe(`
+    merge into ${job.marks} v
+    using ${rejectedRows(job)} x on v.item = x.item_id and v.record = x.record
+    when matched then update set verdict = 'rejected'
+    when not matched then insert (item, record, verdict) values (x.item_id, x.record, 'rejected')
+  `);
+}
+
+/** Staged records that were rejected, whenever that was. */
+export async function countRejected(job: TableJob): Promise<number> {
+  const [row] = await job.tx.unsafe<{ records: number }[]>(`select count(*) as records from ${rejectedRows(job)} x`);
+  return row?.records ?? 0;
+}
