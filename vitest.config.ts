@@ -1,9 +1,12 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 const onDatabase = { globalSetup: ["test/support/global-setup.ts"], testTimeout: 60_000, hookTimeout: 60_000 };
 
 export default defineConfig({
   test: {
+    // Tests mostly wait for the server, which is a process of its own; by default one core would be left free.
+    maxWorkers: availableParallelism(),
     projects: [
       {
         test: {

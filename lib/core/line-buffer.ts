@@ -8,6 +8,12 @@ export function openLineBuffer(): LineBuffer {
   return { bytes: Buffer.allocUnsafeSlow(initialBytes), end: 0 };
 }
 
+/** Takes a buffer into use again; one that a huge record made grow is let go. */
+export function resetLineBuffer(line: LineBuffer): void {
+  if (line.bytes.length > 16 * initialBytes) line.bytes = Buffer.allocUnsafeSlow(initialBytes);
+  line.end = 0;
+}
+
 /** Makes room for further bytes; what is there stays. */
 export function reserve(line: LineBuffer, bytes: number): void {
   if (line.end + bytes <= line.bytes.length) return;

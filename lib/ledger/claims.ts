@@ -84,7 +84,7 @@ async function lockBatch(tx: Tx, batchId: string): Promise<BatchRow | undefined>
     select b.state, b.epoch, b.attempt, b.fence, b.owner, b.plan_id, b.idle_takeovers, b.progress_seen,
            coalesce(b.lease_until > clock_timestamp(), false) as leased,
            coalesce((select w.wake from table_loader.batch_wakes w where w.batch_id = b.batch_id), 0) as wake,
-           coalesce((select p.progress from table_loader.plans p where p.plan_id = b.plan_id), 0) as progress
+           coalesce((select sum(i.slices) from table_loader.work_items i where i.plan_id = b.plan_id), 0)::bigint as progress
     from table_loader.batches b
     where b.batch_id = ${batchId}
     for update of b skip locked

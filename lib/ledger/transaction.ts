@@ -10,6 +10,12 @@ export type TransactionOptions = {
   readonly isolation?: "read committed" | "repeatable read";
   /** Seconds for all of it. @default none */
   readonly budget?: number;
+  /**
+   * False: COMMIT does not wait for the disk. For what a crash of the server may take back, because it is done again
+   * then: taking an item, and staging, whose rows such a crash empties anyway. A later durable commit covers it.
+   * @default true
+   */
+  readonly durable?: boolean;
 };
 
 /** A result whose transaction is rolled back. */
@@ -39,9 +45,7 @@ export async function inTransaction<T>(
   let alive = true;
   try {
     // In one message: every round trip counts where fragments are small.
-    await tx.unsafe(
-      `begin isolation level ${options.isolation ?? "read committed"}; ${sessionSettings(options.budget)}`,
-    );
+    await tx.unsafe(`begin isolation level ${options.isolation ?? "read committed"}; ${sessionSettings(options)}`);
     const result = await work(tx);
     if (result instanceof RolledBack) {
       await tx`rollback`;
@@ -71,7 +75,7 @@ function lostDuring(cause: unknown): unknown {
 }
 
 /** Only what ends with the transaction: a proxy may hand the connection to somebody else. */
-function sessionSettings(budget: number | undefined): string {
+function sessionSettings({ budget, durable = true }: TransactionOptions): string {
   const settings = [
     `set local lock_timeout = '${lockTimeout}'`,
     `set local idle_in_transaction_session_timeout = '${idleTimeout}'`,
@@ -80,6 +84,7 @@ function sessionSettings(budget: number | undefined): string {
     "set local intervalstyle = 'iso_8601'",
     "set local client_min_messages = 'warning'",
   ];
+  if (!durable) settings.push("set local synchronous_commit = off");
   if (budget !== undefined) settings.push(`set local statement_timeout = '${Math.max(1, Math.floor(budget))}s'`);
   return settings.join("; ");
 }

@@ -67,8 +67,9 @@ function toItem(row: ItemRow): WorkItem {
 type ItemPorts = { readonly sql: postgres.Sql; readonly leaseSeconds: number };
 
 export function openWorkItems({ sql, leaseSeconds }: ItemPorts): WorkItems {
+  // Nothing of it is lost with a crash of the server that would not be found out and done again.
   const acting = <T>(run: Run, work: (tx: Tx) => Promise<T>): Promise<T> =>
-    inTransaction(sql, {}, async (tx) => {
+    inTransaction(sql, { durable: false }, async (tx) => {
       const result = await work(tx);
       await renewLease(tx, run, leaseSeconds);
       return result;
@@ -141,11 +142,10 @@ type SlicePorts = ItemPorts & { readonly openCopy: OpenCopy };
 export function openSlices({ sql, leaseSeconds, openCopy }: SlicePorts): Slices {
   return {
     stage: (slice, body) =>
-      inTransaction(sql, {}, async (tx) => {
+      inTransaction(sql, { durable: false }, async (tx) => {
         const progress = await copyRows({ tx, slice, openCopy }, body);
         await insertRejects(tx, slice.run, { itemId: slice.item.itemId, rejects: progress.rejects });
         const item = await checkpoint(tx, slice, progress);
-        await tx`update table_loader.plans set progress = progress + 1 where plan_id = ${slice.run.planId}`;
         await renewLease(tx, slice.run, leaseSeconds);
         return item;
       }),

@@ -19,15 +19,19 @@ export type WindowSource = {
   readonly chunks: AsyncIterable<Uint8Array>;
   readonly offset: number;
   readonly key: string;
+  /** Bytes that are to come, where that is known: many fragments are small, and so is a window for them. */
+  readonly expected?: number;
 };
 
-const initialBytes = 1024 * 1024;
+const largeBytes = 1024 * 1024;
+const smallBytes = 16 * 1024;
 /** A source may hand over the whole object as one chunk: it is taken in pieces, so that the window stays small. */
 const maxTakenBytes = 256 * 1024;
 const nothing = new Uint8Array(0);
 
 export function openWindow(source: WindowSource, limits: ReadLimits): ByteWindow {
   const chunks = source.chunks[Symbol.asyncIterator]();
+  const initialBytes = initialBytesOf(source);
   const window = { bytes: Buffer.allocUnsafeSlow(initialBytes), base: source.offset, end: 0, more, close };
   let chunk: Uint8Array = nothing;
 
@@ -52,7 +56,7 @@ export function openWindow(source: WindowSource, limits: ReadLimits): ByteWindow
     const start = Math.min(keep - window.base, window.end);
     const kept = window.end - start;
     const needed = kept + bytes;
-    const fits = needed * 2 <= window.bytes.length && window.bytes.length <= initialBytes;
+    const fits = needed * 2 <= window.bytes.length && window.bytes.length <= largeBytes;
     const target = fits ? window.bytes : Buffer.allocUnsafeSlow(Math.max(initialBytes, needed * 2));
     window.bytes.copy(target, 0, start, window.end);
     window.bytes = target;
@@ -65,4 +69,8 @@ export function openWindow(source: WindowSource, limits: ReadLimits): ByteWindow
   }
 
   return window;
+}
+
+function initialBytesOf({ expected = largeBytes }: WindowSource): number {
+  return Math.max(smallBytes, Math.min(expected, largeBytes));
 }

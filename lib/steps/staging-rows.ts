@@ -1,7 +1,14 @@
 import { toCopyFields } from "../core/copy-text.ts";
 import { type Fingerprint, openFingerprint } from "../core/fingerprint.ts";
 import type { JsonObject } from "../core/json.ts";
-import { appendNumber, appendText, type LineBuffer, openLineBuffer, reserve } from "../core/line-buffer.ts";
+import {
+  appendNumber,
+  appendText,
+  type LineBuffer,
+  openLineBuffer,
+  reserve,
+  resetLineBuffer,
+} from "../core/line-buffer.ts";
 import { openPlainRecords, overheadOfColumn, type PlainRecords } from "../core/plain/records.ts";
 import { plainTableOf } from "../core/plain/table.ts";
 import type { TablePlan } from "../core/plan.ts";
@@ -32,15 +39,22 @@ export type StagingTable = {
 export function stagingOf(plan: TablePlan, index: number): StagingTable {
   const table = plainTableOf(plan);
   const ways = { plain: table && openPlainRecords(table), transform: transformOf(plan) };
+  // One slice at a time: the buffers serve all of them.
+  const buffers: Buffers = [openLineBuffer(), openLineBuffer()];
   const overhead = lineOverhead + plan.columns.length * overheadOfColumn;
-  return { plan, index, begin: (item, writer) => beginSlice({ ...ways, overhead }, item, writer) };
+  return { plan, index, begin: (item, writer) => beginSlice({ ...ways, overhead, buffers }, item, writer) };
 }
 
 /** Item, record number, their separators and the line end. */
 const lineOverhead = 64;
 const lineEnd = 0x0a;
 
-type Ways = { readonly plain: PlainRecords | null; readonly transform: Transform; readonly overhead: number };
+type Ways = {
+  readonly plain: PlainRecords | null;
+  readonly transform: Transform;
+  readonly overhead: number;
+  readonly buffers: Buffers;
+};
 
 /** A slice while it is read. */
 type Slice = Ways & {
@@ -53,7 +67,7 @@ type Slice = Ways & {
 };
 
 function beginSlice(ways: Ways, item: WorkItem, writer: SliceWriter): SliceRows {
-  const lines = openLines(writer);
+  const lines = openLines(writer, ways.buffers);
   const slice: Slice = { ...ways, item, lines, fingerprint: openFingerprint(), rejects: [], rejected: 0, nulled: 0 };
   return {
     take: (record) => takePlain(slice, record),
@@ -131,11 +145,13 @@ function nameTwice(name: string): { readonly faults: readonly FieldFault[] } {
   return { faults: [{ field: showName(name), code: "COLUMN_AMBIGUOUS", expected, got }] };
 }
 
+type Buffers = readonly [LineBuffer, LineBuffer];
 type Lines = { readonly line: LineBuffer; send(): Promise<void>; settle(): Promise<void> };
 
 /** Two buffers: while one is on its way, the other is filled. */
-function openLines(writer: SliceWriter): Lines {
-  let [filling, sending] = [openLineBuffer(), openLineBuffer()];
+function openLines(writer: SliceWriter, buffers: Buffers): Lines {
+  let [filling, sending] = buffers;
+  for (const line of buffers) resetLineBuffer(line);
   let sent: Promise<void> = Promise.resolve();
   return {
     get line(): LineBuffer {

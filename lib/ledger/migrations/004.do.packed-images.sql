@@ -30,3 +30,6 @@ left join lateral json_array_elements(u.old_rows) with ordinality as o(old_row, 
 
 -- A reject of a record that is in staging, and not one that the transform left out.
 alter table table_loader.rejects add column staged boolean not null default false;
+
+-- Checkpoints are counted by work item: a counter of the plan's own made all workers wait for each other.
+alter table table_loader.plans drop column progress;
