@@ -32,6 +32,7 @@ const nothing = new Uint8Array(0);
 export function openWindow(source: WindowSource, limits: ReadLimits): ByteWindow {
   const chunks = source.chunks[Symbol.asyncIterator]();
   const initialBytes = initialBytesOf(source);
+  const close = () => closeSource(chunks);
   const window = { bytes: Buffer.allocUnsafeSlow(initialBytes), base: source.offset, end: 0, more, close };
   let chunk: Uint8Array = nothing;
 
@@ -47,8 +48,7 @@ export function openWindow(source: WindowSource, limits: ReadLimits): ByteWindow
     window.bytes.set(taken, window.end);
     window.end += taken.length;
     if (window.base + window.end <= limits.maxDecodedBytes) return true;
-    const text = `more than ${limits.maxDecodedBytes} decoded bytes, the limit of a fragment; split it`;
-    throw objectFault("S3_TOO_LARGE", source.key, { text });
+    throw tooLarge(source, limits);
   }
 
   function makeRoom(keep: number, bytes: number): void {
@@ -64,13 +64,19 @@ export function openWindow(source: WindowSource, limits: ReadLimits): ByteWindow
     window.end = kept;
   }
 
-  async function close(): Promise<void> {
-    await chunks.return?.();
-  }
-
   return window;
 }
 
 function initialBytesOf({ expected = largeBytes }: WindowSource): number {
   return Math.max(smallBytes, Math.min(expected, largeBytes));
+}
+
+async function closeSource(chunks: AsyncIterator<Uint8Array>): Promise<void> {
+  await chunks.return?.();
+}
+
+function tooLarge({ key }: WindowSource, { maxDecodedBytes }: ReadLimits): Error {
+  return objectFault("S3_TOO_LARGE", key, {
+    text: `more than ${maxDecodedBytes} decoded bytes, the limit of a fragment; split it`,
+  });
 }
