@@ -15,7 +15,11 @@ export default defineConfig({
         },
       },
       {
-        test: { name: "integration", include: ["test/{ledger,targets,steps,local}/**/*.test.ts"], ...onDatabase },
+        test: {
+          name: "integration",
+          include: ["test/{ledger,targets,steps,local,canary}/**/*.test.ts"],
+          ...onDatabase,
+        },
       },
       {
         test: {
@@ -25,11 +29,27 @@ export default defineConfig({
           env: { ORACLE_CASES: process.env["ORACLE_CASES"] ?? "2500" },
         },
       },
-      { test: { name: "faults", include: ["test/faults/**/*.test.ts"], ...onDatabase } },
+      {
+        test: {
+          name: "faults",
+          include: ["test/faults/**/*.test.ts"],
+          ...onDatabase,
+          testTimeout: 120_000,
+          globalSetup: [...onDatabase.globalSetup, "test/support/moto-server.ts"],
+        },
+      },
       {
         test: {
           name: "versions",
           include: ["test/versions/**/*.test.ts"],
+          ...onDatabase,
+          globalSetup: [...onDatabase.globalSetup, "test/support/moto-server.ts"],
+        },
+      },
+      {
+        test: {
+          name: "soak",
+          include: ["test/soak/**/*.test.ts"],
           ...onDatabase,
           globalSetup: [...onDatabase.globalSetup, "test/support/moto-server.ts"],
         },

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { BlockedError } from "./core/errors.ts";
 import { defaultBatchIdPattern } from "./core/keys.ts";
 import { leaseSeconds } from "./core/states.ts";
 
@@ -10,10 +11,21 @@ const whole = (least: number) =>
   z.string().regex(/^\d+$/, "a whole number").transform(Number).pipe(z.number().int().min(least));
 const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 
-/** Only the machine itself may stand in for AWS: any other address would be a way out for credentials and records. */
+/** Only the machine itself may stand in for AWS: another address would be a way out for credentials and records. */
 const loopbackUrl = z
   .string()
   .regex(/^http:\/\/(127\.0\.0\.1|localhost|\[::1\]):\d+\/?$/, "a loopback address with a port");
+
+/** SQS takes its queue's URL for its endpoint, whatever host it names. */
+const queueUrl = z
+  .string()
+  .regex(
+    /^(https:\/\/([a-z0-9-]+\.)+amazonaws\.(com|com\.cn|eu)|http:\/\/(127\.0\.0\.1|localhost|\[::1\]):\d+)\/[\w/.-]+$/,
+    "the URL of a queue of AWS",
+  );
+
+/** No URL and no DSN: it stands in error messages, so that a password in it would, too. */
+const hostName = z.string().regex(/^[\w.:-]+$/, "a host name or an address, without scheme, user and port");
 
 const isPattern = (text: string): boolean => {
   try {
@@ -24,7 +36,7 @@ const isPattern = (text: string): boolean => {
 };
 
 const variables = z.object({
-  DB_HOST: z.string().default("idhub_db"),
+  DB_HOST: hostName.default("idhub_db"),
   DB_PORT: whole(1).default(5432),
   DB_NAME: z.string().default("idhub"),
   DB_USER: z.string().default("idhub_user"),
@@ -36,13 +48,19 @@ const variables = z.object({
   DB_SCHEMA: z.string().default("public"),
   DB_POOL_MIN: whole(0).default(2),
   DB_POOL_MAX: whole(1).default(10),
-  S3_BUCKET: z.string().min(3).default("idhub-curated-fragments"),
+  S3_BUCKET: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9.-]{2,62}$/, "the name of a bucket")
+    .default("idhub-curated-fragments"),
   S3_VERSIONING: z.enum(["enabled", "disabled"]).default("enabled"),
   S3_BUCKET_OWNER: z
     .string()
     .regex(/^\d{12}$/, "a 12-digit account id")
     .optional(),
-  AWS_REGION: z.string().default("us-east-1"),
+  AWS_REGION: z
+    .string()
+    .regex(/^[a-z0-9-]+$/, "the name of a region")
+    .default("us-east-1"),
   BATCH_SIZE: whole(1).default(1000),
   DRY_RUN: flag.default(false),
   MAX_RETRIES: whole(0).default(3),
@@ -50,13 +68,16 @@ const variables = z.object({
   LOG_LEVEL: z.enum(["DEBUG", "INFO", "WARN", "ERROR", "CRITICAL", "SILENT"]).default("INFO"),
   REQUIRE_APPROVAL: flag.default(true),
   MAX_RECORDS_PER_BATCH: whole(1).optional(),
+  MAX_WORKERS: whole(1).default(20),
+  MAX_LOADS: whole(1).default(5),
   BATCH_ID_PATTERN: z.string().refine(isPattern, "a regular expression").default(defaultBatchIdPattern),
   LEASE_SECONDS: whole(5).default(leaseSeconds),
   UNDO_RETENTION_DAYS: whole(1).default(90),
   AUDIT_RETENTION_DAYS: whole(1).default(365),
   STATE_MACHINE_ARN: z.string().optional(),
-  DEAD_LETTER_QUEUE_URL: z.string().optional(),
+  DEAD_LETTER_QUEUE_URL: queueUrl.optional(),
   OPERATE_FUNCTION: z.string().optional(),
+  AWS_LAMBDA_FUNCTION_MEMORY_SIZE: whole(1).optional(),
   LOCAL_ENDPOINT: loopbackUrl.optional(),
   LOCAL_MACHINE_ENDPOINT: loopbackUrl.optional(),
 });
@@ -95,6 +116,9 @@ export type Settings = {
   readonly logLevel: Variables["LOG_LEVEL"];
   readonly requireApproval: boolean;
   readonly maxRecordsPerBatch: number | null;
+  /** Workers of all loads together, and loads at a time. */
+  readonly maxWorkers: number;
+  readonly maxLoads: number;
   readonly batchIdPattern: RegExp;
   readonly leaseSeconds: number;
   readonly undoRetentionDays: number;
@@ -102,6 +126,8 @@ export type Settings = {
   readonly stateMachineArn: string | null;
   readonly deadLetterQueueUrl: string | null;
   readonly operateFunction: string | null;
+  /** What Lambda gives the function; null elsewhere. */
+  readonly memoryBytes: number | null;
   /** Loopback addresses of the stand-ins for S3 and SQS, and for Step Functions; null on AWS. */
   readonly localEndpoint: string | null;
   readonly localMachineEndpoint: string | null;
@@ -123,6 +149,8 @@ function toDatabaseSettings(env: Variables): DatabaseSettings {
   };
 }
 
+const mebibytes = (count: number | undefined): number | null => (count === undefined ? null : count * 1024 ** 2);
+
 function toSettings(env: Variables): Settings {
   return {
     database: toDatabaseSettings(env),
@@ -137,6 +165,8 @@ function toSettings(env: Variables): Settings {
     logLevel: env.LOG_LEVEL,
     requireApproval: env.REQUIRE_APPROVAL,
     maxRecordsPerBatch: env.MAX_RECORDS_PER_BATCH ?? null,
+    maxWorkers: env.MAX_WORKERS,
+    maxLoads: env.MAX_LOADS,
     batchIdPattern: new RegExp(env.BATCH_ID_PATTERN),
     leaseSeconds: env.LEASE_SECONDS,
     undoRetentionDays: env.UNDO_RETENTION_DAYS,
@@ -144,22 +174,24 @@ function toSettings(env: Variables): Settings {
     stateMachineArn: env.STATE_MACHINE_ARN ?? null,
     deadLetterQueueUrl: env.DEAD_LETTER_QUEUE_URL ?? null,
     operateFunction: env.OPERATE_FUNCTION ?? null,
+    memoryBytes: mebibytes(env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE),
     localEndpoint: env.LOCAL_ENDPOINT ?? null,
     localMachineEndpoint: env.LOCAL_MACHINE_ENDPOINT ?? null,
   };
 }
 
-/** @throws Error that names every variable that is wrong, and what it has to be; it never shows a value */
+/** @throws BlockedError SETTINGS_INVALID that names every variable that is wrong, and what it has to be; it never shows a value */
 export function parseSettings(env: Environment): Settings {
   const given = Object.fromEntries(Object.entries(env).filter(([, text]) => text !== undefined && text !== ""));
   const parsed = variables.safeParse(given);
   if (!parsed.success) {
     const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
-    throw new Error(`SETTINGS_INVALID: ${faults.join("; ")}; see the list of settings in the README`);
+    throw new BlockedError("SETTINGS_INVALID", `${faults.join("; ")}; see the list of settings in the README`);
   }
   const { DB_POOL_MIN, DB_POOL_MAX } = parsed.data;
   if (DB_POOL_MIN > DB_POOL_MAX) {
-    throw new Error(`SETTINGS_INVALID: DB_POOL_MIN: expected at most DB_POOL_MAX (${DB_POOL_MAX}), got ${DB_POOL_MIN}`);
+    const text = `DB_POOL_MIN: expected at most DB_POOL_MAX (${DB_POOL_MAX}), got ${DB_POOL_MIN}`;
+    throw new BlockedError("SETTINGS_INVALID", text);
   }
   return toSettings(parsed.data);
 }

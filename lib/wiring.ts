@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
+import type { BucketLimits } from "./aws/bucket-access.ts";
 import { signDatabaseToken } from "./aws/database-token.ts";
 import { openDeadLetters } from "./aws/dead-letters.ts";
 import { openExecutions } from "./aws/executions.ts";
@@ -10,18 +11,23 @@ import { emitCounts, openLog, setLogLevel, setMetricsEnabled } from "./aws/telem
 import { type Settings, settings } from "./config.ts";
 import { BlockedError } from "./core/errors.ts";
 import { hashOf } from "./core/plan.ts";
-import type { CrashPoint, Reach } from "./core/ports.ts";
+import type { CatalogReader, CrashPoint, Reach } from "./core/ports.ts";
 import { openAttempts } from "./ledger/attempts.ts";
 import { openBatchRecords } from "./ledger/batch-records.ts";
+import { openBatchWatch } from "./ledger/batch-watch.ts";
 import { openClaims } from "./ledger/claims.ts";
 import { openCommits, type Target } from "./ledger/commits.ts";
-import { openSql } from "./ledger/connection.ts";
+import { closeSql, openSql } from "./ledger/connection.ts";
 import { openContractStore } from "./ledger/contracts.ts";
+import { openLeftovers } from "./ledger/leftovers.ts";
+import { openLine } from "./ledger/line.ts";
 import { grantLoader } from "./ledger/loader-role.ts";
 import { migrate } from "./ledger/migrate.ts";
 import { openOperations } from "./ledger/operations.ts";
 import { openPlans } from "./ledger/plans.ts";
+import { openStrays } from "./ledger/strays.ts";
 import { openSweeps } from "./ledger/sweeps.ts";
+import { inTransaction } from "./ledger/transaction.ts";
 import { openSlices, openWorkItems } from "./ledger/work-items.ts";
 import { readFragment } from "./readers/fragment.ts";
 import { openCatalog } from "./targets/postgres/catalog.ts";
@@ -72,11 +78,22 @@ function postgresTarget(schema: string): Target {
   };
 }
 
+function postgresCatalog(sql: Sql, schema: string): CatalogReader {
+  return { read: (tables) => inTransaction(sql, {}, (tx) => openCatalog(tx, schema).read(tables)) };
+}
+
 let reachPoint: Reach = () => undefined;
+const reach: Reach = (point) => reachPoint(point);
+let bucketLimits: Partial<BucketLimits> = {};
 
 /** For a fault laboratory only: called at every named point of every step. */
 export function onCrashPoint(reach: (point: CrashPoint) => void | Promise<void>): void {
   reachPoint = reach;
+}
+
+/** For a fault laboratory only: small copies in parts, short patience. */
+export function limitBucket(limits: Partial<BucketLimits>): void {
+  bucketLimits = limits;
 }
 
 function openStore(current: Settings) {
@@ -86,6 +103,8 @@ function openStore(current: Settings) {
     versioning: current.bucketVersioning,
     bucketOwner: current.bucketOwner,
     endpoint: current.localEndpoint,
+    limits: bucketLimits,
+    reach,
   });
 }
 
@@ -107,28 +126,34 @@ export async function openLoader() {
   const store = openStore(current);
   const { leaseSeconds } = current;
   const target = postgresTarget(current.database.schema);
-  const catalog = openCatalog(sql, current.database.schema);
+  const catalog = postgresCatalog(sql, current.database.schema);
   const ports = {
     claims: openClaims(sql, leaseSeconds),
     records: openBatchRecords(sql),
     catalog,
     contracts: openContractStore({ sql, store, catalog }),
+    line: openLine(sql, { maxWorkers: current.maxWorkers, maxLoads: current.maxLoads }),
     plans: openPlans({ sql, staging: target, leaseSeconds }),
     items: openWorkItems({ sql, leaseSeconds }),
     slices: openSlices({ sql, leaseSeconds, openCopy }),
-    commits: openCommits({ sql, target, leaseSeconds }),
+    commits: openCommits({ sql, target, leaseSeconds, reach }),
     attempts: openAttempts({ sql, staging: target, leaseSeconds }),
     operations: openOperations(sql),
-    sweeps: openSweeps({ sql, staging: target }),
+    sweeps: openSweeps(sql),
+    watch: openBatchWatch(sql),
+    strays: openStrays(sql),
+    leftovers: openLeftovers({ sql, staging: target }),
     store,
     archive: store,
+    uploads: store,
     read: readFragment,
     log: openLog(),
     gauges: { emit: emitCounts },
-    reach: (point: CrashPoint) => reachPoint(point),
+    reach,
     newId: () => randomUUID(),
     now: () => Date.now(),
     pause: (milliseconds: number) => setTimeout(milliseconds),
+    memoryShare: () => (current.memoryBytes === null ? 0 : process.memoryUsage.rss() / current.memoryBytes),
     settings: current,
   };
   return { ports, close: () => closeAll(sql, store) };
@@ -150,11 +175,9 @@ export async function openStarter() {
   return { ports: { ...loader.ports, executions }, close };
 }
 
-const closeSeconds = 5;
-
 async function closeAll(sql: Sql, store: { close(): void }): Promise<void> {
   store.close();
-  await sql.end({ timeout: closeSeconds });
+  await closeSql(sql);
 }
 
 /** What start-load needs: no database. */
@@ -193,5 +216,5 @@ export async function openMigrator() {
       return applied;
     },
   };
-  return { ports, close: () => sql.end({ timeout: closeSeconds }) };
+  return { ports, close: () => closeSql(sql) };
 }

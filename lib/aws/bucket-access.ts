@@ -1,6 +1,7 @@
 import type { S3Client } from "@aws-sdk/client-s3";
 import { classifyAwsError } from "../core/faults.ts";
 import type { ObjectVersion } from "../core/objects.ts";
+import type { Reach } from "../core/ports.ts";
 
 /** What every call to the bucket needs. */
 export type BucketAccess = {
@@ -10,6 +11,7 @@ export type BucketAccess = {
   /** Account that has to own the bucket; null where that is not checked. */
   readonly bucketOwner: string | null;
   readonly limits: BucketLimits;
+  readonly reach: Reach;
 };
 
 export type BucketLimits = {

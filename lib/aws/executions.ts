@@ -5,7 +5,14 @@ import {
   StartExecutionCommand,
 } from "@aws-sdk/client-sfn";
 import { BlockedError } from "../core/errors.ts";
-import type { ExecutionInput, ExecutionStatus, Executions } from "../core/execution.ts";
+import type {
+  ExecutionInput,
+  ExecutionState,
+  ExecutionStatus,
+  Executions,
+  Started,
+  StartOptions,
+} from "../core/execution.ts";
 import { classifyAwsError } from "../core/faults.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
@@ -19,8 +26,9 @@ type Machine = { readonly client: SFNClient; readonly stateMachineArn: string };
 export function openExecutions(options: ExecutionsOptions): OpenExecutions {
   const machine = { client: new SFNClient(toClientConfig(options)), stateMachineArn: options.stateMachineArn };
   return {
-    start: (name, input) => start(machine, name, input),
+    start: (name, input, options = {}) => start(machine, { name, input, ...options }),
     describe: (executionArn) => describe(machine, executionArn),
+    find: (executionArn) => find(machine, executionArn),
     close: () => machine.client.destroy(),
   };
 }
@@ -28,11 +36,13 @@ export function openExecutions(options: ExecutionsOptions): OpenExecutions {
 const mostTries = 20;
 const longestName = 80;
 
+type Start = StartOptions & { readonly name: string; readonly input: ExecutionInput };
+
 /**
  * A name is used up for 90 days, even by an execution that failed; then the same arrivals get the next suffix. (For
  * the same name and input, Step Functions answers a second start with the execution that runs.)
  */
-async function start(machine: Machine, name: string, input: ExecutionInput) {
+async function start(machine: Machine, { name, input, again = false }: Start): Promise<Started> {
   for (let tries = 1; tries <= mostTries; tries += 1) {
     const suffix = tries === 1 ? "" : `-${tries}`;
     const fullName = `${name.slice(0, longestName - suffix.length)}${suffix}`;
@@ -40,7 +50,7 @@ async function start(machine: Machine, name: string, input: ExecutionInput) {
     if (started !== null) return { executionArn: started, duplicate: false };
     const executionArn = executionArnOf(machine.stateMachineArn, fullName);
     const { status } = await describe(machine, executionArn);
-    if (status === "RUNNING" || status === "SUCCEEDED") return { executionArn, duplicate: true };
+    if (status === "RUNNING" || (status === "SUCCEEDED" && !again)) return { executionArn, duplicate: true };
   }
   const text = `execution ${name}: expected at most ${mostTries} failed ones for the same arrivals; start the batch by hand`;
   throw new BlockedError("EXECUTION_NAMES_USED", text, { name });
@@ -59,14 +69,28 @@ async function tryStart(machine: Machine, name: string, input: ExecutionInput): 
   }
 }
 
-async function describe({ client }: Machine, executionArn: string) {
+async function describe(machine: Machine, executionArn: string): Promise<ExecutionState> {
   try {
-    const found = await client.send(new DescribeExecutionCommand({ executionArn }));
-    const { output = null, error = null, cause = null } = found;
-    return { status: toStatus(found), output, error, cause };
+    return await describeRaw(machine, executionArn);
   } catch (error) {
     throw classifyAwsError(error, `execution ${executionArn}`) ?? error;
   }
+}
+
+/** Step Functions forgets an execution after 90 days; what is no ARN of an execution is known to it even less. */
+async function find(machine: Machine, executionArn: string): Promise<ExecutionState | null> {
+  try {
+    return await describeRaw(machine, executionArn);
+  } catch (error) {
+    if (["ExecutionDoesNotExist", "InvalidArn"].includes((error as Error).name)) return null;
+    throw classifyAwsError(error, `execution ${executionArn}`) ?? error;
+  }
+}
+
+async function describeRaw({ client }: Machine, executionArn: string): Promise<ExecutionState> {
+  const found = await client.send(new DescribeExecutionCommand({ executionArn }));
+  const { output = null, error = null, cause = null } = found;
+  return { status: toStatus(found), output, error, cause };
 }
 
 const ended: readonly string[] = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"] satisfies ExecutionStatus[];

@@ -19,6 +19,7 @@ export async function moveVersion(access: BucketAccess, version: ObjectVersion, 
   const copy = (await headObject(access, toKey)) ?? (await makeCopy(access, source, toKey));
   const same = compareHeads(source, copy) ?? (await haveSameBytes(access, source, copy));
   if (!same) throw conflict(access, version, toKey);
+  await access.reach("before-archive-delete");
   await removeVersion(access, version);
 }
 

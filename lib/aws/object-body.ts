@@ -52,7 +52,7 @@ function startTimer({ stream, subject, idleMilliseconds }: WatchedBody): NodeJS.
 function toBodyFault(error: unknown, subject: string): LoaderError {
   if (error instanceof LoaderError) return error;
   if (error instanceof Error && error.message.startsWith("Checksum mismatch")) {
-    const text = `${subject}: the bytes that came do not match the object's checksum; it is read again`;
+    const text = `${subject}: the bytes that came do not match the object's checksum`;
     return new TransientError("S3_CHECKSUM", text, { cause: error });
   }
   const text = `${subject}: the connection broke in the middle of the body; it is read again`;

@@ -8,6 +8,7 @@ import {
 import type { ObjectVersion } from "../core/objects.ts";
 import { type BucketAccess, bucketOf, quoteEtag } from "./bucket-access.ts";
 import type { ObjectHead } from "./object-head.ts";
+import { abandonUpload, listUnfinished } from "./object-uploads.ts";
 
 /** Never over an object that is there already; a stand-in may not know the condition, so the caller has looked, too. */
 const onlyNew = { IfNoneMatch: "*" };
@@ -35,7 +36,14 @@ type Upload = {
 /** The kinds that S3 can give to a whole object that was put together from parts. */
 const partChecksums = ["CRC64NVME", "CRC32C", "CRC32"] as const;
 
+/** What somebody began for the same key is given up: who was killed in the middle of it does not go on. */
+async function abandonEarlier(access: BucketAccess, toKey: string): Promise<void> {
+  const unfinished = await listUnfinished(access, toKey);
+  for (const upload of unfinished.filter(({ key }) => key === toKey)) await abandonUpload(access, upload);
+}
+
 async function copyInParts(access: BucketAccess, { object, headers }: ObjectHead, toKey: string): Promise<void> {
+  await abandonEarlier(access, toKey);
   const { ContentType, ContentEncoding, ContentLanguage, ContentDisposition, CacheControl, Metadata } = headers;
   const kept = { ContentType, ContentEncoding, ContentLanguage, ContentDisposition, CacheControl, Metadata };
   // the source's own kind, so that both can be compared without reading them; S3 gives CRC64NVME by itself
@@ -66,6 +74,7 @@ async function copyParts(access: BucketAccess, { source, target }: Upload) {
     const part = { PartNumber: index + 1, CopySourceRange: `bytes=${index * partBytes}-${last}` };
     const input = { ...target, ...sourceOf(access, source), ...part };
     const { CopyPartResult } = await access.client.send(new UploadPartCopyCommand(input));
+    await access.reach("mid-archive-copy");
     return { ...CopyPartResult, PartNumber: part.PartNumber };
   };
   const parts: Awaited<ReturnType<typeof copyPart>>[] = [];

@@ -43,15 +43,29 @@ export async function* listCurrent(access: BucketAccess, prefix: string): AsyncG
   }
 }
 
-/** The names of the folders directly below a prefix, without prefix and slash. */
-export async function* listFolders(access: BucketAccess, prefix: string): AsyncGenerator<string> {
-  for await (const page of pagesOf(access, { Prefix: prefix, Delimiter: "/" })) {
+/**
+ * The names of the folders directly below a prefix, without prefix and slash, from behind the named one on: "0" comes
+ * right behind "/", so that nothing of that folder is listed again.
+ */
+export async function* listFolders(access: BucketAccess, prefix: string, after = ""): AsyncGenerator<string> {
+  const start = after === "" ? {} : { StartAfter: `${prefix}${after}0` };
+  for await (const page of pagesOf(access, { Prefix: prefix, Delimiter: "/", ...start })) {
     const decode = decoderOf(page);
     for (const { Prefix } of page.CommonPrefixes ?? []) yield decode(Prefix).slice(prefix.length, -1);
   }
 }
 
-type Query = { readonly Prefix: string; readonly Delimiter?: string };
+/** One page of the current keys below a prefix, from behind a key on. */
+export async function listKeys(access: BucketAccess, prefix: string, after: string): Promise<string[]> {
+  const start = after === "" ? {} : { StartAfter: after };
+  for await (const page of pagesOf(access, { Prefix: prefix, ...start })) {
+    const decode = decoderOf(page);
+    return (page.Contents ?? []).map(({ Key }) => decode(Key));
+  }
+  return [];
+}
+
+type Query = { readonly Prefix: string; readonly Delimiter?: string; readonly StartAfter?: string };
 
 async function* pagesOf(access: BucketAccess, query: Query): AsyncGenerator<ListObjectsV2CommandOutput> {
   let next: { ContinuationToken?: string } = {};

@@ -1,10 +1,12 @@
 import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
-import type { ObjectArchive, ObjectStore } from "../core/objects.ts";
+import type { ObjectArchive, ObjectStore, ObjectUploads } from "../core/objects.ts";
+import type { Reach } from "../core/ports.ts";
 import { type BucketAccess, type BucketLimits, bucketOf, callS3, defaultLimits, subjectOf } from "./bucket-access.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 import { moveVersion, removeVersion } from "./object-archive.ts";
-import { listCurrent, listFolders, listVersions } from "./object-listing.ts";
+import { listCurrent, listFolders, listKeys, listVersions } from "./object-listing.ts";
 import { readText, readVersion } from "./object-reader.ts";
+import { abandonUpload, listUnfinished } from "./object-uploads.ts";
 
 export type ObjectStoreOptions = ServiceAddress & {
   readonly bucket: string;
@@ -12,24 +14,30 @@ export type ObjectStoreOptions = ServiceAddress & {
   /** Account that has to own the bucket; null where that is not checked. */
   readonly bucketOwner: string | null;
   readonly limits?: Partial<BucketLimits>;
+  /** @default nothing happens at the named points */
+  readonly reach?: Reach;
 };
 
-export type OpenObjectStore = ObjectStore & ObjectArchive & { close(): void };
+export type OpenObjectStore = ObjectStore & ObjectArchive & ObjectUploads & { close(): void };
 
 /** The bucket, as the ports of core/objects.ts describe it. */
 export function openObjectStore(options: ObjectStoreOptions): OpenObjectStore {
-  const { bucket, versioning, bucketOwner, endpoint } = options;
+  const { bucket, versioning, bucketOwner, endpoint, reach = () => undefined } = options;
   // a stand-in has one address for all buckets
   const client = new S3Client({ ...toClientConfig(options), forcePathStyle: endpoint !== null });
-  const access = { client, bucket, versioning, bucketOwner, limits: { ...defaultLimits, ...options.limits } };
+  const limits = { ...defaultLimits, ...options.limits };
+  const access = { client, bucket, versioning, bucketOwner, limits, reach };
   return {
     list: (prefix) => (versioning ? listVersions(access, prefix) : listCurrent(access, prefix)),
-    folders: (prefix) => listFolders(access, prefix),
+    folders: (prefix, after) => listFolders(access, prefix, after),
+    keys: (prefix, after) => listKeys(access, prefix, after),
     read: (version, fromByte) => readVersion(access, version, fromByte),
     readText: (key, version) => readText(access, key, version),
     write: (key, body, contentType) => writeText(access, { key, body, contentType }),
     move: (version, toKey) => moveVersion(access, version, toKey),
     remove: (version) => removeVersion(access, version),
+    unfinished: (prefix) => listUnfinished(access, prefix),
+    abandon: (upload) => abandonUpload(access, upload),
     close: () => client.destroy(),
   };
 }

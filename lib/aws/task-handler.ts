@@ -1,7 +1,7 @@
 import middy from "@middy/core";
 import type { Context } from "aws-lambda";
 import type { z } from "zod";
-import { BlockedError, type Fault, LoaderError, parseFault, toLoaderError } from "../core/errors.ts";
+import { BlockedError, type Fault, LoaderError, parseFault, TransientError, toLoaderError } from "../core/errors.ts";
 import { classifyAwsError, classifyDatabaseError } from "../core/faults.ts";
 import { metricNames, taskStates } from "../core/states.ts";
 import { correlationOf } from "./correlation.ts";
@@ -52,7 +52,9 @@ async function invoke<Request, Answer, Ports>(
   } catch (error) {
     const fault = toFault(error, task.name);
     logFault(`${task.name} failed`, fault, { seconds: seconds() });
-    if (fault instanceof BlockedError && task.name in taskStates) emitCounts({ [metricNames.blockedLoads]: 1 });
+    if (isBlocking(fault, event) && task.name in taskStates) emitCounts({ [metricNames.blockedLoads]: 1 });
+    // Logged above, redacted: a runtime that prints what a handler throws would print the driver's words with it.
+    fault.cause = undefined;
     throw fault;
   }
 }
@@ -69,7 +71,7 @@ async function perform<Request, Answer, Ports>(
     return await task.step(opened.ports, request, deadline);
   } catch (error) {
     const fault = toFault(error, task.name);
-    if (fault instanceof BlockedError) {
+    if (isBlocking(fault, event)) {
       const note = task.onBlocked?.(opened.ports, request, parseFault(fault.message, fault.code));
       await note?.catch((other: unknown) =>
         logFault("why it is blocked could not be noted", toFault(other, task.name)),
@@ -80,6 +82,12 @@ async function perform<Request, Answer, Ports>(
     // what the step has done is done; a connection that cannot be closed must not make a failure of it
     await opened.close().catch((error: unknown) => logFault("could not close", toFault(error, task.name)));
   }
+}
+
+/** A fault that passes blocks the load, too, from the time on that the machine has waited for it once. */
+function isBlocking(fault: LoaderError, event: unknown): boolean {
+  const { rounds = 0 } = (event ?? {}) as { rounds?: number };
+  return fault instanceof BlockedError || (fault instanceof TransientError && rounds > 0);
 }
 
 /** Only our own machine and CLI call us, so a wrong event is a fault of the deployment and not of a batch. */

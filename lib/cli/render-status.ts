@@ -20,6 +20,7 @@ export function renderStatus(status: BatchStatus, paint: Paint): string {
     renderTables(status.tables),
     ...renderAttempts(status),
     ...renderOutcomes(status),
+    ...renderHealings(status),
   ].join("\n");
 }
 
@@ -60,6 +61,12 @@ function renderOutcomes({ outcomes }: BatchStatus): string[] {
     .slice(0, shownOutcomes)
     .map(({ code, source, times, last_at: at }) => `${formatTime(at)}  ${code} (${source}, ${times}x)`);
   return ["", "starts that came to nothing", indent(lines.join("\n"))];
+}
+
+function renderHealings({ healings }: BatchStatus): string[] {
+  if (healings.length === 0) return [];
+  const lines = healings.map(({ kind, detail, healed_at: at }) => `${formatTime(at)}  ${kind}: ${detail}`);
+  return ["", "healed by the sweep", indent(lines.join("\n"))];
 }
 
 /** The batches that are known or lie in staging, the newest first. */

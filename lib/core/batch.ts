@@ -31,15 +31,22 @@ export type SeenVersion = {
   readonly key: string;
   readonly version: string;
   readonly table: string;
-  readonly state: "seen" | "superseded" | "loaded" | "failed" | "duplicate" | "changed" | "rolled_back";
+  readonly state: "seen" | "superseded" | "loaded" | "failed" | "duplicate" | "changed" | "rolled_back" | "stray";
   readonly firstSeen: Date;
   readonly archivedKey: string | null;
   readonly records: number | null;
   readonly fingerprint: bigint | null;
 };
 
-/** One fragment as it would be loaded: where it lies, and under which key it arrived. */
-export type Source = { readonly object: ListedObject; readonly homeKey: string; readonly origin: "staging" | "failed" };
+/**
+ * One fragment as it would be loaded: where it lies, and under which key it arrived. What is read in `archive` was
+ * loaded once, and the ledger has lost it.
+ */
+export type Source = {
+  readonly object: ListedObject;
+  readonly homeKey: string;
+  readonly origin: "staging" | "failed" | "archive";
+};
 
 /** What lies in the bucket for one table of the batch. */
 export type TableSources = {

@@ -68,8 +68,13 @@ function isOpen(state: TableState | undefined, input: ExecutionInput): boolean {
   return state !== "held" || input.source === "manual";
 }
 
+/** A table whose fragments lie in the archive was mended and loaded later on: it is the ledger that has lost that. */
 function failedTables(facts: BatchFacts, input: ExecutionInput): string[] {
-  const failed = [...facts.tableStates].filter(([, state]) => state === "failed").map(([table]) => table);
+  const archived = facts.sources.filter(({ origin }) => origin === "archive");
+  const mended = new Set(groupSources(archived).map(({ table }) => table));
+  const failed = [...facts.tableStates].flatMap(([table, state]) =>
+    state === "failed" && !mended.has(table) ? [table] : [],
+  );
   return input.tables ? failed.filter((table) => input.tables?.includes(table)) : failed;
 }
 
@@ -161,7 +166,8 @@ function tableReasons(facts: BatchFacts, sources: TableSources): Reason[] {
   if (has("failed")) return say("VALIDATION_FAILED", "the validation failed; deliver and validate it again");
   if (!facts.requireApproval) return [];
   if (!rows.every(({ approved }) => approved)) return say("NOT_APPROVED", "not approved_for_load; approve the batch");
-  const replaced = sources.fragments.filter((source) => !rows.some((row) => isCovered(facts, row, source)));
+  const history = historyOf(facts);
+  const replaced = sources.fragments.filter((source) => !rows.some((row) => isCovered(history, row, source)));
   return replaced.length > 0 ? say("APPROVAL_OUTDATED", replacedText(replaced)) : [];
 }
 
@@ -169,18 +175,28 @@ function replacedText(replaced: readonly Source[]): string {
   return `${listNames(replaced.map(({ homeKey }) => homeKey))} was replaced after the approval; approve the batch again`;
 }
 
+/** What is known of each key, put in order once: there may be tens of thousands. */
+type History = {
+  readonly seen: ReadonlyMap<string, readonly SeenVersion[]>;
+  /** Keys of which older versions lie in the bucket. */
+  readonly replaced: ReadonlySet<string>;
+};
+
+function historyOf({ seen, sources }: BatchFacts): History {
+  const older = sources.filter(({ object }) => !object.isLatest);
+  return { seen: Map.groupBy(seen, ({ key }) => key), replaced: new Set(older.map(({ homeKey }) => homeKey)) };
+}
+
 /**
  * An approval covers what was there, and the first version of each fragment that arrives after it. S3 gives times in
  * whole seconds, so a version of the same second counts as newer, unless the ledger saw it before the approval.
- * What a retry reads in place keeps its standing.
+ * What is read in place, because it failed or was loaded before, keeps its standing.
  */
-function isCovered(facts: BatchFacts, row: QueueRow, { object, homeKey, origin }: Source): boolean {
-  if (origin === "failed") return true;
+function isCovered(history: History, row: QueueRow, { object, homeKey, origin }: Source): boolean {
+  if (origin !== "staging") return true;
   const version = versionLabel(object);
-  const ofKey = facts.seen.filter((seen) => seen.key === homeKey);
-  const older = facts.sources.filter((source) => source.homeKey === homeKey && !source.object.isLatest);
-  const others = ofKey.filter((seen) => seen.version !== version);
-  if (others.length === 0 && older.length === 0) return true;
+  const ofKey = history.seen.get(homeKey) ?? [];
+  if (ofKey.every((seen) => seen.version === version) && !history.replaced.has(homeKey)) return true;
   if (row.approvedAt === null) return false;
   const approvedSecond = Math.floor(row.approvedAt.getTime() / 1000);
   if (Math.floor(object.lastModified.getTime() / 1000) < approvedSecond) return true;

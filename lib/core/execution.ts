@@ -31,9 +31,22 @@ export type ExecutionState = {
   readonly cause: string | null;
 };
 
+export type StartOptions = {
+  /** Starts under the next free name where one has succeeded. @default false */
+  readonly again?: boolean;
+};
+export type Started = { readonly executionArn: string; readonly duplicate: boolean };
+
 /** Step Functions, as far as the loader needs it. */
 export interface Executions {
-  /** Starts the machine; `duplicate` where an execution of that name runs or has succeeded. */
-  start(name: string, input: ExecutionInput): Promise<{ readonly executionArn: string; readonly duplicate: boolean }>;
+  /** Starts the machine; `duplicate` where an execution of that name runs or, unless `again`, has succeeded. */
+  start(name: string, input: ExecutionInput, options?: StartOptions): Promise<Started>;
   describe(executionArn: string): Promise<ExecutionState>;
+  /** The same; null where there is no such execution, or not any more. */
+  find(executionArn: string): Promise<ExecutionState | null>;
+}
+
+/** The name in an execution's ARN. */
+export function executionNameOf(executionArn: string): string {
+  return executionArn.slice(executionArn.lastIndexOf(":") + 1);
 }

@@ -24,6 +24,8 @@ const sqlStates: Readonly<Record<string, FaultRow>> = {
   "57P01": lost,
   "57P02": lost,
   "57P03": unavailable,
+  "25P03": lost,
+  "57P05": lost,
   "53300": row("transient", "DB_TOO_MANY_CONNECTIONS", "the database has no free connection; it is tried again"),
   "53100": disk,
   "53400": disk,
@@ -32,7 +34,7 @@ const sqlStates: Readonly<Record<string, FaultRow>> = {
   "40P01": conflict,
   "55P03": row("transient", "DB_LOCK_TIMEOUT", "a table or row stayed locked by another session"),
   "57014": row("transient", "DB_TIMEOUT", "a statement ran into the transaction's time limit"),
-  "25P04": row("transient", "DB_TIMEOUT", "the transaction ran into the server's time limit"),
+  "25P04": row("transient", "DB_TIMEOUT", "the transaction ran into its time limit"),
   "25006": row("transient", "DB_READ_ONLY", "the server is read-only, as during a failover"),
   "28": auth,
   "3D000": row("blocked", "DB_MISSING", "the database does not exist; check DB_NAME"),
@@ -59,7 +61,7 @@ const socketErrors: Readonly<Record<string, FaultRow>> = {
   CONNECTION_DESTROYED: lost,
 };
 
-const tlsError = /^(ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/;
+const tlsError = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/;
 
 const throttled = row("blocked", "S3_THROTTLED", "S3 keeps asking to slow down");
 const access = row("blocked", "S3_ACCESS", "S3 denies access; check the role, the bucket's policy and its owner");
@@ -78,6 +80,8 @@ const awsErrors: Readonly<Record<string, FaultRow>> = {
   NoSuchKey: missing,
   NoSuchVersion: missing,
   NotFound: missing,
+  // somebody who took the batch over gave up the copy in parts that was begun here
+  NoSuchUpload: row("transient", "S3_UPLOAD_GONE", "the copy in parts was given up meanwhile; it is copied again"),
   PreconditionFailed: row("permanent", "S3_CHANGED", "the object was replaced since the batch was planned"),
   NoSuchBucket: row("blocked", "S3_BUCKET", "the bucket does not exist; check S3_BUCKET"),
   InvalidObjectState: storageClass,
@@ -111,7 +115,18 @@ function toError(fault: FaultRow, details: Record<string, unknown>, cause: unkno
   return new PermanentError(fault.code, subject, { ...details, cause });
 }
 
-type Thrown = { code?: unknown; name?: unknown; table_name?: unknown; constraint_name?: unknown; $metadata?: unknown };
+/** The server has no field for what it denies; this message of its holds a name and nothing else. */
+const deniedObject = /^(?:permission denied for|must be owner of) ([\w ]+ \S+)$/;
+
+type Thrown = {
+  code?: unknown;
+  name?: unknown;
+  message?: unknown;
+  severity?: unknown;
+  table_name?: unknown;
+  constraint_name?: unknown;
+  $metadata?: unknown;
+};
 
 /** The SQLSTATE of a thrown value, where it has one. */
 export function sqlStateOf(error: unknown): string | null {
@@ -133,14 +148,19 @@ export function classifyDatabaseError(error: unknown): LoaderError | null {
   const fault = socketErrors[code] ?? sqlStates[code] ?? (sqlStateOf(error) ? sqlStates[code.slice(0, 2)] : undefined);
   if (!fault) return null;
   const { table_name: table, constraint_name: constraint } = thrown;
-  const names = [table && `table ${table}`, constraint && `constraint ${constraint}`].filter(Boolean).join(", ");
+  const denied = code === "42501" ? deniedObject.exec(String(thrown.message))?.[1] : undefined;
+  const names = [denied ?? (table && `table ${table}`), constraint && `constraint ${constraint}`]
+    .filter(Boolean)
+    .join(", ");
   const details = { sqlState: code, table, constraint, ...(names ? { subject: names } : {}) };
   return toError(fault, details, error);
 }
 
 /** True where the connection itself is gone, and not only the statement. */
 export function isConnectionLost(error: unknown): boolean {
-  const code = (error as Thrown | null)?.code;
+  const { code, severity } = (error ?? {}) as Thrown;
+  // What is fatal comes a moment before the server closes the connection.
+  if (severity === "FATAL" || severity === "PANIC") return true;
   if (typeof code !== "string") return false;
   return code in socketErrors || sqlStates[code] === lost || (sqlStateOf(error) !== null && code.startsWith("08"));
 }

@@ -33,13 +33,6 @@ export function openFingerprint(): Fingerprint {
   return { add, addText, sum: () => lanes.reduceRight((sum, lane) => (sum << 32n) | BigInt(lane), 0n) };
 }
 
-/** The fingerprint of one record in its canonical text. */
-export function fingerprintOf(canonical: string): bigint {
-  const fingerprint = openFingerprint();
-  fingerprint.addText(canonical);
-  return fingerprint.sum();
-}
-
 export function addFingerprints(left: bigint, right: bigint): bigint {
   return (left + right) % fingerprintModulus;
 }

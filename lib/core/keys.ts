@@ -50,12 +50,43 @@ export function keyBelowBatch(key: string, batchFolder: string): string {
 
 /** `loaded/<batch>/`, from the second epoch on `loaded/<batch>/epoch-<n>/`. */
 export function loadedPrefixOf(batchId: string, epoch: number): string {
-  return epoch > 1 ? `loaded/${batchId}/epoch-${epoch}/` : `loaded/${batchId}/`;
+  return epoch > 1 ? `${loadedPrefix}${batchId}/epoch-${epoch}/` : `${loadedPrefix}${batchId}/`;
+}
+
+/** Everything that was loaded, of all batches. */
+export const loadedPrefix = "loaded/";
+export const failedPrefix = "failed/";
+
+/** An object in the archive of what was loaded, and the key in staging that it arrived under. */
+export type ArchivedKey = {
+  readonly key: string;
+  readonly homeKey: string;
+  readonly batchId: string;
+  readonly epoch: number;
+  readonly table: string;
+};
+
+const archivedName = /^(?<batchId>[^/]+)\/(?:epoch-(?<epoch>[1-9][0-9]*)\/)?(?<below>.+)$/s;
+const reportName = /^load_result(?:\.attempt-[0-9]+)?\.json$/;
+
+/** Takes a key below `loaded/` apart; null for reports, kept duplicates and whatever else is no fragment or marker. */
+export function parseArchivedKey(key: string): ArchivedKey | null {
+  if (!key.startsWith(loadedPrefix)) return null;
+  const { batchId, epoch, below } = archivedName.exec(key.slice(loadedPrefix.length))?.groups ?? {};
+  if (!batchId || !below || reportName.test(below)) return null;
+  const homeKey = `${stagingPrefixOf(batchId)}${below}`;
+  const parsed = parseFragmentKey(homeKey);
+  return parsed && { key, homeKey, batchId, epoch: Number(epoch ?? 1), table: parsed.table };
+}
+
+/** The batch to which an archive's key belongs. */
+export function batchOfArchive(key: string): string | null {
+  return key.split("/")[1] || null;
 }
 
 /** `failed/<batch>/`, from the second failed attempt on `failed/<batch>/attempt-<n>/`. */
 export function failedPrefixOf(batchId: string, attempt: number): string {
-  return attempt > 1 ? `failed/${batchId}/attempt-${attempt}/` : `failed/${batchId}/`;
+  return attempt > 1 ? `${failedPrefix}${batchId}/attempt-${attempt}/` : `${failedPrefix}${batchId}/`;
 }
 
 /** Where a byte-identical redelivery is kept. */

@@ -4,7 +4,7 @@ import { stagingPrefixOf } from "./keys.ts";
 
 /** `_manifest.json` of a table that comes in parts: which parts there are, and what each of them holds. */
 
-const part = z.object({
+const part = z.strictObject({
   /** The part's name below the table's folder, or its whole key. */
   key: z.string().min(1).max(1024),
   records: z.number().int().min(0).optional(),
@@ -14,7 +14,7 @@ const part = z.object({
     .regex(/^[0-9a-f]{64}$/i, "64 hex digits")
     .optional(),
 });
-const manifestFile = z.object({ fragments: z.array(part).min(1).max(100_000) });
+const manifestFile = z.strictObject({ fragments: z.array(part).min(1).max(100_000) });
 
 /** What a manifest declares of one part. */
 export type DeclaredPart = { readonly key: string; readonly records?: number; readonly sha256?: string };

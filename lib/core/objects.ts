@@ -27,8 +27,10 @@ export type ObjectBody = {
 export interface ObjectStore {
   /** Every known version below a prefix (only the current ones where the bucket has no versioning), newest first. */
   list(prefix: string): AsyncIterable<ListedObject>;
-  /** The names of the folders directly below a prefix, without it. */
-  folders(prefix: string): AsyncIterable<string>;
+  /** The names of the folders directly below a prefix, without it, from behind the named one on. */
+  folders(prefix: string, after?: string): AsyncIterable<string>;
+  /** One page of the current keys below a prefix, from behind the given key on; empty at the end. */
+  keys(prefix: string, after: string): Promise<readonly string[]>;
   read(version: ObjectVersion, fromByte?: number): Promise<ObjectBody>;
   /** The text of a small object, as it is now or of one version; null where there is none, or not any more. */
   readText(key: string, version?: ObjectVersion): Promise<{ readonly text: string; readonly etag: string } | null>;
@@ -45,4 +47,15 @@ export interface ObjectArchive {
   move(version: ObjectVersion, toKey: string): Promise<void>;
   /** Deletes exactly this version; one that is gone already is fine. */
   remove(version: ObjectVersion): Promise<void>;
+}
+
+/** A copy in parts that was begun. */
+export type UnfinishedUpload = { readonly key: string; readonly uploadId: string; readonly initiated: Date };
+
+/** Copies in parts that nobody goes on with. */
+export interface ObjectUploads {
+  /** At most a page of them. */
+  unfinished(prefix: string): Promise<readonly UnfinishedUpload[]>;
+  /** Gives its parts back; one that has ended already is fine. */
+  abandon(upload: UnfinishedUpload): Promise<void>;
 }

@@ -65,6 +65,8 @@ export type BatchStatus = {
     message: string | null;
     last_at: string;
   }[];
+  /** What the sweep healed of it, the newest first. */
+  readonly healings: readonly { kind: string; detail: string; healed_at: string }[];
   /** The newest report or error log in the bucket. */
   readonly report_key: string | null;
 };

@@ -165,17 +165,3 @@ function fault(code: string, table: string, text: string): PermanentError {
 export function isImmutable({ contract }: TablePlan, column: string): boolean {
   return contract.immutable_fields.includes(column) || contract.columns[column]?.immutable === true;
 }
-
-const bytesPerWorker = 8 * 1024 * 1024;
-/** A small fragment costs its round trips. */
-const fragmentsPerWorker = 100;
-/** More than about eight writers into one table make it slower. */
-const maxWorkers = 8;
-
-/** Worker numbers for the Map state: one for every 8 MB or 100 fragments, and never more than fragments. */
-export function planWorkers(sizes: readonly number[]): number[] {
-  const bytes = sizes.reduce((sum, size) => sum + size, 0);
-  const wanted = Math.max(Math.ceil(bytes / bytesPerWorker), Math.ceil(sizes.length / fragmentsPerWorker));
-  const count = Math.max(1, Math.min(wanted, sizes.length, maxWorkers));
-  return Array.from({ length: count }, (_, index) => index + 1);
-}

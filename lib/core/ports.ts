@@ -27,6 +27,8 @@ export type Claim = {
   readonly idleTakeovers: number;
   /** True where this very execution has ended an attempt already, and looks at what arrived meanwhile. */
   readonly looksAgain: boolean;
+  /** Why the execution before this one was ended from outside: then the attempt fails, unless it is committed. */
+  readonly aborted: Fault | null;
 };
 
 export type ClaimRequest = { readonly batchId: string; readonly owner: string; readonly source: StartSource };
@@ -88,6 +90,7 @@ export type NewPlan = {
   readonly source: StartSource;
   readonly body: PlanBody;
   readonly items: readonly NewItem[];
+  readonly workers: number;
 };
 
 export type Plan = {
@@ -189,6 +192,17 @@ export type Judgement = {
   readonly rejected: number;
 };
 
+/** What the judge looks at: the staged records of these items of the plan. */
+export type Judging = {
+  readonly run: Run;
+  readonly plan: Plan;
+  readonly items: readonly WorkItem[];
+  /** True while a duplicate key may come from a load beside this one, which another look would see. */
+  readonly mayRace: boolean;
+  /** Told the name of each phase as it begins. */
+  readonly enter: (phase: string) => void;
+};
+
 export type CommitOutcome =
   | { readonly outcome: "committed"; readonly judgement: Judgement | null }
   | { readonly outcome: "restage" | "replan" }
@@ -231,32 +245,6 @@ export type Standing = {
   readonly closed: LoadResult | null;
 };
 
-export type BatchInLedger = {
-  readonly state: BatchState;
-  readonly epoch: number;
-  /** Grows with every claim, and with every execution that found the batch busy. */
-  readonly visits: number;
-  readonly leased: boolean;
-  readonly waitingHours: number | null;
-};
-
-/** How long undo images and audit rows are kept, in days. */
-export type Retention = { readonly undoRetentionDays: number; readonly auditRetentionDays: number };
-
-/** What the sweep looks at and heals. */
-export interface Sweeps {
-  /** False where another sweep is at work. */
-  begin(owner: string): Promise<boolean>;
-  end(owner: string): Promise<void>;
-  interrupted(): Promise<{ readonly batchId: string; readonly visits: number }[]>;
-  inLedger(batchId: string): Promise<BatchInLedger | null>;
-  /** Drops plans and staging that belong to nothing any more; answers how many. */
-  dropOrphans(): Promise<number>;
-  /** Deletes undo images and audit rows that are older than they have to be kept; answers how many. */
-  forgetOld(retention: Retention): Promise<number>;
-  gauges(): Promise<{ readonly stalled: number; readonly blocked: number }>;
-}
-
 /** Structured log; never given a record's values. */
 export interface Log {
   info(message: string, fields?: Readonly<Record<string, unknown>>): void;
@@ -277,8 +265,14 @@ export type CrashPoint =
   | "mid-copy"
   | "after-copy"
   | "before-commit"
+  /** Everything of the commit is done but COMMIT itself. */
+  | "after-merge"
   | "after-commit"
   | "before-archive-copy"
+  /** A part of a big copy is there. */
+  | "mid-archive-copy"
+  /** The copy is verified, the source still there. */
+  | "before-archive-delete"
   | "after-archive-copy"
   | "after-archive"
   | "before-report"

@@ -5,13 +5,22 @@ export const maxRowBytes = 8_160;
 
 /** Bytes of a value, by the name of its type. */
 const fixedWidths: ReadonlyMap<string, number> = new Map([
-  ...["bool"].map((name): [string, number] => [name, 1]),
-  ...["int2"].map((name): [string, number] => [name, 2]),
-  ...["int4", "float4", "date", "oid"].map((name): [string, number] => [name, 4]),
-  ...["macaddr"].map((name): [string, number] => [name, 6]),
-  ...["int8", "float8", "time", "timestamp", "timestamptz", "macaddr8"].map((name): [string, number] => [name, 8]),
-  ...["timetz"].map((name): [string, number] => [name, 12]),
-  ...["interval", "uuid"].map((name): [string, number] => [name, 16]),
+  ["bool", 1],
+  ["int2", 2],
+  ["int4", 4],
+  ["float4", 4],
+  ["date", 4],
+  ["oid", 4],
+  ["macaddr", 6],
+  ["int8", 8],
+  ["float8", 8],
+  ["time", 8],
+  ["timestamp", 8],
+  ["timestamptz", 8],
+  ["macaddr8", 8],
+  ["timetz", 12],
+  ["interval", 16],
+  ["uuid", 16],
 ]);
 
 /** What is left in the row of a value that is stored elsewhere. */

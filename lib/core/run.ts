@@ -18,14 +18,18 @@ export const runSchema = z.object({
 
 export type Run = z.infer<typeof runSchema>;
 
-export const validateRequest = z.object({ input: z.unknown(), execution: z.string() });
-export const taskRequest = z.object({ run: runSchema, execution: z.string() });
-export const stageRequest = taskRequest.extend({ worker: z.number().int() });
+/** How often the execution has waited for its environment: from the first time on, a transient fault is a blocked load. */
+const rounds = z.number().int().default(0);
+
+export const validateRequest = z.object({ input: z.unknown(), execution: z.string(), rounds });
+const onRun = z.object({ run: runSchema, execution: z.string() });
+export const taskRequest = onRun.extend({ rounds });
+export const stageRequest = onRun.extend({ worker: z.number().int() });
 export const failRequest = taskRequest.extend({
   error: z.object({ Error: z.string(), Cause: z.string().default("") }),
 });
 
-export type ValidateRequest = z.infer<typeof validateRequest>;
-export type TaskRequest = z.infer<typeof taskRequest>;
-export type StageRequest = z.infer<typeof stageRequest>;
-export type FailRequest = z.infer<typeof failRequest>;
+export type ValidateRequest = z.input<typeof validateRequest>;
+export type TaskRequest = z.input<typeof taskRequest>;
+export type StageRequest = z.input<typeof stageRequest>;
+export type FailRequest = z.output<typeof failRequest>;

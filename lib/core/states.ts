@@ -21,7 +21,18 @@ export const machineName = "LoadBatch";
 
 /** What a task answers in its member `next`; the machine's choices match these and no other text. */
 export const answers = {
-  ValidateBatch: ["stage", "archive", "close", "rollback", "fail", "wait", "busy", "already_processed", "refused"],
+  ValidateBatch: [
+    "stage",
+    "archive",
+    "close",
+    "rollback",
+    "fail",
+    "later",
+    "wait",
+    "busy",
+    "already_processed",
+    "refused",
+  ],
   StageFragments: ["done", "more", "wait"],
   CommitBatch: ["committed", "compared", "previewed", "restage", "replan"],
   ArchiveFragments: ["more", "done"],
@@ -45,11 +56,24 @@ export const leaseSeconds = 960;
 
 export const blockedWait = { firstSeconds: 30, longestSeconds: 600, rounds: 200 } as const;
 
-/** The machine's two SNS tasks; a local run overrides them, since they are no handler of ours. */
-export const noticeStates = { success: "NotifySuccess", failure: "NotifyFailure" } as const;
+/**
+ * The machine's SNS tasks; a local run overrides them, since they are no handler of ours. `soFar` tells of a load that
+ * is done while the execution looks at what arrived meanwhile.
+ */
+export const noticeStates = {
+  success: "NotifySuccess",
+  soFar: "NotifySoFar",
+  failure: "NotifyFailure",
+  blocked: "NotifyBlocked",
+} as const;
 
 /** The machine's Wait states; a local run may shorten them. */
-export const waitStates = { stage: "StageLater", stageLong: "StageMuchLater", blocked: "BlockedWait" } as const;
+export const waitStates = {
+  stage: "StageLater",
+  stageLong: "StageMuchLater",
+  blocked: "BlockedWait",
+  line: "WaitInLine",
+} as const;
 
 /** How long a worker without a free work item waits: doubling, so that long waits cost few history events. */
 export const stageWait = { firstSeconds: 5, longestSeconds: 60 } as const;

@@ -13,6 +13,7 @@ export type IntakeProps = {
   readonly bucket: IBucket;
   readonly startLoad: LoaderFunction;
   readonly sweep: LoaderFunction;
+  readonly stateMachineArn: string;
 };
 
 /** Six minutes, 300 times: a message outlives a day in which no execution can be started. */
@@ -40,7 +41,7 @@ export class Intake extends Construct {
     });
     this.arrivals(props.bucket);
     this.startLoads(props.startLoad);
-    this.sweeps(props.sweep);
+    this.sweeps(props);
   }
 
   private arrivals(bucket: IBucket): void {
@@ -68,12 +69,33 @@ export class Intake extends Construct {
     );
   }
 
-  private sweeps(sweep: LoaderFunction): void {
+  private sweeps({ sweep, stateMachineArn }: IntakeProps): void {
+    // The next one comes by itself, so that a late one would only be in its way.
+    const target = new LambdaFunction(sweep.live() as IFunction, {
+      retryAttempts: 0,
+      maxEventAge: Duration.minutes(4),
+    });
     new Rule(this, "EveryFiveMinutes", {
       description: "Heals what no event told",
       schedule: Schedule.rate(Duration.minutes(5)),
-      // The next one comes by itself, so that a late one would only be in its way.
-      targets: [new LambdaFunction(sweep.live() as IFunction, { retryAttempts: 0, maxEventAge: Duration.minutes(4) })],
+      targets: [target],
+    });
+    const ended = (id: string, description: string, detail: object) =>
+      new Rule(this, id, {
+        description,
+        eventPattern: {
+          source: ["aws.states"],
+          detailType: ["Step Functions Execution Status Change"],
+          detail: { stateMachineArn: [stateMachineArn], ...detail },
+        },
+        targets: [target],
+      });
+    ended("ExecutionStopped", "An execution that was ended from outside: its batch ends, too", {
+      status: ["ABORTED", "TIMED_OUT"],
+    });
+    ended("ExecutionBroken", "An execution that Step Functions itself ended", {
+      status: ["FAILED"],
+      error: [{ prefix: "States." }],
     });
   }
 }

@@ -15,11 +15,13 @@ import {
   StateMachine,
   StateMachineType,
   Succeed,
+  Wait,
+  WaitTime,
 } from "aws-cdk-lib/aws-stepfunctions";
 import type { LambdaInvoke } from "aws-cdk-lib/aws-stepfunctions-tasks";
 import { Construct } from "constructs";
 import { errorNames } from "../core/errors.ts";
-import { blockedWait, machineName, noticeStates, type TaskState } from "../core/states.ts";
+import { blockedWait, machineName, noticeStates, type TaskState, waitStates } from "../core/states.ts";
 import { type BlockedRounds, blockedRounds } from "./machine-blocked.ts";
 import { noticeTask } from "./machine-notice.ts";
 import { stageBatch } from "./machine-stage.ts";
@@ -61,7 +63,7 @@ function loadBatch(scope: Construct, props: LoadMachineProps): IChainable {
   const maxRetries = props.maxRetries ?? 3;
   const tasks = createTasks(scope, props.handlers, maxRetries);
   const stage = stageBatch(scope, { handler: props.handlers.StageFragments, maxRetries });
-  const parts = { scope, tasks, stage, ...blockedRounds(scope, tasks.ValidateBatch) };
+  const parts = { scope, tasks, stage, ...blockedRounds(scope, props.topic, tasks.ValidateBatch) };
   const superseded = new Succeed(scope, "Superseded", { comment: "Another execution acts on the batch by now" });
   catchErrors(parts, superseded);
   tasks.ValidateBatch.next(afterValidate(parts));
@@ -96,12 +98,12 @@ function begin(scope: Construct): Pass {
 
 function createTasks(scope: Construct, handlers: LoadMachineProps["handlers"], maxRetries: number): Tasks {
   const onRun = (state: Exclude<TaskState, "StageFragments" | "ValidateBatch" | "FailBatch">) =>
-    loadTask(scope, { state, handler: handlers[state], payload: ["run", "execution"], maxRetries });
+    loadTask(scope, { state, handler: handlers[state], payload: ["run", "execution", "rounds"], maxRetries });
   return {
     ValidateBatch: loadTask(scope, {
       state: "ValidateBatch",
       handler: handlers.ValidateBatch,
-      payload: ["input", "execution"],
+      payload: ["input", "execution", "rounds"],
       maxRetries,
     }),
     CommitBatch: onRun("CommitBatch"),
@@ -110,7 +112,7 @@ function createTasks(scope: Construct, handlers: LoadMachineProps["handlers"], m
     FailBatch: loadTask(scope, {
       state: "FailBatch",
       handler: handlers.FailBatch,
-      payload: ["run", "execution", "error"],
+      payload: ["run", "execution", "rounds", "error"],
       maxRetries,
     }),
     RollbackBatch: onRun("RollbackBatch"),
@@ -124,12 +126,14 @@ function afterValidate({ scope, tasks, stage, unknownAnswer }: Parts): Choice {
     parameters: { Error: errorNames.permanent, Cause: JsonPath.stringAt("$.run.message") },
     resultPath: "$.error",
   }).next(tasks.FailBatch);
+  const inLine = new Wait(scope, waitStates.line, { time: WaitTime.secondsPath("$.run.waitSeconds") });
   return routeAnswers(new Choice(scope, "Route"), "ValidateBatch", {
     stage,
     archive: tasks.ArchiveFragments,
     close: tasks.CloseBatch,
     rollback: tasks.RollbackBatch,
     fail: atFault,
+    later: inLine.next(tasks.ValidateBatch),
     wait: recorded,
     busy: recorded,
     already_processed: recorded,
@@ -177,8 +181,9 @@ function afterClose({ scope, tasks, unknownAnswer }: Parts, topic: ITopic): Choi
   const closed = answered("CloseBatch", "closed");
   const preview = Condition.stringEquals("$.run.kind", "preview");
   const failure = Condition.stringEquals("$.close.result.status", "failed");
+  const again = answered("CloseBatch", "again");
   return new Choice(scope, "Closed")
-    .when(answered("CloseBatch", "again"), tasks.ValidateBatch)
+    .when(again, noticeTask(scope, noticeStates.soFar, { topic, next: tasks.ValidateBatch }))
     .when(Condition.and(closed, preview, failure), failed)
     .when(Condition.and(closed, preview), loaded)
     .when(Condition.and(closed, failure), noticeTask(scope, noticeStates.failure, { topic, next: failed }))

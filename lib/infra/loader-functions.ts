@@ -77,6 +77,9 @@ function commonEnvironment(context: LoaderContext, storage: Storage): Record<str
     BATCH_SIZE: context.batchSize,
     TRANSACTION_TIMEOUT: context.transactionTimeout,
     MAX_RECORDS_PER_BATCH: context.maxRecordsPerBatch,
+    // what the functions can be started, the planner deals out
+    MAX_WORKERS: functionSizes["stage-fragments"].connections ?? undefined,
+    MAX_LOADS: functionSizes["commit-batch"].connections ?? undefined,
     BATCH_ID_PATTERN: context.batchIdPattern,
     UNDO_RETENTION_DAYS: context.undoRetentionDays,
     AUDIT_RETENTION_DAYS: context.auditRetentionDays,
@@ -124,10 +127,12 @@ function grantDatabase(loader: LoaderFunction, handler: HandlerName, database: D
 }
 
 function grantBucket(loader: LoaderFunction, handler: HandlerName, storage: Storage): void {
-  const { list, inspect, read = [], write = [], remove = [] } = bucketPermissions[handler];
+  const { list, uploads, inspect, read = [], write = [], remove = [], abandon = [] } = bucketPermissions[handler];
   const objects = (patterns: readonly KeyPattern[]) =>
     patterns.map((pattern) => storage.bucket.arnForObjects(archivePatterns[pattern]));
   if (list) loader.allow(bucketActions.list, [storage.bucket.bucketArn]);
+  if (uploads) loader.allow(bucketActions.uploads, [storage.bucket.bucketArn]);
+  if (abandon.length > 0) loader.allow(bucketActions.abandon, objects(abandon));
   if (inspect) loader.allow(bucketActions.inspect, [storage.bucket.bucketArn]);
   if (read.length > 0) loader.allow(bucketActions.read, objects(read));
   if (write.length > 0) loader.allow(bucketActions.write, objects(write));

@@ -1,3 +1,4 @@
+import type { ITopic } from "aws-cdk-lib/aws-sns";
 import {
   Choice,
   Condition,
@@ -10,7 +11,8 @@ import {
 } from "aws-cdk-lib/aws-stepfunctions";
 import type { Construct } from "constructs";
 import { errorNames } from "../core/errors.ts";
-import { blockedWait, waitStates } from "../core/states.ts";
+import { blockedWait, noticeStates, waitStates } from "../core/states.ts";
+import { noticeTask } from "./machine-notice.ts";
 
 export type BlockedRounds = {
   /** Where a caught error goes. */
@@ -19,8 +21,16 @@ export type BlockedRounds = {
   readonly unknownAnswer: Pass;
 };
 
+/** Errors of the loader say in their cause what is wrong and what to do; they hold no values. */
+const message = JsonPath.format(
+  "blocked: {} waits for its environment, and goes on by itself: {} {}",
+  JsonPath.stringAt("$.execution"),
+  JsonPath.stringAt("$.error.Error"),
+  JsonPath.stringAt("$.error.Cause"),
+);
+
 /** Waits, longer each round, and lets `again` find out what is left to do; gives up when the rounds are used up. */
-export function blockedRounds(scope: Construct, again: IChainable): BlockedRounds {
+export function blockedRounds(scope: Construct, topic: ITopic, again: IChainable): BlockedRounds {
   const gaveUp = new Fail(scope, "GaveUp", { error: errorNames.blocked, causePath: "$.error.Cause" });
   const countRound = new Pass(scope, "CountRound", {
     comment: "Keeps what a new round needs, and drops what the tasks answered in this one",
@@ -32,10 +42,15 @@ export function blockedRounds(scope: Construct, again: IChainable): BlockedRound
       error: JsonPath.objectAt("$.error"),
     },
   });
+  const wait = waitLonger(scope, again);
   countRound.next(
     new Choice(scope, "RoundsLeft")
+      .when(
+        Condition.numberEquals("$.rounds", 1),
+        noticeTask(scope, noticeStates.blocked, { topic, next: wait, message }),
+      )
       .when(Condition.numberGreaterThanEquals("$.rounds", blockedWait.rounds), gaveUp)
-      .otherwise(waitLonger(scope, again)),
+      .otherwise(wait),
   );
   return { countRound, unknownAnswer: unknownAnswer(scope, countRound) };
 }

@@ -3,7 +3,7 @@ import type { ITopic } from "aws-cdk-lib/aws-sns";
 import { Errors, type IChainable, JsonPath, TaskInput, Timeout } from "aws-cdk-lib/aws-stepfunctions";
 import { SnsPublish } from "aws-cdk-lib/aws-stepfunctions-tasks";
 import type { Construct } from "constructs";
-import { keepingError, retryTransientFaults } from "./machine-tasks.ts";
+import { retryTransientFaults } from "./machine-tasks.ts";
 
 const snsFaults = ["SNS.InternalErrorException", "SNS.ThrottledException", "SNS.SdkClientException", Errors.TIMEOUT];
 
@@ -11,19 +11,21 @@ export type NoticeProps = {
   readonly topic: ITopic;
   /** Where to go on, sent or not. */
   readonly next: IChainable;
+  /** @default what CloseBatch wrote: status, batch id, counts */
+  readonly message?: string;
 };
 
-/** Sends the text that CloseBatch wrote (status, batch id, counts). */
+/** Sends a text; whether that succeeds changes no outcome. */
 export function noticeTask(scope: Construct, state: string, props: NoticeProps): SnsPublish {
-  const { topic, next } = props;
+  const { topic, next, message = JsonPath.stringAt("$.close.result.notice") } = props;
   const notice = new SnsPublish(scope, state, {
     topic,
-    message: TaskInput.fromJsonPathAt("$.close.result.notice"),
+    message: TaskInput.fromText(message),
     resultPath: JsonPath.DISCARD,
     taskTimeout: Timeout.duration(Duration.seconds(30)),
   });
   retryTransientFaults(notice, snsFaults, 3);
-  notice.addCatch(next, { errors: [Errors.ALL], ...keepingError });
+  notice.addCatch(next, { errors: [Errors.ALL], resultPath: JsonPath.DISCARD });
   notice.next(next);
   return notice;
 }

@@ -33,14 +33,16 @@ export const lambdaServiceErrors = [
   "Lambda.AWSLambdaException",
   "Lambda.SdkClientException",
   "Lambda.ClientExecutionTimeoutException",
-  "Lambda.TooManyRequestsException",
   "Lambda.Unknown",
   "Sandbox.Timedout",
   "Runtime.ExitError",
 ] as const;
 
+/** More loads than the reserved concurrency takes at a time: no fault, they only have to wait longer. */
+const throttled = "Lambda.TooManyRequestsException";
+
 /** Ids only: no record, no list of fragments. */
-type PayloadMember = "input" | "run" | "execution" | "worker" | "error";
+type PayloadMember = "input" | "run" | "execution" | "rounds" | "worker" | "error";
 
 export type LoadTaskProps = {
   readonly state: TaskState;
@@ -60,13 +62,26 @@ export function loadTask(scope: Construct, props: LoadTaskProps): LambdaInvoke {
     retryOnServiceExceptions: false,
     taskTimeout: Timeout.duration(Duration.seconds(taskTimeoutSeconds)),
   });
+  retryThrottled(task);
   retryTransientFaults(task, [errorNames.transient, ...lambdaServiceErrors], props.maxRetries);
   return task;
 }
 
 type Retryable = { addRetry(props: RetryProps): unknown };
 
-/** The one retrier of the machine. Permanent, blocked and stale are never in it: trying again would change nothing. */
+/** Some ten minutes; what is refused longer is blocked, which an alarm tells. */
+function retryThrottled(task: Retryable): void {
+  task.addRetry({
+    errors: [throttled],
+    interval: Duration.seconds(1),
+    backoffRate: 1.5,
+    maxAttempts: 30,
+    maxDelay: Duration.seconds(30),
+    jitterStrategy: JitterType.FULL,
+  });
+}
+
+/** The retrier of everything that passes by itself. Permanent, blocked and stale are never in it: trying again would change nothing. */
 export function retryTransientFaults(task: Retryable, errors: readonly string[], maxRetries: number): void {
   task.addRetry({
     errors: [...errors],
@@ -96,5 +111,10 @@ export function answered(state: TaskState, answer: string): Condition {
 }
 
 function payloadTemplate(members: readonly PayloadMember[]): Record<string, unknown> {
-  return Object.fromEntries(members.map((member) => [member, JsonPath.objectAt(`$.${member}`)]));
+  return Object.fromEntries(
+    members.map((member) => [
+      member,
+      member === "rounds" ? JsonPath.numberAt("$.rounds") : JsonPath.objectAt(`$.${member}`),
+    ]),
+  );
 }

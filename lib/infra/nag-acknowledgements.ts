@@ -59,9 +59,9 @@ export function acknowledgeDatabase(instance: IConstruct, prod: boolean): void {
 }
 
 function acknowledgeKeys({ stack, storage, functions }: Pipeline, handler: HandlerName): void {
-  const { read = [], write = [], remove = [] } = bucketPermissions[handler];
+  const { read = [], write = [], remove = [], abandon = [] } = bucketPermissions[handler];
   const bucket = stack.getLogicalId(storage.bucket.node.defaultChild as CfnBucket);
-  for (const name of new Set<KeyPattern>([...read, ...write, ...remove])) {
+  for (const name of new Set<KeyPattern>([...read, ...write, ...remove, ...abandon])) {
     const pattern = archivePatterns[name];
     if (!pattern.includes("*")) continue;
     const reason = `the keys of ${name}: batches and fragments are named by those who deliver them`;

@@ -12,6 +12,10 @@ export type BucketPermissions = {
   readonly write?: readonly KeyPattern[];
   /** Never the archive of what was loaded. */
   readonly remove?: readonly Exclude<KeyPattern, "loaded">[];
+  /** Finds copies in parts that were never ended. */
+  readonly uploads?: boolean;
+  /** Gives such copies up; whoever may write may that anyway. */
+  readonly abandon?: readonly KeyPattern[];
   /** Reads how the bucket is set up. */
   readonly inspect?: boolean;
 };
@@ -20,9 +24,10 @@ export const bucketPermissions: Readonly<Record<HandlerName, BucketPermissions>>
   "validate-batch": { list: true, read: ["contracts", "staging", "failed", "loaded"] },
   "stage-fragments": { list: true, read: ["staging", "failed", "loaded"] },
   // Reads the originals of rejected records; lists, so that a version that is gone answers 404 and not 403.
-  "commit-batch": { list: true, read: ["staging", "failed"], write: ["previews"] },
+  "commit-batch": { list: true, read: ["staging", "failed", "loaded"], write: ["previews"] },
   "archive-fragments": {
     list: true,
+    uploads: true,
     read: ["staging", "failed", "loaded"],
     write: ["loaded", "failed"],
     remove: ["staging", "failed"],
@@ -31,7 +36,8 @@ export const bucketPermissions: Readonly<Record<HandlerName, BucketPermissions>>
   "fail-batch": { write: ["previews"] },
   "rollback-batch": {},
   "start-load": {},
-  sweep: { list: true, read: ["staging"] },
+  // Manifests in staging, and of what it finds in the archive without a commit.
+  sweep: { list: true, uploads: true, read: ["staging", "loaded"], abandon: ["loaded", "failed"] },
   operate: { list: true, read: ["contracts", "loaded", "failed", "previews"], inspect: true },
   migrate: {},
 };
@@ -53,6 +59,8 @@ export const startsExecutions: Readonly<Record<HandlerName, boolean>> = {
 
 export const bucketActions = {
   list: ["s3:ListBucket", "s3:ListBucketVersions"],
+  uploads: ["s3:ListBucketMultipartUploads"],
+  abandon: ["s3:AbortMultipartUpload"],
   inspect: ["s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetBucketNotification"],
   read: ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"],
   write: ["s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"],

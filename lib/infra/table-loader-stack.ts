@@ -41,7 +41,8 @@ export class TableLoaderStack extends Stack {
     const topic = new Topic(this, "Notices", { masterKey: storage.key, enforceSSL: true, displayName: "Table Loader" });
     const machine = this.loadMachine({ context, storage, functions, topic });
     const { operate, sweep, "start-load": startLoad } = functions.byHandler;
-    const intake = new Intake(this, "Intake", { bucket: storage.bucket, startLoad, sweep });
+    const { stateMachineArn } = machine.stateMachine;
+    const intake = new Intake(this, "Intake", { bucket: storage.bucket, startLoad, sweep, stateMachineArn });
     this.migrateBefore(functions, [machine, intake, operate.live(), sweep.live()]);
     new Alarms(this, "Alarms", {
       topic,

@@ -9,7 +9,7 @@ import { lockFence, renewLease, wakeMoved } from "./claims.ts";
 import { discardPlan, type StagingTables } from "./plans.ts";
 import { insertRejects, rejectsOfAttempt } from "./rejects.ts";
 import { readStanding } from "./standing.ts";
-import { inTransaction, type Tx } from "./transaction.ts";
+import { inTransaction, type Tx, wholeBatch } from "./transaction.ts";
 import { listItems } from "./work-items.ts";
 
 type AttemptPorts = { readonly sql: postgres.Sql; readonly staging: StagingTables; readonly leaseSeconds: number };
@@ -31,11 +31,11 @@ export function openAttempts(ports: AttemptPorts): Attempts {
     rejects: (run) => inTransaction(sql, {}, (tx) => rejectsOfAttempt(tx, run, maxStoredRejects)),
     standing: (run) => inTransaction(sql, {}, (tx) => readStanding(tx, run)),
     archived: (run) =>
-      inTransaction(sql, {}, async (tx) => {
+      inTransaction(sql, wholeBatch, async (tx) => {
         await markArchived(tx, run);
         await renewLease(tx, run, leaseSeconds);
       }),
-    close: (run, closing) => inTransaction(sql, {}, (tx) => close(ports, tx, { run, closing })),
+    close: (run, closing) => inTransaction(sql, wholeBatch, (tx) => close(ports, tx, { run, closing })),
   };
 }
 
@@ -191,7 +191,7 @@ async function freeBatch(tx: Tx, run: Run, state: BatchState): Promise<void> {
           when exists (select from table_loader.batch_tables t where t.batch_id = b.batch_id and t.epoch = b.epoch
                        and t.state = 'held') then 'waiting'
           else 'loaded' end,
-        owner = null, lease_until = null, plan_id = null, reason_code = null, reason = null, updated_at = now()
+        owner = null, lease_until = null, aborted_fence = null, plan_id = null, reason_code = null, reason = null, updated_at = now()
     where b.batch_id = ${run.batchId} and b.fence = ${run.fence}
   `;
   if (freed.count !== 1) throw new StaleFence(run.batchId, run.fence);

@@ -2,7 +2,7 @@ import type postgres from "postgres";
 import type { QueueRow, SeenVersion, TableState } from "../core/batch.ts";
 import { versionLabel } from "../core/keys.ts";
 import type { BatchRecords } from "../core/ports.ts";
-import { inTransaction } from "./transaction.ts";
+import { inTransaction, wholeBatch } from "./transaction.ts";
 
 export function openBatchRecords(sql: postgres.Sql): BatchRecords {
   return {
@@ -76,7 +76,7 @@ type SeenInsert = { readonly batchId: string; readonly epoch: number; readonly r
 /** What has become of a version stays; only one that is newly superseded changes. */
 async function insertSeen(sql: postgres.Sql, { batchId, epoch, rows }: SeenInsert): Promise<void> {
   if (rows.length === 0) return;
-  await inTransaction(sql, {}, async (tx) => {
+  await inTransaction(sql, wholeBatch, async (tx) => {
     await tx`
       insert into table_loader.object_versions as o
         (key, version, epoch, batch_id, table_name, etag, size, last_modified, state)

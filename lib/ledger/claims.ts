@@ -1,6 +1,6 @@
 import type postgres from "postgres";
 import type { BatchState } from "../core/batch.ts";
-import { StaleFence } from "../core/errors.ts";
+import { type Fault, StaleFence } from "../core/errors.ts";
 import type { Claim, ClaimRequest, Claims } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
 import { inTransaction, type Tx } from "./transaction.ts";
@@ -15,6 +15,7 @@ type BatchRow = {
   plan_id: number | null;
   idle_takeovers: number;
   progress_seen: number;
+  aborted_fence: number | null;
   wake: number;
   progress: number;
 };
@@ -31,13 +32,14 @@ export function openClaims(sql: postgres.Sql, leaseSeconds: number): Claims {
     },
     renew: (run) => inTransaction(sql, {}, (tx) => renewLease(tx, run, leaseSeconds)),
     release: (claimed, waiting) => inTransaction(sql, {}, (tx) => release(tx, claimed, waiting)),
-    noteBlocked: async (owner, fault) => {
-      await sql`
-        update table_loader.batches
-        set reason_code = ${fault.code}, reason = ${fault.message}
-        where owner = ${owner}
-      `;
-    },
+    noteBlocked: (owner, fault) =>
+      inTransaction(sql, {}, async (tx) => {
+        await tx`
+          update table_loader.batches
+          set reason_code = ${fault.code}, reason = ${fault.message}
+          where owner = ${owner}
+        `;
+      }),
   };
 }
 
@@ -74,6 +76,7 @@ async function tryClaim(sql: postgres.Sql, request: ClaimRequest, leaseSeconds: 
       planId,
       idleTakeovers: idle,
       looksAgain: await hasEndedAttempt(tx, request),
+      aborted: await readAborted(tx, request.batchId, batch.aborted_fence),
     };
   });
 }
@@ -82,6 +85,7 @@ async function tryClaim(sql: postgres.Sql, request: ClaimRequest, leaseSeconds: 
 async function lockBatch(tx: Tx, batchId: string): Promise<BatchRow | undefined> {
   const [batch] = await tx<BatchRow[]>`
     select b.state, b.epoch, b.attempt, b.fence, b.owner, b.plan_id, b.idle_takeovers, b.progress_seen,
+           b.aborted_fence,
            coalesce(b.lease_until > clock_timestamp(), false) as leased,
            coalesce((select w.wake from table_loader.batch_wakes w where w.batch_id = b.batch_id), 0) as wake,
            coalesce((select sum(i.slices) from table_loader.work_items i where i.plan_id = b.plan_id), 0)::bigint as progress
@@ -107,6 +111,15 @@ async function hasEndedAttempt(tx: Tx, { batchId, owner }: ClaimRequest): Promis
     ) as ended
   `;
   return row?.ended ?? false;
+}
+
+/** Why the sweep marked the execution of this fence as ended from outside; until its attempt is ended, too. */
+async function readAborted(tx: Tx, batchId: string, fence: number | null): Promise<Fault | null> {
+  if (fence === null) return null;
+  const [row] = await tx<Fault[]>`
+    select code, message from table_loader.attempts where batch_id = ${batchId} and fence = ${fence}
+  `;
+  return row ? { code: row.code, message: row.message } : null;
 }
 
 async function abandonEarlier(tx: Tx, batchId: string, fence: number): Promise<void> {
@@ -188,6 +201,7 @@ async function release(
     update table_loader.batches
     set owner = null,
         lease_until = null,
+        aborted_fence = null,
         plan_id = null,
         attempt = case when state = 'loading' then greatest(attempt - 1, 0) else attempt end,
         state = ${idle ? "waiting" : state},

@@ -1,11 +1,13 @@
 import type postgres from "postgres";
 import type { BatchState } from "../core/batch.ts";
-import { PermanentError } from "../core/errors.ts";
-import type { CommitOutcome, Commits, Judgement, Plan, TableOutcome, WorkItem } from "../core/ports.ts";
+import { listNames } from "../core/decide.ts";
+import { BlockedError, PermanentError } from "../core/errors.ts";
+import type { CommitOutcome, Commits, Judgement, Judging, Plan, Reach, TableOutcome, WorkItem } from "../core/ports.ts";
 import { maxStoredRejects } from "../core/rejects.ts";
 import { sumCounts } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
 import { lockFence, renewLease } from "./claims.ts";
+import { countingTimeouts } from "./commit-timeout.ts";
 import { compareRedelivery } from "./compare.ts";
 import { discardPlan, type StagingTables } from "./plans.ts";
 import { recordCommit } from "./record-commit.ts";
@@ -24,17 +26,25 @@ export type Target = StagingTables & {
   readonly judge: (tx: Tx, judging: Judging) => Promise<TableOutcome[]>;
 };
 
-export type CommitPorts = { readonly sql: postgres.Sql; readonly target: Target; readonly leaseSeconds: number };
+export type CommitPorts = {
+  readonly sql: postgres.Sql;
+  readonly target: Target;
+  readonly leaseSeconds: number;
+  /** @default nothing happens at the named points */
+  readonly reach?: Reach;
+};
 
 export function openCommits(ports: CommitPorts): Commits {
   return {
     commit: (run, plan, budget) => commit(ports, { run, plan, budget }),
     preview: (run, plan, budget) =>
-      inTransaction(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
-        await ports.target.lock(tx, plan);
-        const items = await listItems(tx, plan.planId);
-        return new RolledBack(await judge(ports, tx, { run, plan, items, mayRace: false }));
-      }),
+      countingTimeouts(ports, run, (enter) =>
+        inTransaction(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
+          await ports.target.lock(tx, plan);
+          const items = await listItems(tx, plan.planId);
+          return new RolledBack(await judge(ports, tx, { run, plan, items, mayRace: false, enter }));
+        }),
+      ),
     compare: (run, plan) =>
       inTransaction(ports.sql, {}, async (tx) => {
         await lockFence(tx, run);
@@ -45,15 +55,20 @@ export function openCommits(ports: CommitPorts): Commits {
   };
 }
 
-type Committing = { readonly run: Run; readonly plan: Plan; readonly budget: number };
+type Wanted = { readonly run: Run; readonly plan: Plan; readonly budget: number };
+type Committing = Wanted & { readonly enter: (phase: string) => void };
 
 const maxLooks = 3;
 
 /** Everything between begin and commit decides by what it reads there, under the batch row's lock. */
-async function commit(ports: CommitPorts, { run, plan, budget }: Committing): Promise<CommitOutcome> {
-  const ended = await lookAgain((isLast) => commitOnce(ports, { run, plan, budget }, !isLast));
+async function commit(ports: CommitPorts, { run, plan, budget }: Wanted): Promise<CommitOutcome> {
+  const started = performance.now();
+  const left = (): number => budget - (performance.now() - started) / 1000;
+  const ended = await countingTimeouts(ports, run, (enter) =>
+    lookAgain((isLast) => commitOnce(ports, { run, plan, budget: left(), enter }, !isLast)),
+  );
   if (ended.outcome === "restage") await forgetStaged(ports, run, { plan, items: ended.items });
-  if (ended.outcome === "replan") await forgetPlan(ports, run, plan);
+  if (ended.outcome === "replan") await replan(ports, run, { plan, because: ended.because });
   return ended;
 }
 
@@ -75,25 +90,30 @@ async function lookAgain<T>(look: (isLast: boolean) => Promise<T>): Promise<T> {
 const uniqueViolation = "23505";
 
 async function commitOnce(ports: CommitPorts, committing: Committing, mayRace: boolean): Promise<Ended> {
-  const { run, plan, budget } = committing;
+  const { run, plan, budget, enter } = committing;
   return inTransaction<Ended>(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
+    enter("lock");
     // Before any select: the snapshot must come after the lock, or two loads insert twins.
     await ports.target.lock(tx, plan);
     const state = await lockFence(tx, run);
+    enter("check");
     const ready = await checkReady(ports, tx, { run, plan, state });
     if (ready.outcome !== "go") return new RolledBack<Ended>(ready);
     if (!(await takeCommit(tx, run, plan))) return new RolledBack<Ended>({ outcome: "committed", judgement: null });
     const items = await listItems(tx, plan.planId);
-    const judgement = await judge(ports, tx, { run, plan, items, mayRace });
+    const judgement = await judge(ports, tx, { run, plan, items, mayRace, enter });
+    enter("record");
     if (judgement.rejected > 0) return new RolledBack<Ended>({ outcome: "rejected", judgement });
     await recordCommit(tx, run, { plan, items, judgement });
     await renewLease(tx, run, ports.leaseSeconds);
+    await ports.reach?.("after-merge");
     return { outcome: "committed", judgement };
   });
 }
 
 type Ended = Exclude<CommitOutcome, { outcome: "restage" | "replan" }> | Unready;
-type Unready = { readonly outcome: "restage"; readonly items: readonly number[] } | { readonly outcome: "replan" };
+type Unready = { readonly outcome: "restage"; readonly items: readonly number[] } | Replan;
+type Replan = { readonly outcome: "replan"; readonly because: "approval" | "catalog" };
 
 type Looking = { readonly run: Run; readonly plan: Plan; readonly state: BatchState };
 
@@ -103,8 +123,8 @@ async function checkReady(
   { run, plan, state }: Looking,
 ): Promise<{ readonly outcome: "go" } | Ended> {
   if (state !== "loading") return { outcome: "committed", judgement: null };
-  if (plan.body.approved && !(await isApproved(tx, run, plan))) return { outcome: "replan" };
-  if ((await target.catalogHash(tx, plan)) !== plan.body.catalogHash) return { outcome: "replan" };
+  if (plan.body.approved && !(await isApproved(tx, run, plan))) return { outcome: "replan", because: "approval" };
+  if ((await target.catalogHash(tx, plan)) !== plan.body.catalogHash) return { outcome: "replan", because: "catalog" };
   const missing = await target.missingRows(tx, plan, await listItems(tx, plan.planId));
   return missing.length > 0 ? { outcome: "restage", items: missing } : { outcome: "go" };
 }
@@ -133,14 +153,6 @@ async function takeCommit(tx: Tx, run: Run, plan: Plan): Promise<boolean> {
   return taken.count === tables.length;
 }
 
-type Judging = {
-  readonly run: Run;
-  readonly plan: Plan;
-  readonly items: readonly WorkItem[];
-  /** True while a duplicate key may come from a load beside this one, which another look would see. */
-  readonly mayRace: boolean;
-};
-
 async function judge({ target }: CommitPorts, tx: Tx, judging: Judging): Promise<Judgement> {
   const tables = await target.judge(tx, judging);
   const rejects = await rejectsOfPlan(tx, judging.plan.planId, maxStoredRejects);
@@ -165,11 +177,35 @@ async function forgetStaged({ sql, target, leaseSeconds }: CommitPorts, run: Run
   });
 }
 
-async function forgetPlan({ sql, target, leaseSeconds }: CommitPorts, run: Run, plan: Plan): Promise<void> {
-  await inTransaction(sql, {}, async (tx) => {
+/** Planned again once; where the tables go on changing, somebody is at work on them, and the load waits for that. */
+const maxSchemaChanges = 1;
+
+type Replanning = { readonly plan: Plan; readonly because: Replan["because"] };
+
+/** @throws BlockedError DB_SCHEMA_CHANGED */
+async function replan(ports: CommitPorts, run: Run, { plan, because }: Replanning): Promise<void> {
+  const changes = await forgetPlan(ports, run, { plan, because });
+  if (changes <= maxSchemaChanges) return;
+  const tables = plan.body.tables.map(({ table }) => table);
+  const text = `${listNames(tables)}: changed ${changes} times while ${run.batchId} was loaded; it is planned again when they stay as they are`;
+  throw new BlockedError("DB_SCHEMA_CHANGED", text);
+}
+
+async function forgetPlan(
+  { sql, target, leaseSeconds }: CommitPorts,
+  run: Run,
+  { plan, because }: Replanning,
+): Promise<number> {
+  return inTransaction(sql, {}, async (tx) => {
     await lockFence(tx, run);
     await discardPlan(tx, target, plan.planId);
-    await tx`update table_loader.batches set plan_id = null where batch_id = ${run.batchId}`;
+    const [batch] = await tx<{ schema_changes: number }[]>`
+      update table_loader.batches
+      set plan_id = null, schema_changes = schema_changes + ${because === "catalog" ? 1 : 0}
+      where batch_id = ${run.batchId}
+      returning schema_changes
+    `;
     await renewLease(tx, run, leaseSeconds);
+    return because === "catalog" ? (batch?.schema_changes ?? 0) : 0;
   });
 }

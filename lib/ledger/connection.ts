@@ -1,5 +1,6 @@
-import { connect, type Socket } from "node:net";
-import postgres from "postgres";
+import type postgres from "postgres";
+import { TransientError } from "../core/errors.ts";
+import { type Client, openClient } from "./client.ts";
 
 export type ConnectionOptions = {
   readonly host: string;
@@ -12,56 +13,123 @@ export type ConnectionOptions = {
   readonly tls: { readonly ca: string | null } | null;
   /** @default 1, as in a Lambda */
   readonly connections?: number;
+  readonly limits?: Partial<ConnectionLimits>;
 };
 
-/** How many connections of each client have ended so far. */
-const ended = new WeakMap<object, { count: number }>();
+/** How long a peer that is gone, or says nothing, is waited for. In seconds. */
+export type ConnectionLimits = {
+  /** Until a new connection is ready. @default 15 */
+  readonly open: number;
+  /** A transaction without a budget of its own. @default 60 */
+  readonly transaction: number;
+  /** What a transaction with a budget gets on top of it, since the server ends it by itself. @default 15 */
+  readonly grace: number;
+  /** A write of COPY, its end, a rollback. @default 30 */
+  readonly stall: number;
+  /** How long the server keeps a transaction that nobody asks anything. @default 45 */
+  readonly idle: number;
+  /** How often the server looks whether the client of a running statement is still there. @default 10 */
+  readonly check: number;
+};
 
-/**
- * Grows with every connection that ends. The driver tells a reserved connection's owner nothing of its end while no
- * query runs, and the next one would write to a closed socket, outside of any promise.
- */
-export function endedConnections(sql: postgres.Sql): number {
-  return ended.get(sql)?.count ?? 0;
-}
+const defaultLimits: ConnectionLimits = { open: 15, transaction: 60, grace: 15, stall: 30, idle: 45, check: 10 };
 
-const int8 = 20;
-const connectSeconds = 10;
+/** A connection of one's own, until it is released. */
+export type Session = {
+  readonly tx: postgres.ReservedSql;
+  /** As the server reports it: `16.10`. */
+  readonly serverVersion: string;
+  readonly limits: ConnectionLimits;
+  readonly isOpen: () => boolean;
+  readonly destroy: (fault: Error) => void;
+  readonly release: () => void;
+};
 
-/**
- * The driver leaves Nagle's algorithm on, which makes every COPY wait twice for the server's delayed acknowledgement:
- * 85 ms a slice. What it writes before the socket is connected is kept until then; it reads `host` to verify TLS.
- */
-function openSocket(host: string, port: number): Socket {
-  return Object.assign(connect({ host, port, noDelay: true }), { host });
-}
+type Pool = {
+  readonly options: ConnectionOptions;
+  readonly limits: ConnectionLimits;
+  /** By lane; replaced when its connection is gone. */
+  readonly clients: Client[];
+  readonly free: number[];
+  readonly waiting: ((lane: number) => void)[];
+};
 
-/**
- * Opens connections without prepared statements and without anything else that would pin a proxy. `int8` comes as a
- * number: counts and ids of the ledger stay far below 2^53.
- */
+const pools = new WeakMap<object, Pool>();
+
+/** Opens nothing yet. What it runs by itself, outside of a session, runs on the first connection. */
 export function openSql(options: ConnectionOptions): postgres.Sql {
-  const { host, port, database, user, password, tls, connections = 1 } = options;
-  const ends = { count: 0 };
-  // An option that the driver's types leave out.
-  const ownSocket = { socket: () => openSocket(host, port) };
-  const sql = postgres({
-    host,
-    port,
-    ...ownSocket,
-    database,
-    user,
-    password,
-    ssl: tls === null ? false : { rejectUnauthorized: true, ...(tls.ca === null ? {} : { ca: tls.ca }) },
-    max: connections,
-    prepare: false,
-    connect_timeout: connectSeconds,
-    onnotice: () => undefined,
-    onclose: () => {
-      ends.count += 1;
-    },
-    types: { int8: { to: int8, from: [int8], parse: Number, serialize: String } },
-  }) as unknown as postgres.Sql;
-  ended.set(sql, ends);
+  const lanes = Array.from({ length: options.connections ?? 1 }, (_, lane) => lane);
+  const pool: Pool = {
+    options,
+    limits: { ...defaultLimits, ...options.limits },
+    clients: lanes.map(() => openClient(options)),
+    free: lanes.toReversed(),
+    waiting: [],
+  };
+  const end = async ({ timeout = 5 }: { timeout?: number } = {}): Promise<void> => {
+    await Promise.all(pool.clients.map((client) => client.end(timeout)));
+  };
+  const first = pool.clients[0] as Client;
+  const sql = new Proxy(first.sql, {
+    apply: (_, self, args) => Reflect.apply(usableClient(pool, 0).sql, self, args),
+    get: (_, name) => (name === "end" ? end : Reflect.get(usableClient(pool, 0).sql, name)),
+  });
+  pools.set(sql, pool);
   return sql;
+}
+
+const closeSeconds = 5;
+
+/** Ends all connections; one that nobody answers on is not waited for any longer. */
+export async function closeSql(sql: postgres.Sql): Promise<void> {
+  await sql.end({ timeout: closeSeconds });
+}
+
+/** A connection that is gone takes its client with it. */
+function usableClient(pool: Pool, lane: number): Client {
+  const client = pool.clients[lane] as Client;
+  if (client.isUsable()) return client;
+  void client.end(0);
+  const fresh = openClient(pool.options);
+  pool.clients[lane] = fresh;
+  return fresh;
+}
+
+/** @throws what the driver or the password threw; TransientError DB_STALLED where the server stops in the middle */
+export async function openSession(sql: postgres.Sql): Promise<Session> {
+  const pool = pools.get(sql) as Pool;
+  const lane = pool.free.pop() ?? (await new Promise<number>((resolve) => pool.waiting.push(resolve)));
+  const freeLane = (): void => {
+    const next = pool.waiting.shift();
+    if (next) next(lane);
+    else pool.free.push(lane);
+  };
+  const client = usableClient(pool, lane);
+  try {
+    const tx = await reserve(client, pool.limits);
+    const release = (): void => {
+      if (client.isUsable()) tx.release();
+      freeLane();
+    };
+    const serverVersion = String(client.sql.parameters.server_version ?? "");
+    return { tx, serverVersion, limits: pool.limits, isOpen: client.isOpen, destroy: client.destroy, release };
+  } catch (error) {
+    client.destroy(error instanceof Error ? error : new Error(String(error)));
+    freeLane();
+    throw error;
+  }
+}
+
+/**
+ * Without types to fetch, the driver never hands out a connection that reserve() itself opens; a statement opens it
+ * here, whose error can be caught.
+ */
+async function reserve({ sql, isOpen, destroy }: Client, { open }: ConnectionLimits): Promise<postgres.ReservedSql> {
+  if (!isOpen()) {
+    const text = `the database did not answer a new connection within ${open} s; it is tried again`;
+    const fault = new TransientError("DB_STALLED", text);
+    const timer = setTimeout(() => destroy(fault), open * 1000);
+    await sql`select`.finally(() => clearTimeout(timer));
+  }
+  return sql.reserve();
 }

@@ -11,10 +11,11 @@ import { inTransaction, type Tx } from "./transaction.ts";
 
 export function openOperations(sql: postgres.Sql): Operations {
   return {
-    epochOf: async (batchId) => {
-      const [row] = await sql<{ epoch: number }[]>`select epoch from table_loader.batches where batch_id = ${batchId}`;
-      return row?.epoch ?? 1;
-    },
+    epochOf: (batchId) =>
+      inTransaction(sql, {}, async (tx) => {
+        const [row] = await tx<{ epoch: number }[]>`select epoch from table_loader.batches where batch_id = ${batchId}`;
+        return row?.epoch ?? 1;
+      }),
     approve: (batchId, tables, approvedBy) =>
       inTransaction(sql, {}, (tx) => approve(tx, { batchId, tables, approvedBy })),
     status: (batchId) => inTransaction(sql, {}, (tx) => readStatus(tx, batchId)),
@@ -57,6 +58,10 @@ async function readStatus(tx: Tx, batchId: string): Promise<BatchStatus | null> 
     select code, source, times, message, to_json(last_at)#>>'{}' as last_at
     from table_loader.outcomes where batch_id = ${batchId} order by last_at desc limit 20
   `;
+  const healings = await tx<BatchStatus["healings"][number][]>`
+    select kind, detail, to_json(healed_at)#>>'{}' as healed_at
+    from table_loader.healings where batch_id = ${batchId} order by healed_at desc limit 10
+  `;
   const [report] = await tx<{ key: string | null }[]>`
     select result->>'report_key' as key from table_loader.attempts
     where batch_id = ${batchId} and result ? 'report_key' order by fence desc limit 1
@@ -68,6 +73,7 @@ async function readStatus(tx: Tx, batchId: string): Promise<BatchStatus | null> 
     tables,
     attempts: await readAttempts(tx, batchId),
     outcomes: [...outcomes],
+    healings: [...healings],
     report_key: report?.key ?? null,
   };
 }

@@ -2,7 +2,8 @@ import type postgres from "postgres";
 import type { PlanBody } from "../core/plan.ts";
 import type { NewItem, NewPlan, Plan, Plans } from "../core/ports.ts";
 import { lockFence, renewLease } from "./claims.ts";
-import { inTransaction, type Tx } from "./transaction.ts";
+import { leaveLine } from "./line.ts";
+import { inTransaction, type Tx, wholeBatch } from "./transaction.ts";
 
 /** The staging of a plan, by the target that stages it. */
 export type StagingTables = {
@@ -15,12 +16,13 @@ type PlanPorts = { readonly sql: postgres.Sql; readonly staging: StagingTables; 
 export function openPlans({ sql, staging, leaseSeconds }: PlanPorts): Plans {
   return {
     create: (plan) =>
-      inTransaction(sql, {}, async (tx) => {
+      inTransaction(sql, wholeBatch, async (tx) => {
         if (plan.kind !== "preview") await discardEarlier(tx, staging, plan);
         const planId = await insertPlan(tx, plan);
         await insertItems(tx, planId, plan.items);
         if (plan.kind !== "compare") await staging.create(tx, planId, plan.body);
         if (plan.kind !== "preview") await startAttempt(tx, plan, planId);
+        if (plan.kind === "load") await leaveLine(tx, plan.batchId);
         await renewLease(tx, { ...plan, planId, workers: [] }, leaseSeconds);
         return planId;
       }),
@@ -31,24 +33,27 @@ export function openPlans({ sql, staging, leaseSeconds }: PlanPorts): Plans {
         await tx`
           insert into table_loader.attempts
             (batch_id, fence, epoch, attempt, owner, source, plan_id, code, message, result)
-          select b.batch_id, b.fence, b.epoch, b.attempt, b.owner, ${source}, b.plan_id, a.code, a.message, a.result
+          -- why an execution was ended from outside is no fault of a batch that is committed
+          select b.batch_id, b.fence, b.epoch, b.attempt, b.owner, ${source}, b.plan_id,
+                 case when a.state <> 'aborted' or b.state = 'failing' then a.code end,
+                 case when a.state <> 'aborted' or b.state = 'failing' then a.message end, a.result
           from table_loader.batches b
           left join lateral (
-            select a.code, a.message, a.result from table_loader.attempts a
+            select a.state, a.code, a.message, a.result from table_loader.attempts a
             where a.batch_id = b.batch_id and a.plan_id = b.plan_id order by a.fence desc limit 1
           ) a on true
           where b.batch_id = ${claimed.batchId}
         `;
       }),
-    discard: (planId) => inTransaction(sql, {}, (tx) => discardPlan(tx, staging, planId)),
+    discard: (planId) => inTransaction(sql, wholeBatch, (tx) => discardPlan(tx, staging, planId)),
   };
 }
 
 async function insertPlan(tx: Tx, plan: NewPlan): Promise<number> {
   const [row] = await tx<{ plan_id: number }[]>`
-    insert into table_loader.plans (batch_id, run_id, kind, epoch, attempt, body)
+    insert into table_loader.plans (batch_id, run_id, kind, epoch, attempt, body, workers)
     values (${plan.batchId}, ${plan.runId}, ${plan.kind}, ${plan.epoch}, ${plan.attempt},
-            ${JSON.stringify(plan.body)}::text::jsonb)
+            ${JSON.stringify(plan.body)}::text::jsonb, ${plan.workers})
     returning plan_id
   `;
   return row?.plan_id ?? 0;
@@ -92,6 +97,8 @@ async function startAttempt(tx: Tx, plan: NewPlan, planId: number): Promise<void
   await tx`
     update table_loader.batches
     set state = case when ${loading} then 'loading' else state end,
+        -- planned again, it is still the same attempt
+        schema_changes = case when attempt = ${plan.attempt} then schema_changes else 0 end,
         attempt = ${plan.attempt}, plan_id = ${planId}, progress_seen = 0, idle_takeovers = 0, waiting_since = null
     where batch_id = ${plan.batchId}
   `;

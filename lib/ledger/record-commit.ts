@@ -120,6 +120,12 @@ async function markVersions(tx: Tx, run: Run, fragments: readonly WorkItem[]): P
     do update set state = 'loaded', records = excluded.records, fingerprint = excluded.fingerprint,
                   source_label = excluded.source_label, updated_at = now()
   `;
+  await tx`
+    update table_loader.object_versions
+    set state = 'superseded', updated_at = now()
+    where batch_id = ${run.batchId} and epoch = ${run.epoch} and state = 'stray'
+      and table_name = any(${[...new Set(fragments.map(({ table }) => table))]}::text[])
+  `;
 }
 
 async function markLoaded(tx: Tx, run: Run, plan: Plan): Promise<void> {

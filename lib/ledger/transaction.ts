@@ -1,22 +1,30 @@
 import type postgres from "postgres";
 import { LoaderError, TransientError } from "../core/errors.ts";
 import { classifyDatabaseError, isConnectionLost } from "../core/faults.ts";
-import { endedConnections } from "./connection.ts";
+import { hasCapability } from "../core/server-capabilities.ts";
+import { openSession, type Session } from "./connection.ts";
+import { lockTimeoutCode, nameHolders } from "./lock-holders.ts";
+import { openWatch, type Watch } from "./watch.ts";
 
 export type Tx = postgres.ReservedSql;
 
 export type TransactionOptions = {
   /** @default "read committed" */
   readonly isolation?: "read committed" | "repeatable read";
-  /** Seconds for all of it. @default none */
-  readonly budget?: number;
+  /** Seconds for all of it, after which the server ends it. @default none; the client gives it up after a minute */
+  readonly budget?: number | undefined;
   /**
    * False: COMMIT does not wait for the disk. For what a crash of the server may take back, because it is done again
    * then: taking an item, and staging, whose rows such a crash empties anyway. A later durable commit covers it.
    * @default true
    */
   readonly durable?: boolean;
+  /** Milliseconds that a statement waits for somebody's lock. @default 20,000 */
+  readonly lockMilliseconds?: number;
 };
+
+/** For what is written for every fragment of a batch at once: of 100,000 it takes some seconds on a server at rest. */
+export const wholeBatch = { budget: 300 } as const satisfies TransactionOptions;
 
 /** A result whose transaction is rolled back. */
 export class RolledBack<T> {
@@ -27,44 +35,76 @@ export class RolledBack<T> {
   }
 }
 
-const lockTimeout = "20s";
-/** A Lambda that is killed leaves its session behind: the server ends it, and with it its locks. */
-const idleTimeout = "120s";
+const lockMilliseconds = 20_000;
+/** In milliseconds; the last statement ends by its own limit. */
+const transactionMargin = 5_000;
+/** In seconds; timers count milliseconds in 31 bits. */
+const longestBudget = 1_000_000;
 
 /**
  * Runs `work` in a transaction on a connection of its own, and looks at the tag of COMMIT: a server answers the commit
- * of an aborted transaction with ROLLBACK and without any error. Errors come out classified.
+ * of an aborted transaction with ROLLBACK and without any error. Errors come out classified. It ends in time, also
+ * where neither server nor network says anything any more.
+ *
+ * @throws TransientError DB_STALLED where the connection had to be given up
  */
 export async function inTransaction<T>(
   sql: postgres.Sql,
   options: TransactionOptions,
-  work: (tx: Tx) => Promise<T | RolledBack<T>>,
+  work: (tx: Tx, watch: Watch) => Promise<T | RolledBack<T>>,
 ): Promise<T> {
-  const tx = await sql.reserve().catch(throwClassified);
-  const endedBefore = endedConnections(sql);
-  let alive = true;
+  const session = await openSession(sql).catch(throwClassified);
+  const budget = options.budget === undefined ? undefined : Math.min(Math.max(options.budget, 1), longestBudget);
+  const watch = openWatch(session, budget);
   try {
-    // In one message: every round trip counts where fragments are small.
-    await tx.unsafe(`begin isolation level ${options.isolation ?? "read committed"}; ${sessionSettings(options)}`);
-    const result = await work(tx);
-    if (result instanceof RolledBack) {
-      await tx`rollback`;
-      return result.value;
-    }
-    const { command } = await tx`commit`;
-    if (command !== "COMMIT")
-      throw new TransientError("DB_NOT_COMMITTED", `the server answered COMMIT with ${command}`);
-    return result;
+    return await watch.race(runTransaction(session, { options: { ...options, budget }, watch, work }));
   } catch (error) {
-    // A lost connection has nothing to roll back. The driver takes it back by itself when it sees it closed; released
-    // by us it would count as open, and the next query would write to a closed socket.
-    alive = !isConnectionLost(error) && endedConnections(sql) === endedBefore;
-    if (alive) await tx`rollback`.catch(() => undefined);
-    throw classifyDatabaseError(error) ?? (alive ? error : lostDuring(error));
+    const fault = watch.fault();
+    await rollBack(session, watch, error);
+    const classified = classifyDatabaseError(error) ?? (session.isOpen() ? error : lostDuring(error));
+    if (fault === null && isLockTimeout(classified)) {
+      throw await watch.awaitProgress(() => nameHolders(session.tx, error));
+    }
+    throw fault ?? (isLost(classified) ? watch.timeout(error) : null) ?? classified;
   } finally {
-    if (alive) tx.release();
+    watch.stop();
+    session.release();
   }
 }
+
+type Transaction<T> = {
+  readonly options: TransactionOptions;
+  readonly watch: Watch;
+  readonly work: (tx: Tx, watch: Watch) => Promise<T | RolledBack<T>>;
+};
+
+async function runTransaction<T>(session: Session, { options, watch, work }: Transaction<T>): Promise<T> {
+  const { tx } = watch;
+  // In one message: every round trip counts where fragments are small.
+  const begin = `begin isolation level ${options.isolation ?? "read committed"}`;
+  await tx.unsafe([begin, ...settingsOf(session, options)].join("; "));
+  const result = await work(tx, watch);
+  if (result instanceof RolledBack) {
+    await tx`rollback`;
+    return result.value;
+  }
+  const { command } = await tx`commit`;
+  if (command !== "COMMIT") throw new TransientError("DB_NOT_COMMITTED", `the server answered COMMIT with ${command}`);
+  return result;
+}
+
+/** A connection that is gone, or about to be, has nothing to roll back and is not used again. */
+async function rollBack({ tx, isOpen, destroy }: Session, watch: Watch, cause: unknown): Promise<void> {
+  try {
+    if (isConnectionLost(cause) || !isOpen()) throw cause;
+    await watch.awaitProgress(async () => tx`rollback`);
+  } catch (error) {
+    destroy(error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
+const isLockTimeout = (error: unknown): boolean => error instanceof LoaderError && error.code === lockTimeoutCode;
+const isLost = (error: unknown): boolean => error instanceof LoaderError && error.code === "DB_CONNECTION_LOST";
 
 /** Whatever went wrong on a connection that is gone; what the step itself threw says more. */
 function lostDuring(cause: unknown): unknown {
@@ -74,19 +114,35 @@ function lostDuring(cause: unknown): unknown {
   });
 }
 
-/** Only what ends with the transaction: a proxy may hand the connection to somebody else. */
-function sessionSettings({ budget, durable = true }: TransactionOptions): string {
+/**
+ * Only what ends with the transaction: a proxy may hand the connection to somebody else. A killed Lambda leaves its
+ * session behind: the server ends an idle one, looks during a statement whether its client is still there, and finds
+ * within a minute that a host is gone without a word.
+ */
+function settingsOf({ limits, serverVersion }: Session, options: TransactionOptions): string[] {
+  const { budget, durable = true } = options;
   const settings = [
-    `set local lock_timeout = '${lockTimeout}'`,
-    `set local idle_in_transaction_session_timeout = '${idleTimeout}'`,
-    "set local timezone = 'UTC'",
-    "set local datestyle = 'ISO, YMD'",
-    "set local intervalstyle = 'iso_8601'",
-    "set local client_min_messages = 'warning'",
+    `lock_timeout = ${options.lockMilliseconds ?? lockMilliseconds}`,
+    `idle_in_transaction_session_timeout = '${limits.idle}s'`,
+    `client_connection_check_interval = '${limits.check}s'`,
+    "tcp_keepalives_idle = 15",
+    "tcp_keepalives_interval = 10",
+    "tcp_keepalives_count = 3",
+    "tcp_user_timeout = '45s'",
+    "timezone = 'UTC'",
+    "datestyle = 'ISO, YMD'",
+    "intervalstyle = 'iso_8601'",
+    "client_min_messages = 'warning'",
   ];
-  if (!durable) settings.push("set local synchronous_commit = off");
-  if (budget !== undefined) settings.push(`set local statement_timeout = '${Math.max(1, Math.floor(budget))}s'`);
-  return settings.join("; ");
+  if (!durable) settings.push("synchronous_commit = off");
+  if (budget !== undefined) {
+    const milliseconds = Math.floor(budget * 1000);
+    settings.push(`statement_timeout = ${milliseconds}`);
+    // For a client that is gone: it ends the session, whatever the client does between its statements.
+    const longest = milliseconds + transactionMargin;
+    if (hasCapability(serverVersion, "transactionTimeout")) settings.push(`transaction_timeout = ${longest}`);
+  }
+  return settings.map((setting) => `set local ${setting}`);
 }
 
 function throwClassified(error: unknown): never {

@@ -8,6 +8,7 @@ import type { Run } from "../core/run.ts";
 import { renewLease } from "./claims.ts";
 import { insertRejects } from "./rejects.ts";
 import { inTransaction, type Tx } from "./transaction.ts";
+import type { Watch } from "./watch.ts";
 
 type ItemRow = {
   item_id: number;
@@ -141,31 +142,35 @@ type SlicePorts = ItemPorts & { readonly openCopy: OpenCopy };
 
 export function openSlices({ sql, leaseSeconds, openCopy }: SlicePorts): Slices {
   return {
-    stage: (slice, body) =>
-      inTransaction(sql, { durable: false }, async (tx) => {
-        const progress = await copyRows({ tx, slice, openCopy }, body);
+    stage: async (slice, body) => {
+      const { staging } = slice;
+      // Without a COPY the server would take the time of reading for idleness.
+      const read = staging === null ? await body({ write: async () => undefined }) : null;
+      return inTransaction(sql, { durable: false }, async (tx, watch) => {
+        const open = () => openCopy(tx, { run: slice.run, ...(staging as NonNullable<typeof staging>) });
+        const progress = read ?? (await watch.pause(() => copyRows(open, watch, body)));
         await insertRejects(tx, slice.run, { itemId: slice.item.itemId, rejects: progress.rejects });
         const item = await checkpoint(tx, slice, progress);
         await renewLease(tx, slice.run, leaseSeconds);
         return item;
-      }),
+      });
+    },
   };
 }
 
-type Copying = { readonly tx: Tx; readonly slice: Slice; readonly openCopy: OpenCopy };
-
+/** How long a slice takes is for its reader to say; but whatever the server is given, it has to take. */
 async function copyRows(
-  { tx, slice, openCopy }: Copying,
+  open: () => Promise<Copy>,
+  { awaitProgress }: Watch,
   body: (writer: SliceWriter) => Promise<SliceProgress>,
 ): Promise<SliceProgress> {
-  if (slice.staging === null) return body({ write: async () => undefined });
-  const copy = await openCopy(tx, { run: slice.run, ...slice.staging });
+  const copy = await awaitProgress(open);
   try {
-    const progress = await body(copy);
-    await copy.end();
+    const progress = await body({ write: (lines) => awaitProgress(() => copy.write(lines)) });
+    await awaitProgress(copy.end);
     return progress;
   } catch (error) {
-    await copy.abort();
+    await awaitProgress(copy.abort);
     throw error;
   }
 }

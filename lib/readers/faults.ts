@@ -23,12 +23,22 @@ export function objectFault(code: string, key: string, fault: { readonly text: s
 }
 
 const maxShownBytes = 8;
+/** They tell what a file is, and are nothing of its content. */
+const knownOpenings = /^(?:<!doctype?|<html>?|<\?xml|<error>?|par1|%pdf-\d\.\d)/i;
 
-/** The first bytes of something that is no JSON at all, so that a reader of the log sees what it is. */
+/**
+ * The first bytes of something that is no JSON at all, so that a reader of the log sees what it is. They may be values:
+ * beyond the opening of a known kind of file, a letter shows as `a`, a digit as `0`, and what is not ASCII as `?`.
+ */
 export function showBytes(bytes: Uint8Array): string {
-  const shown = Array.from(bytes.subarray(0, maxShownBytes), (byte) => {
-    const printable = byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c;
-    return printable ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, "0")}`;
-  });
-  return `"${shown.join("")}"`;
+  const text = Buffer.from(bytes.subarray(0, maxShownBytes)).toString("latin1");
+  const known = knownOpenings.exec(text)?.[0] ?? "";
+  const rest = text.slice(known.length).replaceAll(/[a-z]/gi, "a").replaceAll(/[0-9]/g, "0");
+  const masked = known === "" ? rest.replaceAll(/[\x80-\xff]/g, "?") : rest;
+  return `"${[...known, ...masked].map(escapeByte).join("")}"`;
+}
+
+function escapeByte(character: string): string {
+  const isPrintable = character >= " " && character < "\x7f" && character !== '"' && character !== "\\";
+  return isPrintable ? character : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
 }

@@ -6,6 +6,7 @@ import {
   failedPrefixOf,
   keyBelowBatch,
   loadedPrefixOf,
+  parseArchivedKey,
   stagingPrefixOf,
   versionLabel,
 } from "../core/keys.ts";
@@ -98,6 +99,8 @@ async function archiveItem(ports: ArchivePorts, run: Run, { item, folder, mayBeG
     await ports.archive.remove(item.object);
     return ports.items.markArchived(run, item, item.object.key);
   }
+  // What was read in the archive stays there, even where the batch fails: nothing is ever taken out of it.
+  if (parseArchivedKey(item.object.key)) return ports.items.markArchived(run, item, item.object.key);
   const home = run.kind === "compare" ? duplicatePrefixOf(run.batchId, versionLabel(item.object)) : folder;
   const toKey = `${home}${keyBelowBatch(item.homeKey, stagingPrefixOf(run.batchId))}`;
   await ports.reach("before-archive-copy");

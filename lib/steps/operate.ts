@@ -16,7 +16,7 @@ import type { BatchRecords } from "../core/ports.ts";
 import type { Preview } from "../core/preview.ts";
 import type { LoadResult } from "../core/report.ts";
 import type { ErrorLog } from "./error-log.ts";
-import { surveyStaging, toSeenObject } from "./survey.ts";
+import { surveyBatch, toSeenObject } from "./survey.ts";
 
 /** operate: the CLI's arm beside the database. */
 
@@ -73,8 +73,10 @@ async function start(ports: OperatePorts, input: ExecutionInput): Promise<{ exec
  */
 async function approve(ports: OperatePorts, { batchId, tables, approvedBy }: Asked<"approve">): Promise<object> {
   const id = checkedId(ports, batchId);
-  const sources = await surveyStaging(ports.store, id);
-  await ports.records.recordSeen(id, await ports.operations.epochOf(id), sources.map(toSeenObject));
+  const epoch = await ports.operations.epochOf(id);
+  const sources = await surveyBatch(ports, { batchId: id, epoch, retry: false, lookInArchive: true });
+  const inStaging = sources.filter(({ origin }) => origin === "staging");
+  await ports.records.recordSeen(id, epoch, inStaging.map(toSeenObject));
   const staged = groupSources(sources).map(({ table }) => table);
   const queued = (await ports.records.queue(id)).map(({ table }) => table);
   const known = [...new Set([...staged, ...queued])];

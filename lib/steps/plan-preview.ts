@@ -1,9 +1,10 @@
 import { groupSources } from "../core/batch.ts";
 import type { ExecutionInput } from "../core/execution.ts";
-import { planWorkers } from "../core/plan.ts";
+import { numberWorkers, wantedWorkers } from "../core/room.ts";
 import type { Run } from "../core/run.ts";
+import { sizesOf } from "./plan-load.ts";
 import { answer, emptyRun, noDeclarations, planBody, toItems, type ValidateAnswer } from "./planning.ts";
-import { surveyFailed, surveyStaging } from "./survey.ts";
+import { surveyBatch } from "./survey.ts";
 import type { ValidatePorts } from "./validate-batch.ts";
 
 const firstEpoch = 1;
@@ -17,10 +18,8 @@ export async function planPreview(
   input: ExecutionInput,
   execution: string,
 ): Promise<ValidateAnswer> {
-  const staged = await surveyStaging(ports.store, input.batchId);
-  const seen = input.action === "retry" ? await ports.records.seenVersions(input.batchId, firstEpoch) : [];
-  const failed = input.action === "retry" ? await surveyFailed(ports.store, seen, staged) : [];
-  const tables = groupSources([...staged, ...failed]).filter(
+  const wanted = { batchId: input.batchId, epoch: firstEpoch, retry: input.action === "retry", lookInArchive: true };
+  const tables = groupSources(await surveyBatch(ports, wanted)).filter(
     ({ table, fragments }) => fragments.length > 0 && (!input.tables || input.tables.includes(table)),
   );
   if (tables.length === 0) {
@@ -32,9 +31,9 @@ export async function planPreview(
   const runId = ports.newId();
   const ids = { batchId: input.batchId, epoch: firstEpoch, attempt: 0, fence: 0, runId };
   const items = toItems(tables).filter(({ kind }) => kind === "fragment");
-  const planId = await ports.plans.create({ ...ids, kind: "preview", source: input.source, body, items });
-  const sizes = items.map(({ object }) => object.size);
-  const run: Run = { ...ids, kind: "preview", planId, workers: planWorkers(sizes) };
+  const planId = await ports.plans.create({ ...ids, kind: "preview", source: input.source, body, items, workers: 0 });
+  const workers = await ports.line.deal(planId, wantedWorkers(sizesOf(items)));
+  const run: Run = { ...ids, kind: "preview", planId, workers: numberWorkers(workers) };
   ports.log.info("preview planned", { batchId: input.batchId, runId, execution });
   return answer("stage", run);
 }

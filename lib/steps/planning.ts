@@ -38,6 +38,8 @@ export type ValidateAnswer = Run & {
   readonly next: Answer<"ValidateBatch">;
   readonly code?: string;
   readonly message?: string;
+  /** With `later`: seconds until it is asked again. */
+  readonly waitSeconds?: number;
 };
 
 /** A plan that cannot be made still gets its items: they say what goes to `failed/`. */

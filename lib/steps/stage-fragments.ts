@@ -1,5 +1,6 @@
-import { BlockedError, PermanentError, parseFault } from "../core/errors.ts";
+import { BlockedError, PermanentError, parseFault, TransientError } from "../core/errors.ts";
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
+import { nextPace, type Pace, startPace } from "../core/pace.ts";
 import type {
   Log,
   Plan,
@@ -41,13 +42,14 @@ export type StagePorts = {
   readonly reach: Reach;
   readonly now: () => number;
   readonly pause: (milliseconds: number) => Promise<void>;
+  /** Resident memory as a share of the limit; 0 where there is none. */
+  readonly memoryShare: () => number;
 };
 
 export type StageAnswer = { readonly next: Answer<"StageFragments">; readonly worker: number };
 
 /** A checkpoint at least this often: what a crash can cost. */
 const sliceSeconds = 30;
-const sliceBytes = 256 * 1024 * 1024;
 /** A slice that starts now has to be able to end before the Lambda does. */
 const reserveSeconds = 15;
 
@@ -66,6 +68,7 @@ export async function stageFragments(
     throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
   const tables = new Map(plan.body.tables.map((table, index) => [table.table, stagingOf(table, index)]));
   const stopAt = deadline - reserveSeconds * 1000;
+  const shift: Shift = { ports, plan, request: { run, worker }, stopAt, pacer: openPacer(ports, plan) };
   let idleSince: number | null = null;
   while (ports.now() < stopAt) {
     const item = await ports.items.take(run, worker);
@@ -77,7 +80,7 @@ export async function stageFragments(
       continue;
     }
     idleSince = null;
-    await stageItem({ ports, plan, request: { run, worker }, stopAt }, item, tables.get(item.table) ?? null);
+    await stageItem(shift, item, tables.get(item.table) ?? null);
   }
   return { next: "more", worker };
 }
@@ -87,21 +90,53 @@ type Shift = {
   readonly plan: Plan;
   readonly request: Pick<StageRequest, "run" | "worker">;
   readonly stopAt: number;
+  readonly pacer: Pacer;
 };
+
+type Pacer = { pace(): Pace; sliceEnded(bytes: number, seconds: number): void };
+
+function openPacer({ memoryShare }: StagePorts, { body }: Plan): Pacer {
+  let pace = startPace(body.batchSize);
+  return {
+    pace: () => pace,
+    sliceEnded: (bytes, seconds) => {
+      pace = nextPace(pace, { bytes, seconds, memoryShare: memoryShare() }, body.batchSize);
+    },
+  };
+}
 
 /** A fragment that cannot be read is the batch's fault, but the others are staged all the same: all faults are named. */
 async function stageItem(shift: Shift, item: WorkItem, table: StagingTable | null): Promise<void> {
   let current = item;
   try {
-    if (current.slices === 0) await verifyChecksum(shift.ports.store, shift.plan, current);
+    if (item.slices === 0) await readingAgain(() => verifyChecksum(shift.ports.store, shift.plan, item));
     while (current.state === "pending" && shift.ports.now() < shift.stopAt) {
-      current = await stageSlice(shift, current, table);
+      const item = current;
+      current = await readingAgain(() => stageSlice(shift, item, table));
     }
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;
     const fault = parseFault(error.message, error.code);
     shift.ports.log.warn("fragment failed", { code: fault.code, key: item.object.key, table: item.table });
     await shift.ports.items.fail(shift.request.run, current, fault);
+  }
+}
+
+const maxReads = 3;
+
+/**
+ * Bytes that do not match their checksum were damaged on the way, or lie so in the bucket. The second is the object's
+ * own fault: so they are read a few times at once.
+ */
+async function readingAgain<T>(read: () => Promise<T>): Promise<T> {
+  for (let n = 1; ; n += 1) {
+    try {
+      return await read();
+    } catch (error) {
+      if (!(error instanceof TransientError && error.code === "S3_CHECKSUM")) throw error;
+      const { code, message } = parseFault(error.message, error.code);
+      if (n === maxReads) throw new PermanentError(code, `${message}, ${n} times by now`, { cause: error });
+    }
   }
 }
 
@@ -123,8 +158,9 @@ type Reading = { readonly item: WorkItem; readonly table: StagingTable | null };
 async function readSlice(shift: Shift, { item, table }: Reading, writer: SliceWriter): Promise<SliceProgress> {
   const { ports } = shift;
   const started = ports.now();
+  const { groupRecords, sliceBytes } = shift.pacer.pace();
   const rows = table?.begin(item, writer) ?? null;
-  const options = { from: item.position, limits: { groupRecords: shift.plan.body.batchSize } };
+  const options = { from: item.position, limits: { groupRecords } };
   const groups = ports.read(ports.store, item.object, rows === null ? options : { ...options, take: rows.take });
   let bytes = 0;
   let records = 0;
@@ -141,6 +177,7 @@ async function readSlice(shift: Shift, { item, table }: Reading, writer: SliceWr
       break;
     }
   }
+  shift.pacer.sliceEnded(bytes, (ports.now() - started) / 1000);
   const collected = (await rows?.end()) ?? { rejects: [], rejected: 0, nulled: 0, fingerprint: 0n };
   return { position, records, bytes, done, ...collected };
 }

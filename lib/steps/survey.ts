@@ -1,8 +1,71 @@
 import type { SeenVersion, Source } from "../core/batch.ts";
-import { manifestMarker, parseFragmentKey, stagingPrefix, stagingPrefixOf } from "../core/keys.ts";
+import {
+  loadedPrefixOf,
+  manifestMarker,
+  parseArchivedKey,
+  parseFragmentKey,
+  stagingPrefix,
+  stagingPrefixOf,
+} from "../core/keys.ts";
 import { type Manifest, parseManifest } from "../core/manifest.ts";
 import type { ListedObject, ObjectStore } from "../core/objects.ts";
-import type { SeenObject } from "../core/ports.ts";
+import type { BatchRecords, SeenObject } from "../core/ports.ts";
+
+export type SurveyPorts = {
+  readonly store: ObjectStore;
+  readonly records: Pick<BatchRecords, "tableStates" | "seenVersions">;
+};
+
+export type Surveyed = {
+  readonly batchId: string;
+  readonly epoch: number;
+  /** Whether what lies in `failed/` is read, too. */
+  readonly retry: boolean;
+  /** Whether to look into the archive, too, where the ledger knows of nothing in it. */
+  readonly lookInArchive: boolean;
+};
+
+/** Everything that a batch could be loaded from. Of namesakes staging counts first, then the archive, then `failed/`. */
+export async function surveyBatch(ports: SurveyPorts, surveyed: Surveyed): Promise<Source[]> {
+  const { store, records } = ports;
+  const { batchId, epoch, retry, lookInArchive } = surveyed;
+  const staged = await surveyStaging(store, batchId);
+  const seen = await records.seenVersions(batchId, epoch);
+  const wanted = lookInArchive || seen.some(({ state }) => state === "stray");
+  const archived = wanted ? await surveyArchive(ports, { batchId, epoch, seen }) : [];
+  const current = [...staged, ...without(archived, staged)];
+  return retry ? [...current, ...(await surveyFailed(store, seen, current))] : current;
+}
+
+/** Those whose namesakes do not lie there as well. */
+export function without(sources: readonly Source[], others: readonly Source[]): Source[] {
+  const there = new Set(others.filter(({ object }) => object.isLatest).map(({ homeKey }) => homeKey));
+  return sources.filter(({ homeKey }) => !there.has(homeKey));
+}
+
+type Archive = { readonly batchId: string; readonly epoch: number; readonly seen: readonly SeenVersion[] };
+
+/**
+ * What lies in the archive of a batch although its tables are not committed, as after a restore of the database. What
+ * was read there by an attempt that failed is left to a retry.
+ */
+export async function surveyArchive(
+  { store, records }: SurveyPorts,
+  { batchId, epoch, seen }: Archive,
+): Promise<Source[]> {
+  const states = await records.tableStates(batchId, epoch);
+  const isLoaded = states.size > 0 && [...states.values()].every((state) => state === "loaded");
+  if (isLoaded && !seen.some(({ state }) => state === "stray")) return [];
+  const failed = new Set(seen.filter(({ state }) => state === "failed").map(({ archivedKey }) => archivedKey));
+  const sources: Source[] = [];
+  for await (const object of store.list(loadedPrefixOf(batchId, epoch))) {
+    const parsed = parseArchivedKey(object.key);
+    if (!object.isLatest || parsed?.epoch !== epoch || parsed.batchId !== batchId) continue;
+    if (states.get(parsed.table) === "loaded" || failed.has(object.key)) continue;
+    sources.push({ object, homeKey: parsed.homeKey, origin: "archive" });
+  }
+  return sources;
+}
 
 /**
  * Lists what lies in staging for a batch, older versions included. Folders, foreign files and what a delete marker

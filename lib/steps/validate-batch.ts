@@ -1,10 +1,11 @@
 import type { Source } from "../core/batch.ts";
-import { decideBatch } from "../core/decide.ts";
+import { type Decision, decideBatch } from "../core/decide.ts";
 import { type Fault, TransientError } from "../core/errors.ts";
 import { type ExecutionInput, executionInput } from "../core/execution.ts";
 import { parseExecutionInput } from "../core/execution-input.ts";
+import type { Strays } from "../core/healing.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import { hashOf, loaderVersion, planWorkers } from "../core/plan.ts";
+import { hashOf, loaderVersion } from "../core/plan.ts";
 import type {
   BatchRecords,
   CatalogReader,
@@ -15,32 +16,28 @@ import type {
   Plan,
   Plans,
   Reach,
+  SeenObject,
   WorkItems,
 } from "../core/ports.ts";
+import { type Line, numberWorkers, wantedWorkers } from "../core/room.ts";
 import type { Run, ValidateRequest } from "../core/run.ts";
 import { readFacts } from "./facts.ts";
+import { answerLater, inLine, planComparison, planLoad, takeTurn } from "./plan-load.ts";
 import { planPreview } from "./plan-preview.ts";
-import {
-  answer,
-  type ChosenTables,
-  emptyRun,
-  noDeclarations,
-  planBody,
-  toItems,
-  totalsOf,
-  type ValidateAnswer,
-} from "./planning.ts";
-import { surveyFailed, surveyStaging, toSeenObject } from "./survey.ts";
+import { answer, emptyRun, noDeclarations, totalsOf, type ValidateAnswer } from "./planning.ts";
+import { surveyArchive, surveyBatch, surveyStaging, toSeenObject, without } from "./survey.ts";
 
 /** ValidateBatch: claims the batch, checks it, plans the load, and answers where to go on. */
 
 export type ValidatePorts = {
   readonly claims: Claims;
   readonly records: BatchRecords;
+  readonly strays: Pick<Strays, "record">;
   readonly contracts: ContractStore;
   readonly catalog: CatalogReader;
   readonly plans: Plans;
   readonly items: WorkItems;
+  readonly line: Line;
   readonly store: ObjectStore;
   readonly log: Log;
   readonly reach: Reach;
@@ -56,7 +53,7 @@ export type ValidateSettings = {
 };
 
 /** What one execution knows of its batch while it is validated. */
-type Visit = { readonly input: ExecutionInput; readonly execution: string; readonly claim: Claim };
+export type Visit = { readonly input: ExecutionInput; readonly execution: string; readonly claim: Claim };
 
 export async function validateBatch(ports: ValidatePorts, request: ValidateRequest): Promise<ValidateAnswer> {
   const { input, fault } = parseExecutionInput(request.input, ports.settings.batchIdPattern);
@@ -112,7 +109,8 @@ const maxIdleTakeovers = 3;
 /** Goes on with an interrupted load; null where it has to be planned again. */
 async function resume(ports: ValidatePorts, visit: Visit, plan: Plan): Promise<ValidateAnswer | null> {
   const { claim } = visit;
-  if (plan.body.loaderVersion !== loaderVersion || (await catalogHashNow(ports, plan)) !== plan.body.catalogHash) {
+  if (claim.aborted) return answer("fail", await adopt(ports, visit), claim.aborted);
+  if (await isOutdated(ports, visit, plan)) {
     await ports.plans.discard(plan.planId);
     return null;
   }
@@ -120,6 +118,22 @@ async function resume(ports: ValidatePorts, visit: Visit, plan: Plan): Promise<V
   if (claim.idleTakeovers < maxIdleTakeovers) return answer("stage", run);
   const message = `${claim.idleTakeovers} executions in a row took over the load without getting any further`;
   return answer("fail", run, { code: "LOAD_NO_PROGRESS", message });
+}
+
+async function isOutdated(ports: ValidatePorts, visit: Visit, plan: Plan): Promise<boolean> {
+  if (plan.body.loaderVersion !== loaderVersion) return true;
+  return (await catalogHashNow(ports, plan)) !== plan.body.catalogHash || (await isArchived(ports, visit, plan));
+}
+
+/** What it would read in staging was loaded and archived once, and the ledger was restored to a time before that. */
+async function isArchived(ports: ValidatePorts, { input, claim }: Visit, { planId }: Plan): Promise<boolean> {
+  const at = { batchId: input.batchId, epoch: claim.epoch };
+  const seen = await ports.records.seenVersions(at.batchId, at.epoch);
+  const archived = await surveyArchive(ports, { ...at, seen });
+  if (archived.length === 0) return false;
+  const gone = without(archived, await surveyStaging(ports.store, at.batchId));
+  const items = new Map((await ports.items.list(planId)).map(({ homeKey, object }) => [homeKey, object.key]));
+  return gone.some(({ homeKey, object }) => items.has(homeKey) && items.get(homeKey) !== object.key);
 }
 
 async function catalogHashNow(ports: ValidatePorts, plan: Plan): Promise<string> {
@@ -141,7 +155,7 @@ async function adopt(ports: ValidatePorts, { input, execution, claim }: Visit): 
     epoch: claim.epoch,
     attempt: plan?.attempt ?? claim.attempt,
     runId: execution,
-    workers: planWorkers(pending),
+    workers: numberWorkers(await ports.line.deal(planId, wantedWorkers(pending))),
   };
 }
 
@@ -153,23 +167,28 @@ async function decide(ports: ValidatePorts, visit: Visit, wakes = 0): Promise<Va
   const facts = await readFacts(ports, at, await survey(ports, visit));
   const decision = decideBatch(facts, input);
   const declared = { manifests: facts.manifests, totals: totalsOf(facts.queue) };
-  if (decision.do === "load") return planLoad(ports, visit, { kind: "load", ...decision, ...declared });
   if (decision.do === "compare")
-    return planLoad(ports, visit, { kind: "compare", held: [], tables: decision.tables, ...noDeclarations });
-  const waiting = decision.do === "wait" ? decision : null;
+    return planComparison(ports, visit, { held: [], tables: decision.tables, ...noDeclarations });
+  const chosen = decision.do === "load" ? { ...decision, ...declared } : null;
+  const turn = chosen && (await takeTurn(ports, visit, { ...chosen, queue: facts.queue }));
+  if (chosen && turn?.turn === "now") return planLoad(ports, visit, { ...chosen, workers: turn.workers });
+  const waiting = turn?.turn === "later" ? inLine(input.batchId, turn.ahead) : waitingOf(decision);
   const released = await ports.claims.release({ batchId: input.batchId, fence: claim.fence }, waiting);
   if (released === "again") {
     if (wakes === maxWakes) throw new TransientError("BATCH_WAKES", `batch ${input.batchId} is woken again and again`);
     const again = await ports.claims.claim({ batchId: input.batchId, owner: visit.execution, source: input.source });
     return again ? decide(ports, { ...visit, claim: again }, wakes + 1) : busy(ports, input);
   }
-  return settle(ports, input, decision);
+  if (turn?.turn === "later") return answerLater(input.batchId, turn);
+  return decision.do === "load" ? busy(ports, input) : settle(ports, visit, decision);
 }
+
+const waitingOf = (decision: Decision): Fault | null => (decision.do === "wait" ? decision : null);
 
 /** Records what came to nothing. A manual start of what is not ready is refused, an automatic one waits. */
 async function settle(
   ports: ValidatePorts,
-  input: ExecutionInput,
+  { input, claim }: Visit,
   decision: Fault & { readonly do: "wait" | "already_processed" | "failed_before" },
 ): Promise<ValidateAnswer> {
   const repeated = decision.do === "already_processed" && input.source === "arrival";
@@ -177,33 +196,21 @@ async function settle(
   await ports.records.recordOutcome(input.batchId, { code, message: decision.message, source: input.source });
   const run = emptyRun(input.batchId);
   if (decision.do === "already_processed") return answer("already_processed", run, { code, message: decision.message });
-  const next = input.source === "manual" ? "refused" : "wait";
+  // It was this very execution that ended the batch as failed, and whose last answer was lost: it ends as one that failed.
+  const ownFailure = decision.do === "failed_before" && claim.looksAgain;
+  const next = input.source === "manual" || ownFailure ? "refused" : "wait";
   return answer(next, run, { code, message: decision.message });
 }
 
 async function survey(ports: ValidatePorts, { input, claim }: Visit): Promise<Source[]> {
-  const staged = await surveyStaging(ports.store, input.batchId);
-  await ports.records.recordSeen(input.batchId, claim.epoch, staged.map(toSeenObject));
-  if (input.action !== "retry") return staged;
-  const seen = await ports.records.seenVersions(input.batchId, claim.epoch);
-  const failed = await surveyFailed(ports.store, seen, staged);
-  // Their copies are versions of their own: a second failure has to find them in the ledger.
-  await ports.records.recordSeen(input.batchId, claim.epoch, failed.map(toSeenObject));
-  return [...staged, ...failed];
-}
-
-type Chosen = ChosenTables & { readonly kind: "load" | "compare" };
-
-async function planLoad(ports: ValidatePorts, visit: Visit, chosen: Chosen): Promise<ValidateAnswer> {
-  const { input, execution, claim } = visit;
-  const { body, fault } = await planBody(ports, input, chosen);
-  const items = toItems(chosen.tables);
-  // Planned again after a takeover or a change of catalog or approval, it is still the same attempt.
-  const attempt = claim.state === "loading" ? claim.attempt : claim.attempt + 1;
-  const ids = { batchId: input.batchId, epoch: claim.epoch, attempt, fence: claim.fence, runId: execution };
-  const planId = await ports.plans.create({ ...ids, kind: chosen.kind, source: input.source, body, items });
-  await ports.reach("after-plan");
-  const sizes = items.filter(({ kind }) => kind === "fragment").map(({ object }) => object.size);
-  const run: Run = { ...ids, kind: chosen.kind, planId, workers: planWorkers(sizes) };
-  return fault ? answer("fail", run, fault) : answer("stage", run);
+  const { batchId } = input;
+  const { epoch } = claim;
+  const sources = await surveyBatch(ports, { batchId, epoch, retry: input.action === "retry", lookInArchive: true });
+  const [archived, others] = [true, false].map((wanted) =>
+    sources.filter(({ origin }) => (origin === "archive") === wanted).map(toSeenObject),
+  ) as [SeenObject[], SeenObject[]];
+  // Copies in failed/ are versions of their own: a second failure has to find them in the ledger.
+  await ports.records.recordSeen(batchId, epoch, others);
+  if (archived.length > 0) await ports.strays.record({ batchId, epoch, objects: archived });
+  return sources;
 }

@@ -81,3 +81,26 @@ test("describes status, output and error; one that waits for its redrive runs", 
   expect(await describe()).toEqual({ ...none, status: "FAILED", error: "PermanentError", cause: "X: x" });
   expect(await describe()).toEqual({ ...none, status: "RUNNING" });
 });
+
+test("with again, one of the name that has succeeded is no duplicate; one that runs is", async () => {
+  ended("a", "SUCCEEDED");
+  starts("a-2");
+  ended("b", "RUNNING");
+  const start = (name: string) => executions.start(name, input, { again: true });
+  expect(await start("a")).toEqual({ executionArn: executionArn("a-2"), duplicate: false });
+  expect(await start("b")).toEqual({ executionArn: executionArn("b"), duplicate: true });
+});
+
+test("finds an execution, and nothing where there is none or what is asked for is no ARN", async () => {
+  const described = sfn.on(DescribeExecutionCommand);
+  described
+    .resolvesOnce({ status: "ABORTED" })
+    .rejectsOnce(fails("ExecutionDoesNotExist"))
+    .rejectsOnce(fails("InvalidArn"))
+    .rejects(fails("AccessDeniedException"));
+  const find = () => executions.find(executionArn("a"));
+  expect(await find()).toMatchObject({ status: "ABORTED" });
+  expect(await find()).toBeNull();
+  expect(await find()).toBeNull();
+  expect(await codeOf(find())).toMatchObject({ name: "BlockedError", code: "AWS_ACCESS" });
+});

@@ -17,14 +17,14 @@ async function open(...answers: readonly Answer[]) {
 const body = "0123456789";
 
 describe("answers of S3", () => {
-  test("three times SlowDown, then the object: read", { timeout: 20_000 }, async () => {
+  test("S01: three times SlowDown, then the object: read", { timeout: 20_000 }, async () => {
     const slow = s3Error(503, "SlowDown");
     const { store, requests } = await open(slow, slow, slow, sends(body));
     expect(await readAll(store, versionOf(10))).toBe(body);
     expect(requests).toHaveLength(4);
   });
 
-  test("SlowDown for ever blocks", { timeout: 20_000 }, async () => {
+  test("S02: SlowDown for ever blocks", { timeout: 20_000 }, async () => {
     const { store } = await open(s3Error(503, "SlowDown"));
     expect(await codeOf(store.read(versionOf(10)))).toMatchObject({ name: "BlockedError", code: "S3_THROTTLED" });
   });
@@ -36,7 +36,7 @@ describe("answers of S3", () => {
     [400, "KMS.DisabledException", "BlockedError", "S3_KMS"],
     [404, "NoSuchVersion", "PermanentError", "S3_MISSING"],
     [412, "PreconditionFailed", "PermanentError", "S3_CHANGED"],
-  ])("%i %s is %s %s and names the version", async (status, code, name, expected) => {
+  ])("S02: %i %s is %s %s and names the version", async (status, code, name, expected) => {
     const { store } = await open(s3Error(status, code));
     const fault = await codeOf(store.read(versionOf(10)));
     expect(fault).toMatchObject({ name, code: expected });
@@ -80,7 +80,7 @@ describe("a body that", () => {
     expect(await codeOf(readAll(store, versionOf(10)))).toMatchObject({ name: "TransientError", code: "S3_STALLED" });
   });
 
-  test("is reset in the middle", async () => {
+  test("S03: is reset in the middle", async () => {
     const { store } = await open((response, request) => {
       half(response, request);
       setTimeout(() => response.destroy(), 20);
@@ -88,7 +88,7 @@ describe("a body that", () => {
     expect(await codeOf(readAll(store, versionOf(10)))).toMatchObject({ name: "TransientError", code: "S3_RESET" });
   });
 
-  test("is reset before anybody reads it, without an uncaught event", async () => {
+  test("S03: is reset before anybody reads it, without an uncaught event", async () => {
     const { store } = await open((response, request) => {
       half(response, request);
       setTimeout(() => response.destroy(), 10);

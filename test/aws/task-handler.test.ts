@@ -175,6 +175,16 @@ describe("an error", () => {
     });
   });
 
+  test("that passes is noted and counted as blocking where the machine has waited for it before", async () => {
+    const noted: unknown[] = [];
+    const away = new TransientError("DB_UNAVAILABLE", "nobody answers");
+    const onBlocked = async (_ports: unknown, _request: unknown, fault: unknown) => void noted.push(fault);
+    const { handler } = open({ ...throwing(away), onBlocked });
+    const lines = await captureLines(() => codeOf(handler({ ...event, rounds: 1 }, context)));
+    expect(noted).toEqual([{ code: "DB_UNAVAILABLE", message: "nobody answers" }]);
+    expect(lines.find((line) => "_aws" in line)).toMatchObject({ BlockedLoads: 1 });
+  });
+
   test("that blocks stays the one that is thrown, even if noting and closing fail", async () => {
     const broken = () => Promise.reject(new Error(canary));
     const { handler } = open({

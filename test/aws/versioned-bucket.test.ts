@@ -5,6 +5,7 @@ import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectVersionsCommand,
   S3Client,
   UploadPartCopyCommand,
@@ -123,6 +124,7 @@ describe("move", () => {
 
   test("aborts a copy in parts that fails, and throws its first error", async () => {
     heads({ ...kms, ContentLength: 101, ContentEncoding: "gzip" }, notFound);
+    s3.on(ListMultipartUploadsCommand).resolves({});
     s3.on(CreateMultipartUploadCommand).resolves({ UploadId: "u" });
     s3.on(UploadPartCopyCommand).resolves({ CopyPartResult: { ETag: '"p"' } });
     s3.on(UploadPartCopyCommand, { PartNumber: 3 }).rejects(fails("InternalError", 500));
@@ -135,6 +137,30 @@ describe("move", () => {
     const created = s3.commandCalls(CreateMultipartUploadCommand)[0]?.args[0].input;
     expect(created).toMatchObject({ ContentEncoding: "gzip", ChecksumAlgorithm: "CRC64NVME" });
   });
+});
+
+test("gives up what was begun; an upload that has ended already is fine", async () => {
+  const upload = { key: toKey, uploadId: "u", initiated: new Date(0) };
+  s3.on(ListMultipartUploadsCommand).resolves({
+    Uploads: [{ Key: upload.key, UploadId: upload.uploadId, Initiated: upload.initiated }],
+  });
+  expect(await store.unfinished("loaded/")).toEqual([upload]);
+  expect(s3.commandCalls(ListMultipartUploadsCommand)[0]?.args[0].input).toMatchObject({ Prefix: "loaded/" });
+  s3.on(AbortMultipartUploadCommand).rejects(fails("NoSuchUpload", 404));
+  await store.abandon(upload);
+  expect(s3.commandCalls(AbortMultipartUploadCommand)[0]?.args[0].input).toMatchObject({ Key: toKey, UploadId: "u" });
+  s3.on(AbortMultipartUploadCommand).rejects(fails("AccessDenied", 403));
+  expect(await codeOf(store.abandon(upload))).toMatchObject({ code: "S3_ACCESS" });
+});
+
+test("a copy in parts that somebody else gave up is copied again", async () => {
+  heads({ ...kms, ContentLength: 101 }, notFound);
+  s3.on(ListMultipartUploadsCommand).resolves({});
+  s3.on(CreateMultipartUploadCommand).resolves({ UploadId: "u" });
+  s3.on(UploadPartCopyCommand).rejects(fails("NoSuchUpload", 404));
+  s3.on(AbortMultipartUploadCommand).resolves({});
+  const fault = await codeOf(store.move({ ...version, size: 101 }, toKey));
+  expect(fault).toMatchObject({ name: "TransientError", code: "S3_UPLOAD_GONE" });
 });
 
 test("remove deletes by version, and one that is gone is fine", async () => {

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { plain } from "../../lib/cli/cli-io.ts";
 import { progressLine } from "../../lib/cli/progress.ts";
 import { renderErrors, renderLoad } from "../../lib/cli/render-load.ts";
-import { renderBatches } from "../../lib/cli/render-status.ts";
+import { renderBatches, renderStatus } from "../../lib/cli/render-status.ts";
 import { clip, textTable } from "../../lib/cli/text-table.ts";
 import type { BatchStatus } from "../../lib/core/operations.ts";
 import { noCounts, type TableResult } from "../../lib/core/report.ts";
@@ -101,4 +101,24 @@ test("progress says how far staging is", () => {
 
 test("no batch is said in words", () => {
   expect(renderBatches([])).toBe("no batch is known, and none lies in staging");
+});
+
+test("a status lists what the sweep healed, with its time", () => {
+  const status: BatchStatus = {
+    batch_id: "batch_20260101_120000",
+    state: "loaded",
+    health: "OK",
+    epoch: 1,
+    reason_code: null,
+    reason: null,
+    tables: [],
+    attempts: [],
+    outcomes: [],
+    healings: [{ kind: "LEASE_EXPIRED", detail: "the lease ended (loading)", healed_at: "2026-01-01T12:00:00Z" }],
+    report_key: null,
+  };
+  const [title, line] = renderStatus(status, plain).split("\n").slice(-2);
+  expect(title).toBe("healed by the sweep");
+  expect(line).toMatch(/^ +2026-01-01 .*LEASE_EXPIRED: the lease ended \(loading\)$/);
+  expect(renderStatus({ ...status, healings: [] }, plain)).not.toContain("healed");
 });

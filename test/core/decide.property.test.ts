@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { QueueRow, SeenVersion, Source, TableState } from "../../lib/core/batch.ts";
+import { groupSources, type QueueRow, type SeenVersion, type Source, type TableState } from "../../lib/core/batch.ts";
 import { type BatchFacts, type Decision, decideBatch } from "../../lib/core/decide.ts";
 import { type ExecutionInput, executionInput } from "../../lib/core/execution.ts";
 
@@ -17,12 +17,13 @@ const source: fc.Arbitrary<Source> = fc
     file: fc.constantFrom(".json", "/part-1.json", "/part-2.json", "/_SUCCESS"),
     version: fc.constantFrom("v1", "v2"),
     isLatest: fc.boolean(),
-    origin: fc.constantFrom("staging", "failed"),
+    origin: fc.constantFrom("staging", "failed", "archive"),
     lastModified: time,
   })
   .map(({ table: name, file, version, isLatest, origin, lastModified }) => {
     const homeKey = `staging/validated/${batchId}/${name}${file}`;
-    const key = origin === "staging" ? homeKey : `failed/${batchId}/${name}${file}`;
+    const folder = origin === "archive" ? "loaded" : "failed";
+    const key = origin === "staging" ? homeKey : `${folder}/${batchId}/${name}${file}`;
     return {
       object: { key, versionId: version, etag: "e", size: 1, lastModified, isLatest },
       homeKey,
@@ -44,7 +45,7 @@ const seenVersion: fc.Arbitrary<SeenVersion> = fc.record({
     .map(([name, file]) => `staging/validated/${batchId}/${name}${file}`),
   version: fc.constantFrom("v1", "v2"),
   table,
-  state: fc.constantFrom("seen", "superseded", "loaded", "failed", "duplicate", "changed", "rolled_back"),
+  state: fc.constantFrom("seen", "superseded", "loaded", "failed", "duplicate", "changed", "rolled_back", "stray"),
   firstSeen: time,
   archivedKey: fc.constant(null),
   records: fc.constant(null),
@@ -112,12 +113,14 @@ describe("a load", () => {
   });
 
   test("has no loaded table, a held one only by hand, a failed one only as a retry", () => {
-    always("load", ({ facts: { tableStates }, input: start, decision }) => {
+    always("load", ({ facts: { tableStates, sources }, input: start, decision }) => {
       for (const name of namesOf(decision)) {
         const state = tableStates.get(name);
         expect(state).not.toBe("loaded");
         if (state === "held") expect(start.source).toBe("manual");
-        if (state === "failed") expect(start.action).toBe("retry");
+        // what lies in the archive was mended and loaded once
+        const isArchived = sources.some(({ origin, homeKey }) => origin === "archive" && homeKey.includes(`/${name}`));
+        if (state === "failed" && !isArchived) expect(start.action).toBe("retry");
       }
     });
   });
@@ -171,10 +174,12 @@ test("a comparison is of loaded tables, from staging, and of versions that were 
   });
 });
 
-test("a failed table stops every start that is no retry, unless the subset leaves it out", () => {
+test("a failed table stops every start that is no retry, unless the subset leaves it out or the archive has it", () => {
   const property = fc.property(facts, input, (given, start) => {
     const failed = [...given.tableStates].filter(([, state]) => state === "failed").map(([name]) => name);
-    const concerned = failed.filter((name) => start.tables?.includes(name) ?? true);
+    const archived = groupSources(given.sources.filter(({ origin }) => origin === "archive"));
+    const mended = new Set(archived.map(({ table: name }) => name));
+    const concerned = failed.filter((name) => !mended.has(name) && (start.tables?.includes(name) ?? true));
     const stops = concerned.length > 0 && start.action !== "retry";
     expect(decideBatch(given, start).do === "failed_before").toBe(stops);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { blockedWait } from "../../lib/core/states.ts";
-import { fault, runMachine, type Script } from "./support/run-machine.ts";
+import { executionId, fault, runMachine, type Script } from "./support/run-machine.ts";
 
 const run = { next: "stage", batchId: "batch_20250101_000000", kind: "load", fence: 1, workers: [1] };
 const result = { status: "success", notice: "loaded" };
@@ -93,6 +93,18 @@ describe("a blocked load", () => {
       expect(payloads.ValidateBatch).toHaveLength(2);
     },
   );
+
+  test("is told once, with what is wrong, and tells every task how often it has waited", async () => {
+    const { payloads } = await runMachine({
+      ...happy,
+      CommitBatch: [fault("BlockedError", "DB_AUTH: no"), fault("BlockedError", "DB_AUTH: no"), { next: "committed" }],
+    });
+    expect(payloads.NotifyBlocked?.map(({ Message }) => Message)).toEqual([
+      `blocked: ${executionId} waits for its environment, and goes on by itself: BlockedError DB_AUTH: no`,
+    ]);
+    expect(payloads.ValidateBatch?.map(({ rounds }) => rounds)).toEqual([0, 1, 2]);
+    expect(payloads.CommitBatch?.map(({ rounds }) => rounds)).toEqual([0, 1, 2]);
+  });
 
   test("waits longer each round, up to the longest wait", async () => {
     const { waits } = await runMachine({ ...happy, ValidateBatch: [...Array(7).fill(fault("BlockedError")), run] });

@@ -31,9 +31,9 @@ describe("a load that goes well", () => {
       ["ArchiveFragments", "CloseBatch", "CommitBatch", "StageFragments", "StageFragments", "ValidateBatch"].toSorted(),
     );
     expect(visited.slice(-2)).toEqual(["NotifySuccess", "Loaded"]);
-    expect(payloads.ValidateBatch).toEqual([{ input: { batchId: run.batchId }, execution: executionId }]);
+    expect(payloads.ValidateBatch).toEqual([{ input: { batchId: run.batchId }, execution: executionId, rounds: 0 }]);
     expect(payloads.StageFragments?.map(({ worker }) => worker)).toEqual([1, 2]);
-    expect(payloads.CommitBatch).toEqual([{ run, execution: executionId }]);
+    expect(payloads.CommitBatch).toEqual([{ run, execution: executionId, rounds: 0 }]);
     expect(payloads.NotifySuccess?.[0]).toMatchObject({ Message: result.notice });
   });
 
@@ -50,18 +50,23 @@ describe("a load that goes well", () => {
   });
 
   test("stages again what is missing, plans again, archives in steps, and starts over for what arrived meanwhile", async () => {
-    const { visited } = await runMachine({
+    const { visited, payloads } = await runMachine({
       ...happy,
       ValidateBatch: [{ ...run, workers: [1] }],
       CommitBatch: [{ next: "restage" }, { next: "replan" }, { next: "committed" }],
       ArchiveFragments: [{ next: "more" }, { next: "done" }],
-      CloseBatch: [{ next: "again" }, { next: "closed", result }],
+      CloseBatch: [
+        { next: "again", result: { ...result, notice: "the first" } },
+        { next: "closed", result },
+      ],
     });
     expect(tasksOf(visited)).toEqual([
       ...["ValidateBatch", "StageFragments", "CommitBatch", "StageFragments", "CommitBatch"],
       ...["ValidateBatch", "StageFragments", "CommitBatch", "ArchiveFragments", "ArchiveFragments", "CloseBatch"],
       ...["ValidateBatch", "StageFragments", "CommitBatch", "ArchiveFragments", "CloseBatch"],
     ]);
+    expect(payloads.NotifySoFar?.[0]).toMatchObject({ Message: "the first" });
+    expect(payloads.NotifySuccess).toHaveLength(1);
   });
 
   test("outlives a transient fault of each task, and a lost notice", async () => {
@@ -75,7 +80,7 @@ describe("a load that goes well", () => {
       NotifySuccess: fault("SNS.AuthorizationErrorException"),
     });
     expect(output).toEqual(result);
-    expect(Object.values(payloads).map((calls) => calls.length)).toEqual([3, 3, 3, 3, 3, 0, 0, 1, 0]);
+    expect(Object.values(payloads).map((calls) => calls.length)).toEqual([3, 3, 3, 3, 3, 0, 0, 1, 0, 0, 0]);
   });
 });
 
@@ -84,6 +89,15 @@ describe("what ValidateBatch answers", () => {
     const { output, visited } = await runMachine({ ValidateBatch: { ...run, next } });
     expect(output).toEqual({ ...run, next });
     expect(visited.at(-1)).toBe("Recorded");
+  });
+
+  test("later waits in line and asks again; that is no fault, and nobody is told", async () => {
+    const later = { ...run, next: "later", waitSeconds: 7 };
+    const { output, visited } = await runMachine({ ...happy, ValidateBatch: [later, later, { ...run, workers: [1] }] });
+    expect(output).toEqual(result);
+    expect(visited.filter((state) => state === "WaitInLine")).toHaveLength(2);
+    expect(visited).not.toContain("BlockedWait");
+    expect(visited).not.toContain("NotifyBlocked");
   });
 
   test("refused fails with code and message, and touches nothing", async () => {

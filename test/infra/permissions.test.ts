@@ -52,14 +52,32 @@ describe("permissions", () => {
       ).toEqual([]);
     }
     // The originals of rejected records, and the reports of previews.
-    expect(bucketPermissions["commit-batch"]).toMatchObject({ read: ["staging", "failed"], write: ["previews"] });
+    expect(bucketPermissions["commit-batch"]).toMatchObject({
+      read: ["staging", "failed", "loaded"],
+      write: ["previews"],
+    });
     expect(bucketPermissions["fail-batch"]).toEqual({ write: ["previews"] });
     expect(actionsOf("StageFragments")).not.toContain("s3:PutObject");
     expect(actionsOf("Sweep")).not.toContain("s3:PutObject");
-    // Manifests of staged tables, and the reports of previews: nothing else of the bucket.
-    expect(bucketPermissions.sweep.read).toEqual(["staging"]);
+    // Manifests, and the reports of previews: nothing else of the bucket.
+    expect(bucketPermissions.sweep.read).toEqual(["staging", "loaded"]);
     expect(bucketPermissions["close-batch"].read).toEqual(["staging", "previews"]);
     expect(bucketPermissions["archive-fragments"].remove).not.toContain("loaded");
+  });
+
+  test("let archive-fragments and sweep alone find unfinished copies, and the sweep give up those of the archives", () => {
+    const names = ["ArchiveFragments", "Sweep"];
+    for (const [id, statements] of policies) {
+      const lists = statements.some(({ Action }) => Action.includes("s3:ListBucketMultipartUploads"));
+      expect(lists, id).toBe(names.some((name) => id.startsWith(`Functions${name}Role`)));
+    }
+    const [abandons, ...others] = statementsOf("Sweep").filter(({ Action }) =>
+      Action.includes("s3:AbortMultipartUpload"),
+    );
+    expect(others).toEqual([]);
+    expect(abandons?.Action).toEqual(["s3:AbortMultipartUpload"]);
+    const keys = abandons?.Resource.map((resource) => resolveText(pipeline, resource).replace(/^[^/]*\//, ""));
+    expect(keys?.toSorted()).toEqual(["failed/*/*", "loaded/*/*"]);
   });
 
   test("let only the entrances start executions, and only of this machine", () => {

@@ -13,6 +13,12 @@ beforeAll(() => {
 
 const properties = (type: string) => resourcesOf(pipeline, type).map(([, { Properties }]) => Properties ?? {});
 
+/** Rules for the events of one source. */
+const rulesOf = (source: string) =>
+  properties("AWS::Events::Rule").filter(({ EventPattern }) =>
+    (EventPattern as { source?: string[] } | undefined)?.source?.includes(source),
+  );
+
 const plainConnection = JSON.stringify({ Bool: { "aws:SecureTransport": "false" } });
 
 const deniesPlainConnections = (policies: Record<string, unknown>[]) =>
@@ -89,7 +95,7 @@ describe("the pipeline stack", () => {
     expect(visibility).toBeGreaterThanOrEqual(6 * startLoad);
     expect(visibility * maxReceiveCount).toBeGreaterThanOrEqual(24 * 3600);
     expect(arrivals?.MessageRetentionPeriod).toBeGreaterThan(visibility * maxReceiveCount);
-    const [rule] = properties("AWS::Events::Rule").filter(({ EventPattern }) => EventPattern !== undefined);
+    const [rule] = rulesOf("aws.s3");
     expect(rule?.EventPattern).toMatchObject({
       source: ["aws.s3"],
       "detail-type": ["Object Created"],
@@ -108,6 +114,24 @@ describe("the pipeline stack", () => {
     );
     expect(schedule?.ScheduleExpression).toBe("rate(5 minutes)");
     expect(loaderFunctions(pipeline).get("sweep")?.Properties?.ReservedConcurrentExecutions).toBe(1);
+  });
+
+  test("K14 sweeps at once when an execution is ended from outside", () => {
+    const [schedule] = properties("AWS::Events::Rule").filter(
+      ({ ScheduleExpression }) => ScheduleExpression !== undefined,
+    );
+    const rules = rulesOf("aws.states");
+    const details = rules.map(({ EventPattern }) => (EventPattern as { detail: Record<string, unknown> }).detail);
+    const [[machine] = []] = resourcesOf(pipeline, "AWS::StepFunctions::StateMachine");
+    const stateMachineArn = [{ Ref: machine }];
+    expect(details).toEqual([
+      { stateMachineArn, status: ["ABORTED", "TIMED_OUT"] },
+      { stateMachineArn, status: ["FAILED"], error: [{ prefix: "States." }] },
+    ]);
+    for (const { EventPattern, Targets } of rules) {
+      expect(EventPattern).toMatchObject({ "detail-type": ["Step Functions Execution Status Change"] });
+      expect(Targets).toEqual(schedule?.Targets);
+    }
   });
 
   test("has a function per handler: Node 24 on arm64, traced, with a log group that ends", () => {
@@ -135,7 +159,7 @@ describe("the pipeline stack", () => {
     const waits = (type: string) =>
       resourcesOf(pipeline, type).filter(([, { DependsOn }]) => [DependsOn].flat().includes(trigger));
     expect(waits("AWS::StepFunctions::StateMachine")).toHaveLength(1);
-    expect(waits("AWS::Events::Rule")).toHaveLength(2);
+    expect(waits("AWS::Events::Rule")).toHaveLength(4);
     expect(waits("AWS::Lambda::Alias")).toHaveLength(2);
   });
 

@@ -110,13 +110,14 @@ describe("J10, J19: syntax", () => {
 
   it.each([
     ["HTML", "<!DOCTYPE html>", '"<!DOCTYP"'],
-    ["CSV", "id,name\n1,a", '"id,name\\x0a"'],
-    ["CSV in quotes", '"id","name"\n', '"\\x22id\\x22,\\x22na"'],
-    ["CSV of numbers", "1,2\n3,4", '"1,2\\x0a3,4"'],
+    ["CSV", "id,name\n1,a", '"aa,aaaa\\x0a"'],
+    ["CSV in quotes", '"id","name"\n', '"\\x22aa\\x22,\\x22aa"'],
+    ["CSV of numbers", "1,2\n3,4", '"0,0\\x0a0,0"'],
+    ["CSV of names", "Özil,31\n", '"??aaa,00"'],
     ["Parquet", "PAR1\x15\x04", '"PAR1\\x15\\x04"'],
     ["PDF", "%PDF-1.7\n", '"%PDF-1.7"'],
     ["a file of zeros", "\0\0\0\0\0\0", '"\\x00\\x00\\x00\\x00\\x00\\x00"'],
-  ])("S16: shows the first bytes of %s", async (_name, text, shown) => {
+  ])("S16: shows what the first bytes of %s are, and no value", async (_name, text, shown) => {
     const fault = await faultOf(text);
     expect(fault.code).toBe("JSON_SYNTAX");
     expect(fault.message).toContain(`begins with ${shown}`);

@@ -9,7 +9,7 @@ import {
   sampleLoaded,
   stageSample,
 } from "../support/batches.ts";
-import { buryTheDead, crashAt, killBackends, sweepOnce, takeOver, waitForLock } from "../support/crash.ts";
+import { buryTheDead, crashAt, silence, sweepOnce, takeOver, waitForLock } from "../support/crash.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 import { expectInvariants } from "../support/invariants.ts";
 import { bloods, subjects } from "../support/records.ts";
@@ -88,8 +88,7 @@ test("K04 after the merge, before COMMIT: nothing is visible, the successor merg
   const { arn } = flow.machine.start(`${batch.id}-merged`, JSON.stringify({ batchId: batch.id }));
   await waitForLock(flow);
   expect(await batch.probe()).toEqual(nothingLoaded);
-  await flow.machine.stop(arn);
-  await killBackends(flow);
+  await silence(flow, arn);
   await lock`rollback`;
   lock.release();
   expect(await batch.probe()).toEqual(nothingLoaded);

@@ -146,9 +146,9 @@ test("a preview that dies leaves its plan to the sweep, once its lease has ended
   await batch.drop("subject.json", subjects(batch.prefix, 2));
   await crashAt(flow, batch, "after-copy", { input: { dryRun: true } });
   await flow.sql`update table_loader.plans set created_at = now() - interval '1 hour'`;
-  expect(await sweepOnce(flow)).toMatchObject({ dropped: 0 });
+  expect((await sweepOnce(flow)).healed).toEqual({});
   await flow.sql`update table_loader.plans set lease_until = now() - interval '1 second'`;
-  expect(await sweepOnce(flow)).toMatchObject({ dropped: 1 });
+  expect(await sweepOnce(flow)).toMatchObject({ healed: { ORPHANED_STAGING: 1 } });
   await flow.arrivals();
   await expectInvariants(flow);
 });

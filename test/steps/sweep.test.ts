@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openLoader } from "../../lib/wiring.ts";
+import { sweep } from "../../lib/steps/sweep.ts";
+import { openLoader, openStarter } from "../../lib/wiring.ts";
 import { ledgerOf, sampleLoaded, stageSample } from "../support/batches.ts";
-import { buryTheDead, crashAt, expireLease, sweepOnce } from "../support/crash.ts";
+import { buryTheDead, crashAt, expectNothingToHeal, expireLease, sweepOnce } from "../support/crash.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 import { expectInvariants } from "../support/invariants.ts";
 
@@ -38,7 +39,7 @@ test("what nobody owns is dropped: staging tables without a plan, plans without 
     values ('batch_20200101_000000', 'gone', 'load', 1, 1, '{}', now() - interval '1 hour'),
            ('batch_20200101_000001', 'just being made', 'load', 1, 1, '{}', now())`;
   await flow.sql`update table_loader.plans set created_at = now() - interval '1 hour' where batch_id = ${batch.id}`;
-  expect(await sweepOnce(flow)).toMatchObject({ started: [], dropped: 2 });
+  expect(await sweepOnce(flow)).toMatchObject({ started: [], healed: { ORPHANED_STAGING: 2 } });
   const left = await flow.sql`select run_id from table_loader.plans where run_id in ('gone', 'just being made')`;
   expect([...left]).toEqual([{ run_id: "just being made" }]);
   await flow.sql`delete from table_loader.plans where run_id = 'just being made'`;
@@ -72,4 +73,112 @@ test("a sweep finds every batch that is ready, and starts each once", async () =
   expect(await sweepOnce(flow)).toMatchObject({ started: [] });
   await flow.arrivals();
   await expectInvariants(flow);
+});
+
+test("E06 an event that is lost: loaded by the next sweep, which says so in attempt and healing", async () => {
+  const batch = await stageSample(flow);
+  const swept = await sweepOnce(flow);
+  expect(swept).toMatchObject({ started: [batch.id], healed: { EVENT_MISSED: 1 } });
+  expect(swept.runs).toMatchObject([{ status: "SUCCEEDED", output: { status: "success" } }]);
+  expect(await batch.probe()).toEqual(sampleLoaded);
+  const attempts = await flow.sql`select source, state from table_loader.attempts where batch_id = ${batch.id}`;
+  expect([...attempts]).toEqual([{ source: "sweep", state: "loaded" }]);
+  const healings = await flow.sql`select kind, detail from table_loader.healings where batch_id = ${batch.id}`;
+  expect([...healings]).toEqual([
+    {
+      kind: "EVENT_MISSED",
+      detail: `2 objects in staging had started nothing, the first is ${batch.key("blood.json")}`,
+    },
+  ]);
+  await flow.arrivals();
+  await expectInvariants(flow);
+});
+
+test("a late approval is no lost event", async () => {
+  const batch = await stageSample(flow, { approved: false });
+  await flow.arrivals();
+  await flow.approve(batch.id);
+  expect(await sweepOnce(flow)).toMatchObject({ started: [batch.id] });
+  expect([...(await flow.sql`select kind from table_loader.healings where batch_id = ${batch.id}`)]).toEqual([]);
+  await expectInvariants(flow);
+});
+
+/** Sweeps with a clock of its own, whose time is up as soon as so many batches were started. */
+async function sweepFor(starts: number): Promise<readonly string[]> {
+  const { ports, close } = await openStarter();
+  let left = starts;
+  const start: typeof ports.executions.start = async (...call) => {
+    left -= 1;
+    return ports.executions.start(...call);
+  };
+  const clock = { now: () => (left > 0 ? 0 : 200_000), executions: { ...ports.executions, start } };
+  const { started } = await sweep({ ...ports, ...clock }, {}, 240_000).finally(close);
+  await Promise.all(flow.machine.list().map(({ arn }) => flow.machine.settle(arn)));
+  return started;
+}
+
+test("time is up: nothing new is begun, what is broken came first, and the next sweep goes on from there", async () => {
+  const batches = await Promise.all([1, 2, 3].map(() => stageSample(flow)));
+  const ids = batches.map(({ id }) => id).sort();
+  const broken = await stageSample(flow);
+  await crashAt(flow, broken, "mid-copy");
+  buryTheDead();
+  await expireLease(flow, broken);
+  expect(await sweepFor(1)).toEqual([broken.id]);
+  expect(await sweepFor(0)).toEqual([]);
+  expect(await sweepFor(1)).toEqual([ids[0]]);
+  const [cursor] = await flow.sql`select position from table_loader.cursors where name = 'staging'`;
+  expect(cursor?.position).toBe(ids[0]);
+  expect(await sweepFor(9)).toEqual(ids.slice(1));
+  await expectNothingToHeal(flow);
+  for (const batch of [...batches, broken]) expect(await batch.probe()).toEqual(sampleLoaded);
+  await flow.arrivals();
+  await expectInvariants(flow);
+});
+
+test("from where the last sweep stopped to the end, and then from the beginning to there", async () => {
+  const batches = await Promise.all([1, 2, 3].map(() => stageSample(flow)));
+  const [first, second, third] = batches.map(({ id }) => id).sort() as [string, string, string];
+  await flow.sql`
+    insert into table_loader.cursors (name, position) values ('staging', ${first})
+    on conflict (name) do update set position = excluded.position`;
+  expect(await sweepFor(9)).toEqual([second, third, first]);
+  await flow.arrivals();
+  await expectInvariants(flow);
+});
+
+test("a batch that cannot be looked at keeps no other one back, and its fault is told", async () => {
+  const [bad, good] = (await Promise.all([stageSample(flow), stageSample(flow)])).sort((a, b) =>
+    a.id < b.id ? -1 : 1,
+  );
+  const { ports, close } = await openStarter();
+  const records: typeof ports.records = {
+    ...ports.records,
+    queue: (batchId) => (batchId === bad?.id ? Promise.reject(new Error("no")) : ports.records.queue(batchId)),
+  };
+  await expect(sweep({ ...ports, records }, {}, Date.now() + 240_000)).rejects.toThrow("no");
+  await close();
+  await expect.poll(() => good?.probe()).toEqual(sampleLoaded);
+  expect((await sweepOnce(flow)).started).toContain(bad?.id);
+  await flow.arrivals();
+  await expectInvariants(flow);
+});
+
+test("the archive is walked a bounded way, from where the last sweep stopped", async () => {
+  const { ports, close } = await openStarter();
+  const asked: string[] = [];
+  const pages: Readonly<Record<string, readonly string[]>> = { "": ["loaded/a/1"], "loaded/a/1": ["loaded/b/1"] };
+  const keys: typeof ports.store.keys = async (_prefix, after) => {
+    asked.push(after);
+    return pages[after] ?? [`${after}0`];
+  };
+  const walk = () => sweep({ ...ports, store: { ...ports.store, keys } }, {}, Date.now() + 240_000);
+  await flow.sql`delete from table_loader.cursors where name = 'archive'`;
+  await walk();
+  await walk();
+  await close();
+  expect(asked).toHaveLength(10);
+  expect(asked.slice(0, 3)).toEqual(["", "loaded/a/1", "loaded/b/1"]);
+  expect(new Set(asked).size).toBe(10);
+  await flow.sql`delete from table_loader.cursors where name = 'archive'`;
 });

@@ -205,4 +205,25 @@ describe("between plan and commit", () => {
     expect(named).toHaveLength(3);
     await expectInvariants(flow);
   });
+
+  test("C09 ALTER TABLE again and again: BLOCKED DB_SCHEMA_CHANGED, and it loads when the tables stay as they are", async () => {
+    const batch = newBatch(flow);
+    await flow.queueRow({ batchId: batch.id, table: "subject", approved: true });
+    await batch.drop("subject.json", subjects(batch.prefix, 3));
+    const changes = 3;
+    let altered = 0;
+    const reasons: unknown[] = [];
+    onCrashPoint(async (point) => {
+      if (point === "before-claim" && altered > 1) reasons.push((await ledgerOf(flow, batch))?.reason_code);
+      if (point !== "after-plan" || altered === changes) return;
+      altered += 1;
+      await flow.sql.unsafe(`alter table subject add column changed_${altered} text`);
+    });
+    const { output, states } = await flow.run({ batchId: batch.id });
+    onCrashPoint(() => undefined);
+    expect(states.filter((state) => state === "BlockedWait")).toHaveLength(changes - 1);
+    expect(reasons).toEqual(["DB_SCHEMA_CHANGED", "DB_SCHEMA_CHANGED"]);
+    expect(output).toMatchObject({ status: "success", attempt: 1, records_loaded: 3 });
+    await expectInvariants(flow);
+  });
 });

@@ -1,3 +1,4 @@
+import { expect } from "vitest";
 import { StaleFence } from "../../lib/core/errors.ts";
 import type { CrashPoint } from "../../lib/core/ports.ts";
 import { randomExecutionName } from "../../lib/local/machine.ts";
@@ -8,7 +9,7 @@ import type { Flow, RunResult } from "./flow.ts";
 
 /**
  * A death of the whole process, as near as one process can play it: at the named point nothing goes on, no handler
- * cleans up, the execution is aborted, and the server sees the connections end.
+ * cleans up, and the server sees the connections end. Step Functions hears nothing of it: the execution seems to run.
  */
 
 const buried: (() => void)[] = [];
@@ -26,6 +27,8 @@ export type CrashOptions = {
   readonly input?: object;
   /** Which time the point is reached. @default 1 */
   readonly time?: number;
+  /** What starts the execution. @default a start by hand, with `input` */
+  readonly begin?: () => Promise<unknown>;
 };
 
 /** Runs the batch until the point is reached, and kills it there. */
@@ -39,14 +42,26 @@ export async function crashAt(flow: Flow, { id }: TestBatch, point: CrashPoint, 
     reached.resolve();
     return new Promise<void>((_, reject) => buried.push(() => reject(new StaleFence(id, 0))));
   });
-  const { arn } = flow.machine.start(randomExecutionName(), JSON.stringify({ batchId: id, ...options.input }));
+  const arn = await begin(flow, id, options);
   const ended = flow.machine.settle(arn).then(({ status, cause }) => {
     throw new Error(`the execution ended as ${status} before it reached ${point}: ${cause}`);
   });
   await Promise.race([reached.promise, ended]);
   ended.catch(() => undefined);
   onCrashPoint(() => undefined);
+  await silence(flow, arn);
+}
+
+async function begin(flow: Flow, batchId: string, { input, begin: start }: CrashOptions): Promise<string> {
+  if (!start) return flow.machine.start(randomExecutionName(), JSON.stringify({ batchId, ...input })).arn;
+  await start();
+  return flow.machine.list().at(-1)?.arn ?? "";
+}
+
+/** Nothing of the execution goes on, and it is still said to run, as of a Lambda that died in the middle of a task. */
+export async function silence(flow: Flow, arn: string): Promise<void> {
   await flow.machine.stop(arn);
+  Object.assign(flow.machine.find(arn) ?? {}, { status: "RUNNING", stopDate: null });
   await killBackends(flow);
 }
 
@@ -64,7 +79,7 @@ export async function expireLease({ sql }: Flow, { id }: TestBatch): Promise<voi
 export type Swept = {
   readonly ran: boolean;
   readonly started: readonly string[];
-  readonly dropped: number;
+  readonly healed: Readonly<Record<string, number>>;
   readonly runs: readonly RunResult[];
 };
 
@@ -76,6 +91,11 @@ export async function sweepOnce(flow: Flow): Promise<Swept> {
   const records = await Promise.all(started.map(({ arn }) => flow.machine.settle(arn)));
   const runs = records.map((record) => ({ ...record, output: JSON.parse(record.output ?? "null") }));
   return { ...answer, runs };
+}
+
+export async function expectNothingToHeal(flow: Flow): Promise<void> {
+  const { started, healed } = await sweepOnce(flow);
+  expect({ started, healed }).toEqual({ started: [], healed: {} });
 }
 
 /** The lease ends, and the sweep finds the batch. */

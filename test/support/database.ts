@@ -19,8 +19,7 @@ export type TestDatabase = {
 export const testerName = "tester";
 
 /** A database of the test file's own, with the migrations applied and the sample's tables made. */
-export async function openTestDatabase(): Promise<TestDatabase> {
-  const server = inject("server");
+export async function openTestDatabase(server: TestServer = inject("server")): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString("hex")}`;
   await administrate(
     server,

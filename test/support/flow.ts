@@ -22,8 +22,14 @@ export type FlowOptions = {
   readonly pauses?: Pauses;
   /** Wraps or replaces handlers, to inject faults. @default the handlers in functions/ */
   readonly load?: LoadFunction;
+  /** As `load`, where the functions need the settings. */
+  readonly openFunctions?: (variables: Readonly<Record<string, string>>) => LoadFunction;
   /** @default a bucket in memory */
   readonly openBucket?: typeof openTestBucket;
+  /** @default a database on the server that all test files share */
+  readonly openDatabase?: () => Promise<TestDatabase>;
+  /** @default the interpreter as it is */
+  readonly openMachine?: typeof openMachine;
 };
 
 export type RunResult = Pick<ExecutionRecord, "status" | "error" | "cause" | "states"> & {
@@ -68,15 +74,16 @@ export type Flow = {
 export async function openFlow(options: FlowOptions = {}): Promise<Flow> {
   await using stack = new AsyncDisposableStack();
   let intake: Intake | undefined;
-  const database = defer(stack, await openTestDatabase());
+  const database = defer(stack, await (options.openDatabase ?? openTestDatabase)());
   const bucket = defer(stack, await (options.openBucket ?? openTestBucket)((event) => intake?.deliver(event)));
-  const load = options.load ?? loadFunction;
   const machinePort = await findFreePort();
   // Before any handler is imported: it may read its settings then.
-  overrideEnvironment({ ...toVariables(database, bucket, machinePort), ...options.variables });
+  const variables = { ...toVariables(database, bucket, machinePort), ...options.variables };
+  overrideEnvironment(variables);
+  const load = options.openFunctions?.(variables) ?? options.load ?? loadFunction;
   const steps: MachineEvent[] = [];
   const notices: Notice[] = [];
-  const machine = openMachine({
+  const machine = (options.openMachine ?? openMachine)({
     definition: readDefinition(),
     functions: await loadTaskFunctions(load),
     pauses: options.pauses ?? { waitMilliseconds: 0, retryMilliseconds: 0 },

@@ -1,3 +1,4 @@
+import { appendFileSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import postgres from "postgres";
 import type { TestProject } from "vitest/node";
@@ -16,6 +17,8 @@ export type TestServer = {
   /** Has the migrations and the sample's tables. */
   readonly template: string;
   readonly majorVersion: number;
+  /** Everything that the server has logged so far. */
+  readonly logFile: string;
 };
 
 /** The synthesized machine as JSON text, or why there is none: only tests of whole flows need it. */
@@ -57,7 +60,10 @@ async function openServer(project: TestProject): Promise<void> {
   const release = releases[majorVersion];
   if (!release) throw new Error(`TEST_POSTGRES: expected 16 or 18, got ${majorVersion}`);
   const directory = await makeTemporaryDirectory();
-  const server = await openPostgres({ dataDir: `${directory}/postgres`, database: template, release, parameters });
+  const logFile = `${directory}/server.log`;
+  const log = (text: string): void => appendFileSync(logFile, text);
+  const dataDir = `${directory}/postgres`;
+  const server = await openPostgres({ dataDir, database: template, release, parameters, log });
   close = async () => {
     await server.close();
     await rm(directory, { recursive: true, force: true });
@@ -65,10 +71,12 @@ async function openServer(project: TestProject): Promise<void> {
   await fillTemplate(server);
   const { host, port, user, password, adminUrl } = server;
   const majorNumber = Number(majorVersion);
-  project.provide("server", { host, port, user, password, adminUrl, template, majorVersion: majorNumber });
+  const shared = { host, port, user, password, adminUrl, template, majorVersion: majorNumber, logFile };
+  project.provide("server", shared);
 }
 
-async function fillTemplate({ host, port, user, password, database }: LocalPostgres): Promise<void> {
+/** Migrations and the tables of the sample. */
+export async function fillTemplate({ host, port, user, password, database }: LocalPostgres): Promise<void> {
   const sql = postgres({ host, port, user, password, database, max: 1, onnotice: () => {} });
   try {
     await migrate(sql);

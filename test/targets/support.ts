@@ -121,7 +121,7 @@ async function runLoad(parts: Parts, tables: LoadTables, options: RunOptions): P
   const owner = randomUUID();
   const claim = kind === "load" ? await parts.claims.claim({ batchId, owner, source: "manual" }) : null;
   const ids = { batchId, runId: owner, epoch: 1, attempt: 1, fence: claim?.fence ?? 0, kind };
-  const planId = await parts.plans.create({ ...ids, source: "manual", body, items });
+  const planId = await parts.plans.create({ ...ids, source: "manual", body, items, workers: 1 });
   const run: Run = { ...ids, planId, workers: [1] };
   const stage = () =>
     stageFragments(stagePorts(parts, texts), { run, worker: 1, execution: owner }, Number.MAX_SAFE_INTEGER);
@@ -209,6 +209,7 @@ function stagePorts(parts: Parts, texts: ReadonlyMap<string, Buffer>) {
     reach: () => undefined,
     now: () => Date.now(),
     pause: async () => undefined,
+    memoryShare: () => 0,
   };
 }
 

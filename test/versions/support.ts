@@ -52,7 +52,7 @@ export async function createBucket(s3: S3Client): Promise<string> {
   return Bucket;
 }
 
-async function openVersionedBucket(onArrival: (event: ObjectCreatedEvent) => void): Promise<VersionedBucket> {
+export async function openVersionedBucket(onArrival: (event: ObjectCreatedEvent) => void): Promise<VersionedBucket> {
   const queues = await openTestBucket();
   const s3 = openS3();
   const name = await createBucket(s3);

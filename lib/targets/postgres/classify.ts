@@ -1,5 +1,5 @@
 import { quoteName } from "../../core/sql-names.ts";
-import { rejectedRows, type TableJob } from "./table-job.ts";
+import { hashMemory, rejectedRows, type TableJob, withSettings } from "./table-job.ts";
 
 /** The verdict on every staged record, by one join with the target. Nothing is locked or written by it. */
 
@@ -19,35 +19,37 @@ export type Verdicts = { readonly count: (mark: Mark) => number; readonly insert
  * @param staged records in the staging table
  */
 export async function classify(job: TableJob, staged: number, exceptions: Exceptions): Promise<Verdicts> {
-  const verdicts = verdictsSql(job, job.staging, exceptions);
-  await job.tx.unsafe(`set local work_mem = '${joinMemory}'`);
+  const known = await withSettings(job, hashMemory, () => mark(job, staged, exceptions));
+  const counts = known ?? (await countVerdicts(job, job.marks));
+  return { count: (verdict) => counts.get(verdict) ?? 0, inserts: staged - sumOf(counts) };
+}
+
+/** Answers the counts where they had to be taken before the marks were made. */
+async function mark(job: TableJob, staged: number, exceptions: Exceptions): Promise<Counts | null> {
+  const verdicts = verdictsOf(job, job.staging, exceptions);
   // What immutable fields were tried to be changed is counted over all that was found.
   const needsAll = job.sql.immutable.length > 0 || (await findsChanges(job, staged, exceptions));
   const known = needsAll ? null : await countVerdicts(job, verdicts);
   const inserts = known === null ? 0 : staged - sumOf(known);
-  const marksAll = known === null || (inserts > 0 && inserts < staged);
-  if (marksAll) await createMarks(job, verdicts);
-  else await createMarks(job, known.get("update") ? `${verdicts} and m.verdict = 'update'` : `${verdicts} limit 0`);
-  await job.tx.unsafe("set local work_mem to default");
-  const counts = known ?? (await countVerdicts(job, job.marks));
-  return { count: (mark) => counts.get(mark) ?? 0, inserts: staged - sumOf(counts) };
+  if (known === null || (inserts > 0 && inserts < staged)) await createMarks(job, verdicts, "true");
+  else await createMarks(job, verdicts, known.get("update") ? "v.verdict = 'update'" : "false");
+  return known;
 }
 
-/** Room for the hashes of a few hundred thousand rows: on disk they take half as long again. */
-const joinMemory = "64MB";
 const sampledRecords = 2_000;
 
 /** Whether a few of the records change a row. */
 async function findsChanges(job: TableJob, staged: number, exceptions: Exceptions): Promise<boolean> {
   const percent = Math.min(100, (100 * sampledRecords) / Math.max(staged, 1));
   const sample = `(select * from ${job.staging} tablesample system (${percent}))`;
-  const [found] = await job.tx.unsafe<{ any: boolean }[]>(
-    `select exists (select from (${verdictsSql(job, sample, exceptions)}) u where u.verdict = 'update') as any`,
+  const [row] = await job.tx.unsafe<{ found: boolean }[]>(
+    `select exists (select from ${verdictsOf(job, sample, exceptions)} v where v.verdict = 'update') as found`,
   );
-  return found?.any ?? false;
+  return row?.found ?? false;
 }
 
-function verdictsSql(job: TableJob, records: string, { hasRejects, hasTwins }: Exceptions): string {
+/** The verdicts as something to select from: item, record, verdict. */
+function verdictsOf(job: TableJob, records: string, { hasRejects, hasTwins }: Exceptions): string {
   const { sql, twins } = job;
   const skipsNew = job.plan.contract.update_strategy === "update_only";
   // Nearly always only what is stored already is an exception.
@@ -63,13 +65,14 @@ function verdictsSql(job: TableJob, records: string, { hasRejects, hasTwins }: E
     `when t.${quoteName(sql.key[0] ?? "")} is not null then ${verdictOnStored(job)}`,
     ...(skipsNew ? ["else 'skipped'"] : []),
   ];
-  return `
+  return `(
     select m.item, m.record, m.verdict
     from (
       select s._tl_item as item, s._tl_record as record, case ${cases.join(" ")} end as verdict
       from ${records} s ${joins.join(" ")}
     ) m
-    where m.verdict is not null`;
+    where m.verdict is not null
+  )`;
 }
 
 /** What becomes of a record whose key is stored already. */
@@ -85,15 +88,14 @@ type Counts = ReadonlyMap<Mark, number>;
 const sumOf = (counts: Counts): number => [...counts.values()].reduce((sum, count) => sum + count, 0);
 
 async function countVerdicts({ tx }: TableJob, from: string): Promise<Counts> {
-  const source = from.trimStart().startsWith("select") ? `(${from})` : from;
   const rows = await tx.unsafe<{ verdict: Mark; records: number }[]>(
-    `select v.verdict, count(*) as records from ${source} v group by v.verdict`,
+    `select v.verdict, count(*) as records from ${from} v group by v.verdict`,
   );
   return new Map(rows.map(({ verdict, records }) => [verdict, records]));
 }
 
-async function createMarks({ tx, marks, seen }: TableJob, query: string): Promise<void> {
-  const { count } = await tx.unsafe(`create unlogged table ${marks} as ${query}`);
+async function createMarks({ tx, marks, seen }: TableJob, verdicts: string, where: string): Promise<void> {
+  const { count } = await tx.unsafe(`create unlogged table ${marks} as select v.* from ${verdicts} v where ${where}`);
   await tx.unsafe(`analyze ${marks}`);
   seen.marks = count > 0;
 }

@@ -2,7 +2,7 @@ import type { Column } from "../../core/catalog.ts";
 import type { RejectCode } from "../../core/rejects.ts";
 import { quoteConstant, quoteName } from "../../core/sql-names.ts";
 import { classify, type Verdicts } from "./classify.ts";
-import { keyText, rejectWhere, type TableJob } from "./table-job.ts";
+import { hashMemory, keyText, rejectWhere, type TableJob, withSettings } from "./table-job.ts";
 
 /** The judge's first look: values, keys and twins, then a verdict for every staged record. */
 
@@ -66,25 +66,21 @@ async function rejectInvalidColumn(job: TableJob, column: Column): Promise<numbe
   return rejected;
 }
 
-/** Room for the keys of a million records: a table of hashes that goes to disk takes half as long again. */
-const keyMemory = "64MB";
-
-/**
- * Natural keys that several records share by the column's own equality; answers how many. In one process: several would
- * sort what they found to put it together.
- */
-async function findFamilies({ tx, sql, staging, families }: TableJob): Promise<number> {
+/** Natural keys that several records share by the column's own equality; answers how many. */
+async function findFamilies(job: TableJob): Promise<number> {
+  const { tx, sql, staging, families } = job;
   const names = sql.key.map((_, index) => `k${index}`);
   const keys = sql.key.map((name, index) => `${sql.typed(name)} as ${names[index]}`).join(", ");
-  await tx.unsafe(`set local work_mem = '${keyMemory}'; set local max_parallel_workers_per_gather = 0`);
-  const { count } = await tx.unsafe(`
-    create unlogged table ${families} as
-    select row_number() over () as family, ${names.join(", ")}
-    from (select ${keys} from ${staging} s) typed
-    where ${names.map((name) => `${name} is not null`).join(" and ")}
-    group by ${names.join(", ")} having count(*) > 1
-  `);
-  await tx.unsafe("set local work_mem to default; set local max_parallel_workers_per_gather to default");
+  // In one process: several would sort what they found to put it together.
+  const { count } = await withSettings(job, { ...hashMemory, max_parallel_workers_per_gather: "0" }, () =>
+    tx.unsafe(`
+      create unlogged table ${families} as
+      select row_number() over () as family, ${names.join(", ")}
+      from (select ${keys} from ${staging} s) typed
+      where ${names.map((name) => `${name} is not null`).join(" and ")}
+      group by ${names.join(", ")} having count(*) > 1
+    `),
+  );
   return count;
 }
 

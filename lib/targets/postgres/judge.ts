@@ -1,10 +1,10 @@
 import type postgres from "postgres";
+import type { Column } from "../../core/catalog.ts";
 import { PermanentError } from "../../core/errors.ts";
 import { sqlStateOf } from "../../core/faults.ts";
 import type { TablePlan } from "../../core/plan.ts";
-import type { Plan, TableOutcome, WorkItem } from "../../core/ports.ts";
+import type { Judging, Plan, TableOutcome, WorkItem } from "../../core/ports.ts";
 import { accountedFor, noCounts, type RecordCounts } from "../../core/report.ts";
-import type { Run } from "../../core/run.ts";
 import { quoteName } from "../../core/sql-names.ts";
 import { countRejected, type Verdicts } from "./classify.ts";
 import { type Isolated, mergeAccepted } from "./isolate.ts";
@@ -13,14 +13,6 @@ import { judgeRecords } from "./judge-records.ts";
 import { type Effect, type TableJob, tableJob } from "./table-job.ts";
 
 type Tx = postgres.ReservedSql;
-
-export type Judging = {
-  readonly run: Run;
-  readonly plan: Plan;
-  readonly items: readonly WorkItem[];
-  /** True while a duplicate key may come from a load beside this one, which another look would see. */
-  readonly mayRace: boolean;
-};
 
 /** Locks the targets that no unique index guards, in the order of their names, before the transaction's first look. */
 export async function lockTargets(tx: Tx, plan: Plan): Promise<void> {
@@ -36,10 +28,10 @@ export async function lockTargets(tx: Tx, plan: Plan): Promise<void> {
  *
  * @throws PermanentError BALANCE_BROKEN where records read and records accounted for differ
  */
-export async function judgeTables(tx: Tx, { run, plan, items, mayRace }: Judging): Promise<TableOutcome[]> {
+export async function judgeTables(tx: Tx, { run, plan, items, mayRace, enter }: Judging): Promise<TableOutcome[]> {
   const outcomes: TableOutcome[] = [];
   for (const [index, table] of plan.body.tables.entries()) {
-    const job = tableJob(tx, { run, plan: table, index, mayRace });
+    const job = tableJob(tx, { run, plan: table, index, mayRace, enter });
     outcomes.push(await judgeTable(job, itemsOf(items, table), plan.kind === "preview").catch(nameTable(table)));
   }
   return outcomes;
@@ -58,6 +50,7 @@ const itemsOf = (items: readonly WorkItem[], { table }: TablePlan): WorkItem[] =
 
 async function judgeTable(job: TableJob, items: readonly WorkItem[], isPreview: boolean): Promise<TableOutcome> {
   const started = performance.now();
+  job.enter(`judge ${job.plan.table}`);
   const staged = sumOf(items, ({ records, rejected }) => records - rejected);
   const verdicts = await judgeRecords(job, staged);
   const effects = effectsOf(verdicts);
@@ -65,6 +58,7 @@ async function judgeTable(job: TableJob, items: readonly WorkItem[], isPreview: 
   const immutableAttempts = await countImmutableAttempts(job, verdicts);
   const changedFields = isPreview && verdicts.count("update") > 0 ? await countChangedFields(job) : {};
   const sample = isPreview ? await sampleRecord(job) : null;
+  job.enter(`merge ${job.plan.table}`);
   const merged = effects.length > 0 ? await mergeAccepted(job, effects) : nothing;
   const counts = await accountFor(job, items, { verdicts, merged });
   await job.tx.unsafe(`drop table if exists ${job.families}, ${job.twins}, ${job.marks}`);
@@ -116,37 +110,46 @@ async function accountFor(
 }
 
 async function countImmutableAttempts(job: TableJob, verdicts: Verdicts): Promise<Record<string, number>> {
-  const { tx, sql, marks, staging } = job;
-  const columns = sql.immutable;
-  if (columns.length === 0 || verdicts.count("update") + verdicts.count("unchanged") === 0) return {};
-  const counts = columns.map(
-    ({ name }, index) =>
-      `count(*) filter (where ${sql.typed(name)} is not null and ${sql.typed(name)}::text is distinct from t.${quoteName(name)}::text) as c${index}`,
-  );
-  const [row] = await tx.unsafe<Record<string, number>[]>(`
-    select ${counts.join(", ")}
-    from ${marks} v
-    join ${staging} s on s._tl_item = v.item and s._tl_record = v.record
-    join ${sql.target} t on ${sql.sameKey}
-    where v.verdict in ('update', 'unchanged')
-  `);
-  const attempts = columns.map(({ name }, index): [string, number] => [name, row?.[`c${index}`] ?? 0]);
-  return Object.fromEntries(attempts.filter(([, count]) => count > 0));
+  const { sql, marks, staging } = job;
+  if (verdicts.count("update") + verdicts.count("unchanged") === 0) return {};
+  return countByColumn(job, sql.immutable, {
+    differs: ({ name }) => `${sql.typed(name)} is not null and ${isOther(sql.typed(name), name)}`,
+    from: `${marks} v
+      join ${staging} s
+        on v.verdict in ('update', 'unchanged') and s._tl_item = v.item and s._tl_record = v.record`,
+  });
 }
 
-async function countChangedFields({ tx, sql, rows }: TableJob): Promise<Record<string, number>> {
-  if (sql.updatable.length === 0) return {};
-  const counts = sql.updatable.map(
-    (column, index) =>
-      `count(*) filter (where (${sql.updated(column)})::text is distinct from t.${quoteName(column.name)}::text) as c${index}`,
+function countChangedFields(job: TableJob): Promise<Record<string, number>> {
+  const { sql } = job;
+  return countByColumn(job, sql.updatable, {
+    differs: (column) => isOther(`(${sql.updated(column)})`, column.name),
+    from: job.rows("update"),
+  });
+}
+
+const isOther = (value: string, name: string): string => `${value}::text is distinct from t.${quoteName(name)}::text`;
+
+type ColumnCount = {
+  /** A condition over `s` and the stored row `t`. */
+  readonly differs: (column: Column) => string;
+  /** The staged rows, with the alias `s`. */
+  readonly from: string;
+};
+
+/** Of how many rows each column differs from what is stored; columns of none are left out. */
+async function countByColumn(
+  { tx, sql }: TableJob,
+  columns: readonly Column[],
+  { differs, from }: ColumnCount,
+): Promise<Record<string, number>> {
+  if (columns.length === 0) return {};
+  const counts = columns.map((column, index) => `count(*) filter (where ${differs(column)}) as c${index}`);
+  const [row] = await tx.unsafe<Record<string, number>[]>(
+    `select ${counts.join(", ")} from ${from} join ${sql.target} t on ${sql.sameKey}`,
   );
-  const [row] = await tx.unsafe<Record<string, number>[]>(`
-    select ${counts.join(", ")}
-    from ${rows("update")}
-    join ${sql.target} t on ${sql.sameKey}
-  `);
-  const changed = sql.updatable.map(({ name }, index): [string, number] => [name, row?.[`c${index}`] ?? 0]);
-  return Object.fromEntries(changed.filter(([, count]) => count > 0));
+  const counted = columns.map(({ name }, index): [string, number] => [name, row?.[`c${index}`] ?? 0]);
+  return Object.fromEntries(counted.filter(([, count]) => count > 0));
 }
 
 async function sampleRecord({ tx, staging, sql }: TableJob): Promise<Record<string, unknown> | null> {

@@ -1,5 +1,6 @@
 import type postgres from "postgres";
 import type { TablePlan } from "../../core/plan.ts";
+import type { Judging } from "../../core/ports.ts";
 import type { RejectCode } from "../../core/rejects.ts";
 import type { Run } from "../../core/run.ts";
 import { qualifiedName, quoteConstant, stagingSchema, stagingTableOf } from "../../core/sql-names.ts";
@@ -22,15 +23,17 @@ export type TableJob = {
   readonly sql: Expressions;
   /** True while a duplicate key may come from a load beside this one, which another look would see. */
   readonly mayRace: boolean;
+  readonly enter: Judging["enter"];
   /** Whether there are any marks by now. */
   readonly seen: { marks: boolean };
   /** The staged rows with this effect, as something to select from, with the alias `s`. */
   readonly rows: (effect: Effect) => string;
 };
 
-export type JobPlace = Pick<TableJob, "run" | "plan" | "mayRace"> & { readonly index: number };
+export type JobPlace = Pick<TableJob, "run" | "plan" | "mayRace" | "enter"> & { readonly index: number };
 
-export function tableJob(tx: postgres.ReservedSql, { run, plan, index, mayRace }: JobPlace): TableJob {
+export function tableJob(tx: postgres.ReservedSql, { index, ...place }: JobPlace): TableJob {
+  const { run, plan } = place;
   const name = (suffix: string): string => qualifiedName(stagingSchema, `p${run.planId}_${index}_${suffix}`);
   const staging = stagingTableOf(run.planId, index);
   const marks = name("marks");
@@ -44,7 +47,23 @@ export function tableJob(tx: postgres.ReservedSql, { run, plan, index, mayRace }
       where not exists (select from ${marks} v where v.item = s._tl_item and v.record = s._tl_record)) s`;
   };
   const own = { staging, families: name("families"), twins: name("twins"), marks, queue: name("queue") };
-  return { tx, run, plan, mayRace, ...own, sql: expressionsOf(plan), seen, rows };
+  return { tx, ...place, ...own, sql: expressionsOf(plan), seen, rows };
+}
+
+/** Room for the hashes of a million records: on disk they take half as long again. */
+export const hashMemory = { work_mem: "64MB" };
+
+/** Runs `work` under other settings of the planner; an error ends the transaction, and them with it. */
+export async function withSettings<T>(
+  { tx }: Pick<TableJob, "tx">,
+  planner: Readonly<Record<string, string>>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const names = Object.keys(planner);
+  await tx.unsafe(names.map((name) => `set local ${name} = '${planner[name]}'`).join("; "));
+  const result = await work();
+  await tx.unsafe(names.map((name) => `set local ${name} to default`).join("; "));
+  return result;
 }
 
 /** Why records are rejected, as SQL over the alias `s`; the texts are constants or expressions. */

@@ -5,7 +5,9 @@ import { synthesizeMachine } from "../../../lib/infra/synthesize-machine.ts";
 type Payload = Record<string, unknown>;
 /** An answer, an error to throw, or a function of the payload; a list is taken in turn, its last one for ever. */
 export type Step = Payload | Error | ((payload: Payload) => unknown);
-export type Script = Partial<Record<TaskState | "NotifySuccess" | "NotifyFailure", Step | Step[]>>;
+export type Script = Partial<Record<TaskState | Notice, Step | Step[]>>;
+
+type Notice = (typeof noticeStates)[keyof typeof noticeStates];
 
 export type Outcome = {
   readonly output: unknown;
@@ -65,13 +67,16 @@ function scriptedTask(state: string, script: Script, payloads: Record<string, Pa
   const calls: Payload[] = [];
   payloads[state] = calls;
   return async (payload: unknown) => {
-    const steps = [script[state as keyof Script] ?? fault("BlockedError", `UNEXPECTED: ${state} was called`)].flat();
+    const unexpected = isNotice(state) ? {} : fault("BlockedError", `UNEXPECTED: ${state} was called`);
+    const steps = [script[state as keyof Script] ?? unexpected].flat();
     const step = steps[Math.min(calls.length, steps.length - 1)] as Step;
     calls.push(payload as Payload);
     if (step instanceof Error) throw step;
     return (typeof step === "function" ? await step(payload as Payload) : step) as never;
   };
 }
+
+const isNotice = (state: string): boolean => Object.values<string>(noticeStates).includes(state);
 
 function failureOf(error: unknown): string {
   const cause = error instanceof ExecutionError ? error.cause : error;

@@ -60,7 +60,13 @@ async function runCase(tx: Tx, made: Made, contents: Case): Promise<Ran> {
   const staged = await stage(tx, body.tables, contents);
   const plan = { planId, runId: "r", attempt: 1, body } as unknown as Plan;
   const judge = async (kind: Plan["kind"]): Promise<Facts> => {
-    const outcomes = await judgeTables(tx, { run, plan: { ...plan, kind }, items: staged, mayRace: false });
+    const outcomes = await judgeTables(tx, {
+      run,
+      plan: { ...plan, kind },
+      items: staged,
+      mayRace: false,
+      enter: () => undefined,
+    });
     return collectFacts(tx, loaded, outcomes);
   };
   if (!made.isForeseen) return { preview: null, load: await judge("load") };

@@ -1,0 +1,106 @@
+/**
+ * How many workers a load gets: what its fragments ask for, within what the database and the other loads leave. The
+ * cap itself is the reserved concurrency of the worker function; this keeps loads from running into it.
+ */
+
+export type Room = {
+  /** Workers that other plans were given and that may still be at work. */
+  readonly workers: number;
+  /** Loads that are being staged or committed. */
+  readonly loads: number;
+  /** Connections that the server still takes before four fifths of its limit are used. */
+  readonly freeConnections: number;
+  /** Sessions that wait for a lock: more writers would only make more of them wait. */
+  readonly lockWaits: number;
+};
+
+export type RoomLimits = {
+  /** Workers of all loads together. */
+  readonly maxWorkers: number;
+  /** Loads at a time; the others stand in line. */
+  readonly maxLoads: number;
+};
+
+const bytesPerWorker = 8 * 1024 * 1024;
+/** A small fragment costs its round trips. */
+const fragmentsPerWorker = 100;
+/** More than about eight writers into one table make it slower. */
+const workersPerLoad = 8;
+
+/** One worker for every 8 MB or 100 fragments, at most eight, and never more than fragments. */
+export function wantedWorkers(sizes: readonly number[]): number {
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  const wanted = Math.max(Math.ceil(bytes / bytesPerWorker), Math.ceil(sizes.length / fragmentsPerWorker));
+  return Math.max(1, Math.min(wanted, sizes.length, workersPerLoad));
+}
+
+/** Loads that may begin now. The first one always may: it is what frees the room again. */
+export function freeLoads(room: Room, { maxLoads, maxWorkers }: RoomLimits): number {
+  const byRoom = Math.min(maxLoads - room.loads, maxWorkers - room.workers, room.freeConnections);
+  return Math.max(byRoom, room.loads === 0 ? 1 : 0);
+}
+
+/**
+ * The workers of a load that begins now; never none, since a load without a worker would never end.
+ *
+ * @param others loads that wait for their turn: what is left is shared with them
+ */
+export function dealWorkers(wanted: number, room: Room, { maxWorkers, others }: Dealing): number {
+  const free = Math.min(maxWorkers - room.workers, room.freeConnections);
+  const share = Math.ceil(free / (others + 1));
+  const calm = room.lockWaits > 0 ? Math.ceil(wanted / (room.lockWaits + 1)) : wanted;
+  return Math.max(1, Math.min(wanted, share, calm));
+}
+
+type Dealing = { readonly maxWorkers: number; readonly others: number };
+
+/** Worker numbers, as the Map state takes them. */
+export function numberWorkers(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => index + 1);
+}
+
+const leastWait = 2;
+const longestWait = 30;
+/** Small loads pass that quickly. */
+const loadsPerSecond = 5;
+
+/** Seconds until a batch that stands in line asks again: sooner the nearer it is to the head. */
+export function waitInLine(ahead: number): number {
+  return Math.max(leastWait, Math.min(longestWait, Math.ceil(ahead / loadsPerSecond)));
+}
+
+/** What arrives at once is in line by then, so that the order is that of the approvals and not of the arrivals. */
+const settleSeconds = 5;
+
+/** @param waited seconds that the batch has stood in line */
+export function isTurn(
+  place: { readonly ahead: number; readonly waiting: number; readonly waited: number },
+  free: number,
+): boolean {
+  if (place.ahead >= free) return false;
+  return place.waiting <= free || place.waited >= settleSeconds;
+}
+
+export type LineRequest = {
+  readonly batchId: string;
+  readonly owner: string;
+  /** The batch's place: who was approved first goes first. */
+  readonly approvedAt: Date;
+  /** Workers that the fragments ask for. */
+  readonly wanted: number;
+};
+
+export type Turn =
+  /** Without workers where a load goes on that has its place already: they are dealt when it is planned. */
+  | { readonly turn: "now"; readonly workers: number | null }
+  | { readonly turn: "later"; readonly ahead: number; readonly waitSeconds: number }
+  /** Another execution waits for this batch already. */
+  | { readonly turn: "elsewhere" };
+
+/** The line of batches that are ready, and what each of them gets of the database. */
+export interface Line {
+  /** Takes or keeps a place; where it is the batch's turn, the room is kept for it until its plan is written. */
+  enter(request: LineRequest): Promise<Turn>;
+  /** Workers for a plan that does not stand in line: a takeover, a comparison, a preview. */
+  deal(planId: number, wanted: number): Promise<number>;
+}

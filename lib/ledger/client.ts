@@ -1,0 +1,109 @@
+import { connect, type Socket } from "node:net";
+import postgres from "postgres";
+import { BlockedError, TransientError } from "../core/errors.ts";
+import { arrayTypes } from "./array-types.ts";
+import type { ConnectionOptions } from "./connection.ts";
+
+/** One connection: the driver's client with one socket, thrown away with it. */
+export type Client = {
+  readonly sql: postgres.Sql;
+  /** False from the moment on that the socket is of no use. */
+  readonly isOpen: () => boolean;
+  /** True until the first socket is gone: there is no second one. */
+  readonly isUsable: () => boolean;
+  /** Ends the connection at once, whatever hangs on it. */
+  readonly destroy: (fault: Error) => void;
+  /** Ends the connection in order, or after some seconds without. */
+  readonly end: (seconds: number) => Promise<void>;
+};
+
+/** The one socket of a client. */
+type Line = Pick<Client, "isOpen" | "isUsable" | "destroy"> & { readonly connect: (onSecond: () => void) => Socket };
+
+function openLine(options: ConnectionOptions): Line {
+  let socket: Socket | null = null;
+  let failure: Error | null = null;
+  const destroy = (fault: Error): void => {
+    failure ??= fault;
+    socket?.destroy(fault);
+  };
+  return {
+    connect: (onSecond) => {
+      if (socket !== null) {
+        setImmediate(onSecond);
+        throw (
+          failure ?? new TransientError("DB_CONNECTION_LOST", "the server closed a connection that was not ready yet")
+        );
+      }
+      socket = openSocket(options, destroy);
+      return socket;
+    },
+    isOpen: () => socket !== null && !socket.destroyed,
+    isUsable: () => failure === null && !socket?.destroyed,
+    destroy,
+  };
+}
+
+/**
+ * The driver leaves Nagle's algorithm on, which makes every COPY wait twice for the server's delayed acknowledgement:
+ * 85 ms a slice. What it writes before the socket is connected is kept until then; it reads `host` to verify TLS.
+ */
+function openSocket({ host, port, tls }: ConnectionOptions, destroy: (fault: Error) => void): Socket {
+  const socket = connect({ host, port, noDelay: true });
+  if (tls !== null) socket.once("data", (answer: Buffer) => refusePlain(answer, destroy));
+  return Object.assign(socket, { host });
+}
+
+const declinesTls = 0x4e;
+
+/** The driver would shake hands all the same, and take the connection for broken again and again. */
+function refusePlain(answer: Buffer, destroy: (fault: Error) => void): void {
+  if (answer[0] !== declinesTls) return;
+  destroy(new BlockedError("DB_TLS", "the server declines TLS; no login is sent in plain text"));
+}
+
+const int8 = 20;
+const connectSeconds = 10;
+
+/**
+ * Opens a client without prepared statements and without anything else that would pin a proxy. `int8` comes as a
+ * number: counts and ids of the ledger stay far below 2^53.
+ */
+export function openClient(options: ConnectionOptions): Client {
+  const { host, port, database, user, tls } = options;
+  const line = openLine(options);
+  // The driver would connect for ever to a server that hangs up before it is ready: so it gets no second socket, and
+  // is ended. Its types leave the option out.
+  const own = { socket: () => line.connect(() => void sql.end({ timeout: 0 })) };
+  const sql = postgres({
+    host,
+    port,
+    ...own,
+    database,
+    user,
+    password: () => readPassword(options, line.destroy),
+    ssl: tls === null ? false : { rejectUnauthorized: true, ...(tls.ca === null ? {} : { ca: tls.ca }) },
+    max: 1,
+    prepare: false,
+    fetch_types: false,
+    connect_timeout: connectSeconds,
+    onnotice: () => undefined,
+    types: { int8: { to: int8, from: [int8], parse: Number, serialize: String }, ...arrayTypes },
+  }) as unknown as postgres.Sql;
+  const end = async (seconds: number): Promise<void> => {
+    await sql.end({ timeout: line.isUsable() ? seconds : 0 });
+    // Half an end is none where nobody answers: an open socket would keep the process.
+    line.destroy(new TransientError("DB_CONNECTION_LOST", "the connection was closed by the loader"));
+  };
+  return { sql, end, isOpen: line.isOpen, isUsable: line.isUsable, destroy: line.destroy };
+}
+
+/** The driver does not catch the error of a password that cannot be had: so it gets none, and the socket the error. */
+async function readPassword({ password }: ConnectionOptions, destroy: (fault: Error) => void): Promise<string> {
+  try {
+    return await password();
+  } catch (error) {
+    destroy(error instanceof Error ? error : new Error(String(error)));
+    return new Promise<never>(() => undefined);
+  }
+}

@@ -1,0 +1,106 @@
+import type postgres from "postgres";
+import {
+  dealWorkers,
+  freeLoads,
+  isTurn,
+  type Line,
+  type LineRequest,
+  type Room,
+  type RoomLimits,
+  type Turn,
+  waitInLine,
+} from "../core/room.ts";
+import { inTransaction, type Tx } from "./transaction.ts";
+
+/** Who may begin a load, and with how many workers. */
+export function openLine(sql: postgres.Sql, limits: RoomLimits): Line {
+  return {
+    enter: (request) => inTransaction(sql, {}, (tx) => enter(tx, request, limits)),
+    deal: (planId, wanted) =>
+      inTransaction(sql, { durable: false }, async (tx) => {
+        const room = await readRoom(tx, planId);
+        const workers = dealWorkers(wanted, room, { maxWorkers: limits.maxWorkers, others: 0 });
+        await tx`update table_loader.plans set workers = ${workers} where plan_id = ${planId}`;
+        return workers;
+      }),
+  };
+}
+
+/** More than the longest wait between two questions, with its retries. */
+const expirySeconds = 180;
+
+async function enter(tx: Tx, request: LineRequest, limits: RoomLimits): Promise<Turn> {
+  // One decision at a time; of the transaction and not of the session, so that it pins no proxy.
+  await tx`select pg_advisory_xact_lock(hashtextextended('table_loader.line', 0))`;
+  await tx`delete from table_loader.line where expires_at < clock_timestamp()`;
+  if (!(await join(tx, request))) return { turn: "elsewhere" };
+  const room = await readRoom(tx, null);
+  const line = await readLine(tx, request.batchId);
+  const free = freeLoads(room, limits);
+  if (!isTurn(line, free)) return { turn: "later", ahead: line.ahead, waitSeconds: waitInLine(line.ahead) };
+  const others = Math.max(0, Math.min(free - 1, line.waiting - 1));
+  const workers = dealWorkers(request.wanted, room, { maxWorkers: limits.maxWorkers, others });
+  await tx`
+    update table_loader.line set admitted = true, workers = ${workers} where batch_id = ${request.batchId}
+  `;
+  return { turn: "now", workers };
+}
+
+/** False where another execution waits for the same batch: it looks at everything again when its turn comes. */
+async function join(tx: Tx, { batchId, owner, approvedAt }: LineRequest): Promise<boolean> {
+  const joined = await tx`
+    insert into table_loader.line as l (batch_id, owner, approved_at, expires_at)
+    values (${batchId}, ${owner}, ${approvedAt.toISOString()},
+            clock_timestamp() + make_interval(secs => ${expirySeconds}))
+    on conflict (batch_id) do update
+    set approved_at = excluded.approved_at, expires_at = excluded.expires_at, admitted = false, workers = 0
+    where l.owner = excluded.owner
+  `;
+  return joined.count === 1;
+}
+
+type Place = { ahead: number; waiting: number; waited: number };
+
+async function readLine(tx: Tx, batchId: string): Promise<Place> {
+  const [row] = await tx<Place[]>`
+    select count(*) filter (where (l.approved_at, l.joined_at, l.batch_id)
+                              < (own.approved_at, own.joined_at, own.batch_id)) as ahead,
+           count(*) as waiting,
+           max(extract(epoch from clock_timestamp() - own.joined_at))::float8 as waited
+    from table_loader.line l, table_loader.line own
+    where own.batch_id = ${batchId} and not l.admitted
+  `;
+  return row ?? { ahead: 0, waiting: 1, waited: 0 };
+}
+
+/** @param ownPlan a plan that asks for itself, and is not counted */
+async function readRoom(tx: Tx, ownPlan: number | null): Promise<Room> {
+  const [row] = await tx<{ workers: number; loads: number; free_connections: number; lock_waits: number }[]>`
+    select (atwork.workers + admitted.workers)::integer as workers,
+           (atwork.loads + admitted.loads)::integer as loads,
+           (current_setting('max_connections')::integer * 4 / 5
+             - (select sum(numbackends) from pg_stat_database))::integer as free_connections,
+           (select count(*) from pg_locks where not granted)::integer as lock_waits
+    from (
+      select coalesce(sum(p.workers), 0) as workers, count(b.batch_id) filter (where b.state = 'loading') as loads
+      from table_loader.plans p
+      left join table_loader.batches b on b.plan_id = p.plan_id
+      where p.plan_id is distinct from ${ownPlan}::bigint
+        and greatest(b.lease_until, p.lease_until) > clock_timestamp()
+        and (b.state is null or b.state not in ('committed', 'archived', 'failing'))
+    ) atwork, (
+      select coalesce(sum(workers), 0) as workers, count(*) as loads from table_loader.line where admitted
+    ) admitted
+  `;
+  return {
+    workers: row?.workers ?? 0,
+    loads: row?.loads ?? 0,
+    freeConnections: row?.free_connections ?? 0,
+    lockWaits: row?.lock_waits ?? 0,
+  };
+}
+
+/** In the transaction that writes its plan: from here on the plan says what the load takes. */
+export async function leaveLine(tx: Tx, batchId: string): Promise<void> {
+  await tx`delete from table_loader.line where batch_id = ${batchId}`;
+}

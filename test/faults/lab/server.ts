@@ -1,0 +1,93 @@
+import { appendFileSync, readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import postgres from "postgres";
+import { type LocalPostgres, openPostgres } from "../../../lib/local/postgres.ts";
+import { makeTemporaryDirectory } from "../../../lib/local/postgres-binaries.ts";
+import { fillTemplate, type TestServer } from "../../support/global-setup.ts";
+import { createProbe } from "./probe.ts";
+
+/**
+ * A PostgreSQL of the laboratory's own. Commits are durable against a crash of the server, which takes back what was
+ * not written; the machine does not crash, so nothing is synced.
+ */
+const parameters = {
+  fsync: "off",
+  full_page_writes: "off",
+  max_connections: "100",
+  // the order of the commits is part of what the targets have to be
+  track_commit_timestamp: "on",
+  checkpoint_timeout: "30min",
+};
+
+const template = "lab_template";
+
+export type LabServer = {
+  /** For openTestDatabase. */
+  readonly server: TestServer;
+  /** Immediate shutdown: sessions die, and nothing that was not written survives. */
+  crash(): Promise<void>;
+  /** A stop as an operator would do it. */
+  stop(): Promise<void>;
+  /** On the same port, after `crash` or `stop`. */
+  start(): Promise<void>;
+  /** SIGKILL to a backend: the server ends all others, too, and recovers. */
+  killBackend(pid: number): void;
+  /** Until it takes connections: after the death of a backend it recovers by itself. */
+  ready(): Promise<void>;
+  /** The server's log. */
+  log(): string;
+  close(): Promise<void>;
+};
+
+export async function openLabServer(): Promise<LabServer> {
+  const directory = await makeTemporaryDirectory();
+  const dataDir = `${directory}/postgres`;
+  const logFile = `${directory}/server.log`;
+  const open = (port?: number): Promise<LocalPostgres> => {
+    const place = port === undefined ? {} : { port };
+    return openPostgres({
+      dataDir,
+      database: template,
+      parameters,
+      log: (text) => appendFileSync(logFile, text),
+      ...place,
+    });
+  };
+  let running = await open();
+  const { host, port, user, password, adminUrl } = running;
+  await fillTemplate(running);
+  await createProbe(running);
+  return {
+    server: { host, port, user, password, adminUrl, template, majorVersion: 18, logFile },
+    crash: () => {
+      process.kill(running.pid, "SIGQUIT");
+      return running.close();
+    },
+    stop: () => running.close(),
+    start: async () => {
+      running = await open(port);
+    },
+    killBackend: (pid) => void process.kill(pid, "SIGKILL"),
+    ready: () => waitUntilReady(adminUrl),
+    log: () => readFileSync(logFile, "utf8"),
+    close: async () => {
+      await running.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+async function waitUntilReady(adminUrl: string): Promise<void> {
+  for (;;) {
+    const admin = postgres(adminUrl, { max: 1, onnotice: () => {} });
+    try {
+      await admin`select 1`;
+      return;
+    } catch {
+      await pause(20);
+    } finally {
+      await admin.end({ timeout: 1 });
+    }
+  }
+}

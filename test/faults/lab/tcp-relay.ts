@@ -1,0 +1,140 @@
+import { once } from "node:events";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+
+/** The sandbox at the near end of a link. */
+export type Owner = {
+  /** The function that runs in it; null before its first invocation. */
+  name(): string | null;
+  /** Ends it at once, by SIGKILL. */
+  kill(): void;
+};
+
+/** The two ends of one connection, as a tap reaches them. */
+export type TapEnds = {
+  readonly owner: Owner;
+  toServer(bytes: Buffer): void;
+  toClient(bytes: Buffer): void;
+  /** Resets the client and drops the server. */
+  cut(): void;
+};
+
+/** Takes every chunk, and hands on what it wants to. */
+export type Tap = { fromClient(chunk: Buffer): void; fromServer(chunk: Buffer): void };
+
+export type Direction = "up" | "down";
+
+/** What the links of one kind suffer; changed while they work. */
+export type LinkFaults = {
+  /** Added to every chunk. */
+  latencyMilliseconds: number;
+  /** Whatever comes is swallowed, and the connection never says anything again. */
+  stalled: boolean;
+  /** A connection is reset when so many bytes have gone `up` (to the server) or `down`. */
+  cut: { readonly direction: Direction; readonly afterBytes: number; times: number } | null;
+};
+
+export function noFaults(): LinkFaults {
+  return { latencyMilliseconds: 0, stalled: false, cut: null };
+}
+
+export type RelayOptions = {
+  readonly targetPort: number;
+  readonly owner: Owner;
+  readonly faults: LinkFaults;
+  /** @default bytes pass as they come */
+  readonly tap?: (ends: TapEnds) => Tap;
+};
+
+export type Relay = {
+  readonly port: number;
+  /** Nobody listens any more; what is connected stays. */
+  refuse(): Promise<void>;
+  accept(): Promise<void>;
+  close(): Promise<void>;
+};
+
+const host = "127.0.0.1";
+
+/** A way to a server of this machine that can be disturbed. */
+export async function openRelay(options: RelayOptions): Promise<Relay> {
+  const sockets = new Set<Socket>();
+  const listen = async (port: number): Promise<Server> => {
+    const server = createServer({ noDelay: true }, (client) => relay(options, client, sockets));
+    server.listen(port, host);
+    await once(server, "listening");
+    return server;
+  };
+  let server: Server | null = await listen(0);
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const refuse = async (): Promise<void> => {
+    server?.close();
+    server = null;
+  };
+  return {
+    port,
+    refuse,
+    accept: async () => {
+      server ??= await listen(port);
+    },
+    close: async () => {
+      await refuse();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+function relay({ targetPort, owner, faults, tap }: RelayOptions, client: Socket, sockets: Set<Socket>): void {
+  const server = connect({ host, port: targetPort, noDelay: true });
+  const cut = (): void => {
+    client.resetAndDestroy();
+    server.destroy();
+  };
+  const link = { faults, cut };
+  const ends = { owner, cut, toServer: openLane(link, "up", server), toClient: openLane(link, "down", client) };
+  const tapped = tap?.(ends) ?? { fromClient: ends.toServer, fromServer: ends.toClient };
+  pass(client, server, tapped.fromClient);
+  pass(server, client, tapped.fromServer);
+  for (const socket of [client, server]) {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  }
+}
+
+function pass(from: Socket, to: Socket, take: (chunk: Buffer) => void): void {
+  from.on("data", (chunk: Buffer) => {
+    take(chunk);
+    if (!to.writableNeedDrain) return;
+    from.pause();
+    to.once("drain", () => from.resume());
+  });
+  from.on("error", () => undefined);
+  // both ends close alike: a reset stays one
+  from.once("close", (hadError) => (hadError ? to.resetAndDestroy() : to.destroySoon()));
+}
+
+type Link = { readonly faults: LinkFaults; readonly cut: () => void };
+
+/** One direction of a connection, with what the faults do to it. */
+function openLane({ faults, cut }: Link, direction: Direction, to: Socket): (bytes: Buffer) => void {
+  let sent = 0;
+  let dead = false;
+  let delayed: Promise<void> = Promise.resolve();
+  const send = (bytes: Buffer): void => {
+    if (to.destroyed) return;
+    const limit = faults.cut?.direction === direction && faults.cut.times > 0 ? faults.cut.afterBytes : null;
+    sent += bytes.length;
+    if (limit === null || sent < limit) return void to.write(bytes);
+    if (faults.cut) faults.cut.times -= 1;
+    dead = true;
+    to.write(bytes.subarray(0, bytes.length - (sent - limit)), () => cut());
+  };
+  return (bytes) => {
+    dead ||= faults.stalled;
+    if (dead) return;
+    const { latencyMilliseconds } = faults;
+    if (latencyMilliseconds === 0) return send(bytes);
+    delayed = delayed.then(() => pause(latencyMilliseconds)).then(() => send(bytes));
+  };
+}

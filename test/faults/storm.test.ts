@@ -1,0 +1,60 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { connectionsInUse, functionSizes } from "../../lib/infra/capacity.ts";
+import { newBatch, type TestBatch } from "../support/batches.ts";
+import { type Flow, openFlow } from "../support/flow.ts";
+import { expectInvariants } from "../support/invariants.ts";
+import { subjects } from "../support/records.ts";
+import { loadWithReservedConcurrency } from "../support/reserved-concurrency.ts";
+
+const maxLoads = functionSizes["commit-batch"].connections ?? 0;
+const maxWorkers = functionSizes["stage-fragments"].connections ?? 0;
+/** Of the test itself. */
+const testerConnections = 6;
+const batchCount = 100;
+
+let flow: Flow;
+beforeAll(async () => {
+  flow = await openFlow({
+    load: loadWithReservedConcurrency(),
+    pauses: { retryMilliseconds: 500 },
+    variables: { MAX_LOADS: String(maxLoads), MAX_WORKERS: String(maxWorkers), DB_POOL_MIN: "1", DB_POOL_MAX: "1" },
+  });
+  // One connection more than the deployment may take, and the server refuses it.
+  const limit = connectionsInUse() + testerConnections;
+  await flow.sql.unsafe(`alter database ${flow.database.name} connection limit ${limit}`);
+});
+afterAll(() => flow.close());
+
+/** Approved one second after the other, in an order that has nothing to do with their names. */
+async function stageInOrder(position: number): Promise<TestBatch> {
+  const batch = newBatch(flow);
+  await flow.sql`
+    insert into validation_queue (batch_id, table_name, validation_status, approved_for_load, approved_by, approved_at)
+    values (${batch.id}, 'subject', 'validated', true, 'tester',
+            timestamptz '2026-01-01' + make_interval(secs => ${position}))`;
+  return batch;
+}
+
+const shuffled = Array.from({ length: batchCount }, (_, index) => (index * 37) % batchCount);
+
+test("C11 100 batches at once: within the connections of the deployment, all load, in the order of their approval", async () => {
+  const batches = await Promise.all(shuffled.map(stageInOrder));
+  for (const batch of batches) await batch.drop("subject.json", subjects(batch.prefix, 5));
+  const { runs, ...delivery } = await flow.arrivals();
+  expect(delivery).toEqual({ received: batchCount, failed: 0 });
+  expect(runs.map(({ status }) => status)).toEqual(Array(batchCount).fill("SUCCEEDED"));
+  const errors = new Set(flow.steps.flatMap(({ error }) => error ?? []));
+  errors.delete("Lambda.TooManyRequestsException");
+  expect([...errors]).toEqual([]);
+  expect(flow.steps.filter(({ state }) => state === "BlockedWait")).toEqual([]);
+  const started = await flow.sql<{ place: number }[]>`
+    select (rank() over (order by q.approved_at))::integer as place
+    from table_loader.attempts a join validation_queue q using (batch_id)
+    where a.state = 'loaded' order by a.started_at`;
+  expect(started).toHaveLength(batchCount);
+  const overtaken = started.map(
+    ({ place }, index) => started.slice(0, index).filter((other) => other.place > place).length,
+  );
+  expect(Math.max(...overtaken)).toBeLessThanOrEqual(maxWorkers);
+  await expectInvariants(flow);
+});

@@ -1,0 +1,207 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { randomExecutionName } from "../../lib/local/machine.ts";
+import { brokenInvariants, evidenceOf } from "../faults/lab/invariants.ts";
+import type { Lab } from "../faults/lab/lab.ts";
+import type { TestBatch } from "../support/batches.ts";
+import { deliver, deliverAgain } from "./batches.ts";
+import { strike } from "./faults.ts";
+import { persist } from "./persist.ts";
+import { type BatchKind, type PlannedFault, planSoak, type SoakSize } from "./plan.ts";
+
+export type SoakFigures = {
+  readonly seed: number;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly kills: number;
+  readonly batches: number;
+  readonly loaded: number;
+  readonly failed: number;
+  readonly rows: number;
+  /** Batches that are neither loaded nor failed, though nothing disturbs them any more. */
+  readonly stuck: readonly string[];
+  /** Seconds between the last fault that met a batch and its end. */
+  readonly longestRecovery: number;
+  /** Batches that ended otherwise than they have to. */
+  readonly wrong: readonly string[];
+  /** By rule of the checker, what breaks it. */
+  readonly broken: Readonly<Record<string, readonly unknown[]>>;
+  readonly seconds: number;
+};
+
+const inFlight = 4;
+const pollMilliseconds = 200;
+/** Much more than a lease and a few sweeps. */
+const patienceMilliseconds = 180_000;
+
+type Flight = {
+  readonly batch: TestBatch;
+  readonly kind: BatchKind;
+  /** When a fault met it last. */
+  met: number | null;
+  deliveries: number;
+};
+
+type Soak = {
+  readonly lab: Lab;
+  readonly base: string;
+  readonly flights: Map<string, Flight>;
+  readonly struck: Record<string, number>;
+  readonly wrong: string[];
+  fed: number;
+  longestRecovery: number;
+  faultsLeft: number;
+};
+
+/** Runs a soak to its end, and says what came of it; it judges nothing. */
+export async function runSoak(lab: Lab, size: SoakSize): Promise<SoakFigures> {
+  const started = Date.now();
+  const plan = planSoak(size);
+  const base = await deliver(lab, "new rows", { number: 0, base: "" });
+  await lab.run({ batchId: base.id });
+  const soak: Soak = {
+    lab,
+    base: base.prefix,
+    flights: new Map(),
+    struck: {},
+    wrong: [],
+    fed: 0,
+    longestRecovery: 0,
+    faultsLeft: plan.faults.length,
+  };
+  const sweeps = openSweeps(lab);
+  const striking = strikeAll(soak, plan.faults);
+  await feed(soak, plan.batches);
+  await striking;
+  await lab.network.heal();
+  await landAll(soak);
+  await sweeps.close();
+  await lab.quiet();
+  return figuresOf(soak, size, started);
+}
+
+/** One fault after the other; who is on the way when it strikes has met it. */
+async function strikeAll(soak: Soak, faults: readonly PlannedFault[]): Promise<void> {
+  for (const fault of faults) {
+    await strike(soak.lab, fault);
+    for (const flight of soak.flights.values()) flight.met = Date.now();
+    soak.struck[fault.kind] = (soak.struck[fault.kind] ?? 0) + 1;
+    soak.faultsLeft -= 1;
+  }
+}
+
+/** Keeps a few batches on their way until all are fed and every fault has struck. */
+async function feed(soak: Soak, kinds: readonly BatchKind[]): Promise<void> {
+  while (soak.fed < kinds.length || soak.faultsLeft > 0) {
+    await land(soak);
+    if (soak.flights.size < inFlight) await launch(soak, kinds[soak.fed % kinds.length] ?? "new rows");
+    else await pause(pollMilliseconds);
+  }
+}
+
+async function launch(soak: Soak, kind: BatchKind): Promise<void> {
+  soak.fed += 1;
+  const batch = await deliver(soak.lab, kind, { number: soak.fed, base: soak.base });
+  soak.flights.set(batch.id, { batch, kind, met: null, deliveries: 1 });
+  announce(soak.lab);
+}
+
+/** Hands over what has arrived; where start-load is killed, the messages come again, and the sweep finds the batch. */
+function announce(lab: Lab): void {
+  void lab.arrivals().catch(() => undefined);
+}
+
+async function landAll(soak: Soak): Promise<void> {
+  const deadline = Date.now() + patienceMilliseconds;
+  while (soak.flights.size > 0 && Date.now() < deadline) {
+    await land(soak);
+    await pause(pollMilliseconds);
+  }
+}
+
+type Standing = { readonly batch_id: string; readonly state: string; readonly code: string | null };
+
+/** Takes the batches that have come to an end out of the air. */
+async function land(soak: Soak): Promise<void> {
+  const ids = [...soak.flights.keys()];
+  if (ids.length === 0) return;
+  const ended = await persist(
+    () => soak.lab.sql<Standing[]>`
+      select b.batch_id, b.state,
+             (select a.code from table_loader.attempts a where a.batch_id = b.batch_id order by a.fence desc limit 1) as code
+      from table_loader.batches b
+      where b.batch_id = any(${ids}) and b.owner is null and b.state in ('loaded', 'failed')`,
+  );
+  for (const standing of ended) {
+    const flight = soak.flights.get(standing.batch_id);
+    if (flight && (await hasLanded(soak, flight, standing))) touchDown(soak, flight, standing);
+  }
+}
+
+async function hasLanded({ lab }: Soak, flight: Flight, { state, code }: Standing): Promise<boolean> {
+  const { batch, kind } = flight;
+  if (code === "LOAD_NO_PROGRESS") {
+    // killed three times without a checkpoint in between: that is for a person to look at, who then retries
+    lab.machine.start(randomExecutionName(), JSON.stringify({ batchId: batch.id, action: "retry" }));
+    return false;
+  }
+  if (kind !== "delivered twice" || state !== "loaded") return true;
+  if (flight.deliveries === 1) {
+    flight.deliveries = 2;
+    await deliverAgain(lab, batch);
+    announce(lab);
+    return false;
+  }
+  return (await lab.current(batch.key(""))).length === 0;
+}
+
+function touchDown(soak: Soak, flight: Flight, { state, code }: Standing): void {
+  const { batch, kind, met } = flight;
+  soak.flights.delete(batch.id);
+  const expected = kind === "broken record" ? "failed" : "loaded";
+  if (state !== expected) soak.wrong.push(`${batch.id} (${kind}) ended ${state} ${code ?? ""}`);
+  if (met !== null) soak.longestRecovery = Math.max(soak.longestRecovery, (Date.now() - met) / 1000);
+}
+
+const sweepMilliseconds = 1_000;
+
+/** The schedule. A sweep that was killed holds its lease for some minutes, which the soak does not wait for. */
+function openSweeps(lab: Lab): { close(): Promise<void> } {
+  let closing = false;
+  const loop = async (): Promise<void> => {
+    while (!closing) {
+      await lab.invoke("sweep").catch(() => undefined);
+      await persist(() => lab.sql`delete from table_loader.leases where name = 'sweep'`);
+      await pause(sweepMilliseconds);
+    }
+  };
+  const looping = loop();
+  return {
+    close: async () => {
+      closing = true;
+      await looping;
+    },
+  };
+}
+
+async function figuresOf(soak: Soak, size: SoakSize, started: number): Promise<SoakFigures> {
+  const { lab, struck, wrong, longestRecovery, flights } = soak;
+  const [counts] = await lab.sql<{ loaded: number; failed: number; rows: number }[]>`
+    select (select count(*) from table_loader.batches where state = 'loaded')::integer as loaded,
+           (select count(*) from table_loader.batches where state = 'failed')::integer as failed,
+           (select coalesce(sum((counts->>'records_loaded')::bigint + (counts->>'records_updated')::bigint), 0)
+            from table_loader.commits)::integer as rows`;
+  return {
+    seed: size.seed,
+    faults: struck,
+    kills: lab.sandboxes.deaths.length,
+    // and the base batch
+    batches: soak.fed + 1,
+    loaded: counts?.loaded ?? 0,
+    failed: counts?.failed ?? 0,
+    rows: counts?.rows ?? 0,
+    stuck: [...flights.keys()],
+    wrong,
+    longestRecovery: Math.round(longestRecovery * 10) / 10,
+    broken: await brokenInvariants(evidenceOf(lab)),
+    seconds: Math.round((Date.now() - started) / 1000),
+  };
+}

@@ -1,0 +1,91 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openLoader } from "../../lib/wiring.ts";
+import { sampleLoaded, stageSample } from "../support/batches.ts";
+import { sweepOnce } from "../support/crash.ts";
+import { type Flow, openFlow } from "../support/flow.ts";
+import { expectInvariants } from "../support/invariants.ts";
+
+let flow: Flow;
+let loader: Awaited<ReturnType<typeof openLoader>>;
+beforeAll(async () => {
+  flow = await openFlow({
+    variables: { MAX_LOADS: "2", MAX_WORKERS: "6" },
+    pauses: { waitMilliseconds: 200, retryMilliseconds: 0 },
+  });
+  loader = await openLoader();
+});
+afterAll(async () => {
+  await loader.close();
+  await flow.close();
+});
+
+const at = (minute: number): Date => new Date(Date.UTC(2026, 0, 1, 12, minute));
+
+/** A batch that asks for its turn; `minute` is when it was approved. */
+const ask = (batchId: string, minute: number, wanted = 1) =>
+  loader.ports.line.enter({ batchId, owner: `execution of ${batchId}`, approvedAt: at(minute), wanted });
+
+/** As if everybody had stood in line for a minute. */
+const settle = () => flow.sql`update table_loader.line set joined_at = joined_at - interval '1 minute'`;
+
+const leave = (...batchIds: string[]) =>
+  flow.sql`delete from table_loader.line where batch_id in ${flow.sql(batchIds)}`;
+
+test("turns go by the time of the approval, not of the question", async () => {
+  expect(await ask("first", 1)).toMatchObject({ turn: "now" });
+  expect(await ask("second", 2)).toMatchObject({ turn: "now" });
+  expect(await ask("late", 9)).toMatchObject({ turn: "later", ahead: 0 });
+  expect(await ask("early", 3)).toMatchObject({ turn: "later", ahead: 0 });
+  expect(await ask("late", 9)).toMatchObject({ turn: "later", ahead: 1 });
+  await settle();
+  await leave("first");
+  expect(await ask("late", 9)).toMatchObject({ turn: "later", ahead: 1 });
+  expect(await ask("early", 3)).toMatchObject({ turn: "now" });
+  await leave("second");
+  expect(await ask("late", 9)).toMatchObject({ turn: "now" });
+  await leave("early", "late");
+});
+
+test("workers are shared with those who may begin, too, and all loads stay within the cap", async () => {
+  expect(await ask("one", 1, 8)).toEqual({ turn: "now", workers: 6 });
+  expect(await ask("two", 2, 8)).toMatchObject({ turn: "later" });
+  await leave("one", "two");
+});
+
+test("an execution that does not ask again loses its place; another one of the same batch does not get a second", async () => {
+  expect(await ask("a", 1)).toMatchObject({ turn: "now" });
+  expect(await ask("b", 2)).toMatchObject({ turn: "now" });
+  expect(await ask("gone", 3)).toMatchObject({ turn: "later" });
+  expect(await ask("c", 4)).toMatchObject({ turn: "later", ahead: 1 });
+  const other = { batchId: "gone", owner: "another execution", approvedAt: at(3), wanted: 1 };
+  expect(await loader.ports.line.enter(other)).toEqual({ turn: "elsewhere" });
+  await flow.sql`update table_loader.line set expires_at = now() - interval '1 second' where batch_id in ('gone', 'a')`;
+  expect(await ask("c", 4)).toMatchObject({ turn: "now" });
+  expect(await loader.ports.line.enter(other)).toMatchObject({ turn: "later" });
+  await leave("b", "c", "gone");
+});
+
+test("a batch that waits in line is shown as waiting, is not started by the sweep, and loads when its turn comes", async () => {
+  expect(await ask("x", 1)).toMatchObject({ turn: "now" });
+  expect(await ask("y", 2)).toMatchObject({ turn: "now" });
+  const batch = await stageSample(flow);
+  const { arn } = flow.machine.start(`${batch.id}-waits`, JSON.stringify({ batchId: batch.id }));
+  // while it asks, the batch is claimed for a moment
+  await until(async () => {
+    const { status } = (await flow.invoke("operate", { operation: "status", batchId: batch.id })) as StatusAnswer;
+    return status.health === "WAITING" && status.reason_code === "IN_LINE";
+  });
+  expect(await sweepOnce(flow)).toMatchObject({ started: [] });
+  expect((await flow.arrivals()).runs).toMatchObject([{ status: "SUCCEEDED", output: { next: "busy" } }]);
+  await leave("x", "y");
+  expect(await flow.machine.settle(arn)).toMatchObject({ status: "SUCCEEDED" });
+  expect(await batch.probe()).toEqual(sampleLoaded);
+  expect(await flow.sql`select from table_loader.line`).toHaveLength(0);
+  await expectInvariants(flow);
+});
+
+type StatusAnswer = { readonly status: { readonly health: string; readonly reason_code: string | null } };
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo()));
+}
