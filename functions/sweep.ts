@@ -3,7 +3,7 @@ import { taskHandler } from "../lib/aws/task-handler.ts";
 import { sweep } from "../lib/steps/sweep.ts";
 import { openStarter } from "../lib/wiring.ts";
 
-/** The schedule's event says nothing that the sweep needs. */
+/** Neither the schedule's event nor that of an execution's end says anything that the sweep needs. */
 export const handler = taskHandler({
   name: "Sweep",
   request: z.unknown(),

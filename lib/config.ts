@@ -190,7 +190,7 @@ export function parseSettings(env: Environment): Settings {
   }
   const { DB_POOL_MIN, DB_POOL_MAX } = parsed.data;
   if (DB_POOL_MIN > DB_POOL_MAX) {
-    const text = `DB_POOL_MIN: expected at most DB_POOL_MAX (${DB_POOL_MAX}), got ${DB_POOL_MIN}`;
+    const text = `expected DB_POOL_MIN to be at most DB_POOL_MAX (${DB_POOL_MAX}), got ${DB_POOL_MIN}`;
     throw new BlockedError("SETTINGS_INVALID", text);
   }
   return toSettings(parsed.data);

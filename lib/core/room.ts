@@ -101,6 +101,8 @@ export type Turn =
 export interface Line {
   /** Takes or keeps a place; where it is the batch's turn, the room is kept for it until its plan is written. */
   enter(request: LineRequest): Promise<Turn>;
+  /** Whether this execution waits for the batch's turn. */
+  stands(batchId: string, owner: string): Promise<boolean>;
   /** Workers for a plan that does not stand in line: a takeover, a comparison, a preview. */
   deal(planId: number, wanted: number): Promise<number>;
 }

@@ -16,6 +16,14 @@ import { inTransaction, type Tx } from "./transaction.ts";
 export function openLine(sql: postgres.Sql, limits: RoomLimits): Line {
   return {
     enter: (request) => inTransaction(sql, {}, (tx) => enter(tx, request, limits)),
+    stands: (batchId, owner) =>
+      inTransaction(sql, {}, async (tx) => {
+        const places = await tx`
+          select from table_loader.line
+          where batch_id = ${batchId} and owner = ${owner} and expires_at > clock_timestamp()
+        `;
+        return places.length > 0;
+      }),
     deal: (planId, wanted) =>
       inTransaction(sql, { durable: false }, async (tx) => {
         const room = await readRoom(tx, planId);

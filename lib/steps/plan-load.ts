@@ -2,7 +2,7 @@ import type { QueueRow, TableSources } from "../core/batch.ts";
 import type { Fault } from "../core/errors.ts";
 import type { PlanBody } from "../core/plan.ts";
 import type { NewItem } from "../core/ports.ts";
-import { numberWorkers, type Turn, wantedWorkers } from "../core/room.ts";
+import { numberWorkers, type Turn, waitInLine, wantedWorkers } from "../core/room.ts";
 import type { Run } from "../core/run.ts";
 import { answer, type ChosenTables, emptyRun, planBody, toItems, type ValidateAnswer } from "./planning.ts";
 import type { ValidatePorts, Visit } from "./validate-batch.ts";
@@ -32,7 +32,12 @@ export function inLine(batchId: string, ahead: number): Fault {
   return { code: "IN_LINE", message };
 }
 
-export function answerLater(batchId: string, turn: Turn & { readonly turn: "later" }): ValidateAnswer {
+type Later = Turn & { readonly turn: "later" };
+
+/** For an execution that stands in line and could not look how far it is. */
+export const askAgain: Later = { turn: "later", ahead: 0, waitSeconds: waitInLine(0) };
+
+export function answerLater(batchId: string, turn: Later): ValidateAnswer {
   return { ...answer("later", emptyRun(batchId), inLine(batchId, turn.ahead)), waitSeconds: turn.waitSeconds };
 }
 

@@ -22,7 +22,7 @@ import type {
 import { type Line, numberWorkers, wantedWorkers } from "../core/room.ts";
 import type { Run, ValidateRequest } from "../core/run.ts";
 import { readFacts } from "./facts.ts";
-import { answerLater, inLine, planComparison, planLoad, takeTurn } from "./plan-load.ts";
+import { answerLater, askAgain, inLine, planComparison, planLoad, takeTurn } from "./plan-load.ts";
 import { planPreview } from "./plan-preview.ts";
 import { answer, emptyRun, noDeclarations, totalsOf, type ValidateAnswer } from "./planning.ts";
 import { surveyArchive, surveyBatch, surveyStaging, toSeenObject, without } from "./survey.ts";
@@ -63,7 +63,7 @@ export async function validateBatch(ports: ValidatePorts, request: ValidateReque
   if (input.dryRun) return planPreview(ports, input, request.execution);
   await ports.reach("before-claim");
   const claim = await ports.claims.claim({ batchId: input.batchId, owner: request.execution, source: input.source });
-  if (!claim) return busy(ports, input);
+  if (!claim) return busy(ports, input, request.execution);
   await ports.reach("after-claim");
   const visit = { input: claim.looksAgain ? afterWake(input) : input, execution: request.execution, claim };
   return goOn(ports, visit);
@@ -87,7 +87,13 @@ function refuseUnsupported({ action, targetWarehouse }: ExecutionInput): Fault |
   return null;
 }
 
-async function busy(ports: ValidatePorts, { batchId, source }: ExecutionInput): Promise<ValidateAnswer> {
+async function busy(
+  ports: ValidatePorts,
+  { batchId, source }: ExecutionInput,
+  execution: string,
+): Promise<ValidateAnswer> {
+  // Whoever holds the batch at this moment finds this execution in line and leaves the load to it.
+  if (await ports.line.stands(batchId, execution)) return answerLater(batchId, askAgain);
   const message = `batch ${batchId} is being loaded by another execution, which looks again before it ends`;
   await ports.records.recordOutcome(batchId, { code: "BATCH_BUSY", message, source });
   return answer("busy", emptyRun(batchId), { code: "BATCH_BUSY", message });
@@ -177,10 +183,10 @@ async function decide(ports: ValidatePorts, visit: Visit, wakes = 0): Promise<Va
   if (released === "again") {
     if (wakes === maxWakes) throw new TransientError("BATCH_WAKES", `batch ${input.batchId} is woken again and again`);
     const again = await ports.claims.claim({ batchId: input.batchId, owner: visit.execution, source: input.source });
-    return again ? decide(ports, { ...visit, claim: again }, wakes + 1) : busy(ports, input);
+    return again ? decide(ports, { ...visit, claim: again }, wakes + 1) : busy(ports, input, visit.execution);
   }
   if (turn?.turn === "later") return answerLater(input.batchId, turn);
-  return decision.do === "load" ? busy(ports, input) : settle(ports, visit, decision);
+  return decision.do === "load" ? busy(ports, input, visit.execution) : settle(ports, visit, decision);
 }
 
 const waitingOf = (decision: Decision): Fault | null => (decision.do === "wait" ? decision : null);

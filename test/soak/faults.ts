@@ -41,7 +41,7 @@ const beside: Readonly<Partial<Record<FaultKind, (lab: Lab) => Promise<void>>>> 
   },
   "S3 body cut": async ({ network }) => {
     const when = (asked: string): boolean => asked.startsWith("GET") && asked.includes("versionId");
-    network.s3.on({ when, answer: { bodyBytes: 40, then: "reset" }, times: cutBodies });
+    network.s3.on({ when, answer: { bodyBytes: 40, ending: "reset" }, times: cutBodies });
   },
 };
 

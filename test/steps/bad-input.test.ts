@@ -1,5 +1,7 @@
+import { randomBytes } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { serverTraces } from "../canary/traces.ts";
 import type { Flow } from "../support/flow.ts";
 import { contentOf, failStaged, failWith, nextBatch, openPlainFlow, stagingKey } from "./bad-input-support.ts";
 
@@ -149,10 +151,23 @@ describe("tables that cannot be loaded", () => {
   });
 
   test("X01: a table name that would be SQL is an unknown table", async () => {
-    for (const name of ['x"."y', "plain; drop table plain", "$1", "a--b", "plain'"]) {
-      const { log } = await failWith(flow, "TABLE_UNKNOWN", { [`${name}.json`]: [{ k: 1 }] });
-      expect(log.error.message).toContain(name);
+    const injected = `injected_${randomBytes(4).toString("hex")}`;
+    for (const name of [
+      'x"."y',
+      "plain; drop table plain",
+      "$1",
+      "a--b",
+      "plain'",
+      "plain'); select '",
+      '"; select "',
+    ]) {
+      const table = `${name}${injected}`;
+      const { log } = await failWith(flow, "TABLE_UNKNOWN", { [`${table}.json`]: [{ k: 1 }] });
+      expect(log.error.message).toContain(table);
     }
+    // a statement with such a name in it would have failed, and the server would have logged it
+    const logged = await serverTraces(flow);
+    expect(logged.filter(({ text }) => text.includes(injected))).toEqual([]);
     expect(await contentOf(flow)).toMatchObject([{ plain: [{ k: 1000 }] }]);
   });
 });

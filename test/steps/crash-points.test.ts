@@ -9,7 +9,7 @@ import {
   sampleLoaded,
   stageSample,
 } from "../support/batches.ts";
-import { buryTheDead, crashAt, silence, sweepOnce, takeOver, waitForLock } from "../support/crash.ts";
+import { buryTheDead, crashAt, sweepOnce, takeOver } from "../support/crash.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 import { expectInvariants } from "../support/invariants.ts";
 import { bloods, subjects } from "../support/records.ts";
@@ -42,6 +42,7 @@ const deaths: Death[] = [
   { id: "K03 in the middle of the second COPY", point: "mid-copy", time: 2, left: loading },
   { id: "K03 after COPY, before its commit", point: "after-copy", left: loading },
   { id: "K04 before the merge", point: "before-commit", left: loading },
+  { id: "K04 after the merge, before COMMIT", point: "after-merge", left: loading },
   { id: "K06 after COMMIT, before the archive", point: "after-commit", left: committed },
   { id: "K07 before the first archive copy", point: "before-archive-copy", left: committed },
   { id: "K08 after the copy of one object", point: "after-archive-copy", left: committed },
@@ -75,25 +76,6 @@ test("K01 before the claim: no trace, and the sweep loads it", async () => {
   await crashAt(flow, batch, "before-claim");
   expect(await ledgerOf(flow, batch)).toBeUndefined();
   expect(await sweepOnce(flow)).toMatchObject({ started: [batch.id], runs: [{ status: "SUCCEEDED" }] });
-  expect(await batch.probe()).toEqual(sampleLoaded);
-  await expectInvariants(flow);
-});
-
-test("K04 after the merge, before COMMIT: nothing is visible, the successor merges once", async () => {
-  const batch = await stageSample(flow);
-  const blocker = flow.database.connect({ max: 1 });
-  const lock = await blocker.reserve();
-  await lock`begin`;
-  await lock`lock table load_audit_log in access exclusive mode`;
-  const { arn } = flow.machine.start(`${batch.id}-merged`, JSON.stringify({ batchId: batch.id }));
-  await waitForLock(flow);
-  expect(await batch.probe()).toEqual(nothingLoaded);
-  await silence(flow, arn);
-  await lock`rollback`;
-  lock.release();
-  expect(await batch.probe()).toEqual(nothingLoaded);
-  expect(await ledgerOf(flow, batch)).toMatchObject({ state: "loading" });
-  await takeOver(flow, batch);
   expect(await batch.probe()).toEqual(sampleLoaded);
   await expectInvariants(flow);
 });

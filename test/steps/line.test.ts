@@ -84,6 +84,23 @@ test("a batch that waits in line is shown as waiting, is not started by the swee
   await expectInvariants(flow);
 });
 
+test("an execution in line that finds its batch claimed for a moment stays in line", async () => {
+  expect(await ask("u", 1)).toMatchObject({ turn: "now" });
+  expect(await ask("v", 2)).toMatchObject({ turn: "now" });
+  const batch = await stageSample(flow);
+  const execution = "arn:waits";
+  const validate = () => flow.invoke("validate-batch", { input: { batchId: batch.id }, execution });
+  expect(await validate()).toMatchObject({ next: "later", code: "IN_LINE" });
+  await loader.ports.claims.claim({ batchId: batch.id, owner: "arn:other", source: "arrival" });
+  expect(await validate()).toMatchObject({ next: "later", code: "IN_LINE" });
+  await flow.sql`update table_loader.batches set owner = null, lease_until = null where batch_id = ${batch.id}`;
+  const other = await flow.run({ batchId: batch.id, source: "arrival" });
+  expect(other).toMatchObject({ status: "SUCCEEDED", output: { next: "busy" } });
+  await leave("u", "v", batch.id);
+  await flow.arrivals();
+  expect(await batch.probe()).toEqual(sampleLoaded);
+});
+
 type StatusAnswer = { readonly status: { readonly health: string; readonly reason_code: string | null } };
 
 async function until(isSo: () => Promise<boolean>): Promise<void> {

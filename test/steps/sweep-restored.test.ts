@@ -124,6 +124,16 @@ describe("the ledger knows nothing of a batch in the archive", () => {
     await expectLoadedOnce(batch);
   });
 
+  test("a load from the archive that dies is gone on with, and not planned again", async () => {
+    const batch = await loadSample();
+    await forget(batch);
+    await crashAt(flow, batch, "before-commit");
+    expect((await takeOver(flow, batch)).runs).toMatchObject([{ output: { status: "success", attempt: 1 } }]);
+    const plans = await flow.sql`select distinct plan_id from table_loader.attempts where batch_id = ${batch.id}`;
+    expect(plans).toHaveLength(1);
+    await expectLoadedOnce(batch);
+  });
+
   test("parts, a marker and a kept duplicate: the table is complete, the duplicate and the report are none of it", async () => {
     const batch = newBatch(flow);
     await flow.queueRow({ batchId: batch.id, table: "subject", approved: true });

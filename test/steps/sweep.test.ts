@@ -113,8 +113,12 @@ async function sweepFor(starts: number): Promise<readonly string[]> {
   };
   const clock = { now: () => (left > 0 ? 0 : 200_000), executions: { ...ports.executions, start } };
   const { started } = await sweep({ ...ports, ...clock }, {}, 240_000).finally(close);
-  await Promise.all(flow.machine.list().map(({ arn }) => flow.machine.settle(arn)));
+  await settleAll();
   return started;
+}
+
+async function settleAll(): Promise<void> {
+  await Promise.all(flow.machine.list().map(({ arn }) => flow.machine.settle(arn)));
 }
 
 test("time is up: nothing new is begun, what is broken came first, and the next sweep goes on from there", async () => {
@@ -158,8 +162,25 @@ test("a batch that cannot be looked at keeps no other one back, and its fault is
   };
   await expect(sweep({ ...ports, records }, {}, Date.now() + 240_000)).rejects.toThrow("no");
   await close();
-  await expect.poll(() => good?.probe()).toEqual(sampleLoaded);
+  await settleAll();
+  expect(await good?.probe()).toEqual(sampleLoaded);
   expect((await sweepOnce(flow)).started).toContain(bad?.id);
+  await flow.arrivals();
+  await expectInvariants(flow);
+});
+
+test("a lease that has ended is taken over, although Step Functions cannot say what became of its execution", async () => {
+  const batch = await stageSample(flow);
+  await crashAt(flow, batch, "mid-copy");
+  buryTheDead();
+  await expireLease(flow, batch);
+  const { ports, close } = await openStarter();
+  const find = () => Promise.reject(new Error("no answer"));
+  const unheard = { ...ports, executions: { ...ports.executions, find } };
+  await expect(sweep(unheard, {}, Date.now() + 240_000)).rejects.toThrow("no answer");
+  await close();
+  await settleAll();
+  expect(await batch.probe()).toEqual(sampleLoaded);
   await flow.arrivals();
   await expectInvariants(flow);
 });

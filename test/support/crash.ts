@@ -59,7 +59,7 @@ async function begin(flow: Flow, batchId: string, { input, begin: start }: Crash
 }
 
 /** Nothing of the execution goes on, and it is still said to run, as of a Lambda that died in the middle of a task. */
-export async function silence(flow: Flow, arn: string): Promise<void> {
+async function silence(flow: Flow, arn: string): Promise<void> {
   await flow.machine.stop(arn);
   Object.assign(flow.machine.find(arn) ?? {}, { status: "RUNNING", stopDate: null });
   await killBackends(flow);

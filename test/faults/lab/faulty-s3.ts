@@ -10,7 +10,7 @@ export type FalseAnswer =
    * The first bytes of the real body; then it `ends` as if that were all, the connection is `reset`, or nothing comes
    * any more (`stalls`).
    */
-  | { readonly bodyBytes: number; readonly then: "ends" | "reset" | "stalls" }
+  | { readonly bodyBytes: number; readonly ending: "ends" | "reset" | "stalls" }
   /** The real answer with other headers. */
   | { readonly headers: Readonly<Record<string, string>> };
 
@@ -141,8 +141,8 @@ type Part = {
 async function sendPart(answer: ServerResponse, body: Buffer, { headers, status, part }: Part): Promise<void> {
   const { "content-length": length, ...others } = headers;
   // without a length the end of the body is a clean one wherever it comes
-  answer.writeHead(status, part.then === "ends" ? others : headers);
+  answer.writeHead(status, part.ending === "ends" ? others : headers);
   await new Promise<void>((resolve) => answer.write(body.subarray(0, part.bodyBytes), () => resolve()));
-  if (part.then === "ends") answer.end();
-  if (part.then === "reset") answer.socket?.resetAndDestroy();
+  if (part.ending === "ends") answer.end();
+  if (part.ending === "reset") answer.socket?.resetAndDestroy();
 }

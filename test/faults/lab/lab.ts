@@ -16,7 +16,7 @@ export type LabOptions = {
   readonly variables?: Readonly<Record<string, string>>;
   /** @default those of the loader */
   readonly bucketLimits?: Partial<BucketLimits>;
-  /** Seconds that a function may take. @default what is deployed */
+  /** Seconds after which a function is killed; it is told the deployed ones. @default what is deployed */
   readonly timeLimits?: Readonly<Partial<Record<FunctionName, number>>>;
   /** @default no pause at all */
   readonly pauses?: Pauses;

@@ -20,7 +20,9 @@ export type Sandbox = {
   /** The function that it runs; null before its first invocation. */
   name(): FunctionName | null;
   /** @throws InvocationFault */
-  invoke(invocation: Invocation): Promise<unknown>;
+  invoke(invocation: Invocation, killAfterSeconds: number): Promise<unknown>;
+  /** False while it works on what nobody waits for any more. */
+  isFree(): boolean;
   /** When it has stopped itself. */
   stopped(): Promise<void>;
   /** Lets the caller of the invocation go away with an error, while the process works on. */
@@ -52,25 +54,30 @@ export async function openSandbox({ variables, limits }: SandboxOptions): Promis
     execArgv: [],
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
+  // a listener for every invocation that was given up, and for every order
+  child.setMaxListeners(0);
   const output = collectOutput(child);
   const exited = once(child, "exit").then(([code, signal]) => ({ code, signal }) as Exit);
   await Promise.race([heard(child, "ready"), exited.then(() => refuseToStart(output()))]);
   let name: FunctionName | null = null;
+  let free = true;
   let abandon: (errorName: string) => void = () => undefined;
   return {
     pid: child.pid ?? 0,
     name: () => name,
-    invoke: (invocation) => {
+    isFree: () => free,
+    invoke: (invocation, killAfterSeconds) => {
       name = invocation.name;
+      free = false;
       const { promise, reject } = Promise.withResolvers<never>();
       abandon = (errorName) => reject(new InvocationFault(errorName, "as ordered; the sandbox works on"));
-      const limited = startTimeLimit(child, invocation.timeLimitSeconds);
-      const ended = Promise.race([
-        promise,
-        answerOf(child),
-        exited.then((exit) => toExitFault(exit, limited.isOver())),
-      ]);
-      child.send(invocation);
+      const limited = startTimeLimit(child, killAfterSeconds);
+      const answered = answerOf(child).finally(() => {
+        free = true;
+      });
+      const ended = Promise.race([promise, answered, exited.then((exit) => toExitFault(exit, limited.isOver()))]);
+      // where it is dead, its exit says so
+      child.send(invocation, () => undefined);
       return ended.finally(limited.stop);
     },
     stopped: () => heard(child, "stopping"),

@@ -10,7 +10,7 @@ export type SandboxesOptions = {
   readonly variables: Readonly<Record<string, string>>;
   /** JSON of the bucket's limits. */
   readonly limits: string;
-  /** Seconds that a function may take, where it is not what is deployed. */
+  /** Seconds after which a function is killed, where it is earlier than it was told. */
   readonly timeLimits: Readonly<Partial<Record<FunctionName, number>>>;
 };
 
@@ -34,6 +34,8 @@ export type Sandboxes = {
   working(): Sandbox[];
   /** All that ended, by order or by themselves; those that `close` ends are left out. */
   readonly deaths: readonly Death[];
+  /** For a test that has ordered them. */
+  forgetDeaths(): void;
   /** What all sandboxes wrote to stdout and stderr so far. */
   output(): string;
   close(): Promise<void>;
@@ -87,6 +89,9 @@ export function openSandboxes(options: SandboxesOptions): Sandboxes {
     holdDeaths: () => holdDeaths(pool),
     working: () => [...pool.working].filter((sandbox) => sandbox.isAlive()),
     deaths: pool.deaths,
+    forgetDeaths: () => {
+      pool.deaths.length = 0;
+    },
     output: () => [...pool.all].map((sandbox) => sandbox.output()).join(""),
     close: () => closePool(pool),
   };
@@ -98,22 +103,29 @@ async function invoke(pool: Pool, name: FunctionName, event: unknown): Promise<u
   if (connections !== null && busy >= connections) {
     throw new InvocationFault("Lambda.TooManyRequestsException", "Rate Exceeded.");
   }
-  const sandbox = pool.idle.get(name)?.pop() ?? (await takeSpare(pool));
+  const sandbox = takeIdle(pool, name) ?? (await takeSpare(pool));
   const order = pool.orderedTo === null ? pool.order : null;
   if (order) pool.orderedTo = sandbox;
   if (order?.signal === "SIGSTOP") void sandbox.stopped().then(() => pool.obey(sandbox));
   pool.working.add(sandbox);
   try {
-    const timeLimitSeconds = pool.timeLimits[name] ?? timeoutSeconds;
-    return await sandbox.invoke({ name, event, timeLimitSeconds, order });
+    const invocation = { name, event, timeLimitSeconds: timeoutSeconds, order };
+    return await sandbox.invoke(invocation, pool.timeLimits[name] ?? timeoutSeconds);
   } catch (error) {
     if (!sandbox.isAlive()) await pool.held;
     throw error;
   } finally {
     pool.working.delete(sandbox);
     if (pool.orderedTo === sandbox) pool.orderedTo = null;
-    if (sandbox.isAlive()) pool.idle.set(name, [...(pool.idle.get(name) ?? []), sandbox]);
+    if (sandbox.isAlive() && sandbox.isFree()) pool.idle.set(name, [...(pool.idle.get(name) ?? []), sandbox]);
   }
+}
+
+function takeIdle(pool: Pool, name: FunctionName): Sandbox | undefined {
+  const alive = (pool.idle.get(name) ?? []).filter((sandbox) => sandbox.isAlive());
+  const taken = alive.pop();
+  pool.idle.set(name, alive);
+  return taken;
 }
 
 async function takeSpare(pool: Pool): Promise<Sandbox> {

@@ -92,17 +92,20 @@ function relay({ targetPort, owner, faults, tap }: RelayOptions, client: Socket,
     server.destroy();
   };
   const link = { faults, cut };
-  const ends = { owner, cut, toServer: openLane(link, "up", server), toClient: openLane(link, "down", client) };
+  const [up, down] = [openLane(link, "up", server), openLane(link, "down", client)];
+  const ends = { owner, cut, toServer: up.send, toClient: down.send };
   const tapped = tap?.(ends) ?? { fromClient: ends.toServer, fromServer: ends.toClient };
-  pass(client, server, tapped.fromClient);
-  pass(server, client, tapped.fromServer);
+  pass(client, server, { take: tapped.fromClient, sent: up.sent });
+  pass(server, client, { take: tapped.fromServer, sent: down.sent });
   for (const socket of [client, server]) {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   }
 }
 
-function pass(from: Socket, to: Socket, take: (chunk: Buffer) => void): void {
+type Passing = { readonly take: (chunk: Buffer) => void; readonly sent: () => Promise<void> };
+
+function pass(from: Socket, to: Socket, { take, sent }: Passing): void {
   from.on("data", (chunk: Buffer) => {
     take(chunk);
     if (!to.writableNeedDrain) return;
@@ -111,15 +114,22 @@ function pass(from: Socket, to: Socket, take: (chunk: Buffer) => void): void {
   });
   from.on("error", () => undefined);
   // both ends close alike: a reset stays one
-  from.once("close", (hadError) => (hadError ? to.resetAndDestroy() : to.destroySoon()));
+  from.once("close", (hadError) => void sent().then(() => (hadError ? to.resetAndDestroy() : to.destroySoon())));
 }
 
 type Link = { readonly faults: LinkFaults; readonly cut: () => void };
 
+type Lane = {
+  send(bytes: Buffer): void;
+  /** When nothing is on its way any more. */
+  sent(): Promise<void>;
+};
+
 /** One direction of a connection, with what the faults do to it. */
-function openLane({ faults, cut }: Link, direction: Direction, to: Socket): (bytes: Buffer) => void {
+function openLane({ faults, cut }: Link, direction: Direction, to: Socket): Lane {
   let sent = 0;
   let dead = false;
+  let isLate = false;
   let delayed: Promise<void> = Promise.resolve();
   const send = (bytes: Buffer): void => {
     if (to.destroyed) return;
@@ -130,11 +140,19 @@ function openLane({ faults, cut }: Link, direction: Direction, to: Socket): (byt
     dead = true;
     to.write(bytes.subarray(0, bytes.length - (sent - limit)), () => cut());
   };
-  return (bytes) => {
-    dead ||= faults.stalled;
-    if (dead) return;
+  const late = (bytes: Buffer): void => {
     const { latencyMilliseconds } = faults;
-    if (latencyMilliseconds === 0) return send(bytes);
     delayed = delayed.then(() => pause(latencyMilliseconds)).then(() => send(bytes));
+  };
+  return {
+    send: (bytes) => {
+      dead ||= faults.stalled;
+      if (dead) return;
+      // a connection that began with latency keeps its order
+      isLate ||= faults.latencyMilliseconds > 0;
+      if (isLate) late(bytes);
+      else send(bytes);
+    },
+    sent: () => delayed,
   };
 }
