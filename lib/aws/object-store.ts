@@ -1,7 +1,15 @@
 import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type { ObjectArchive, ObjectStore, ObjectUploads } from "../core/objects.ts";
 import type { Reach } from "../core/ports.ts";
-import { type BucketAccess, type BucketLimits, bucketOf, callS3, defaultLimits, subjectOf } from "./bucket-access.ts";
+import {
+  type BucketAccess,
+  type BucketLimits,
+  bucketOf,
+  callS3,
+  defaultLimits,
+  quoteEtag,
+  subjectOf,
+} from "./bucket-access.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 import { moveVersion, removeVersion } from "./object-archive.ts";
 import { listCurrent, listFolders, listKeys, listVersions } from "./object-listing.ts";
@@ -33,7 +41,7 @@ export function openObjectStore(options: ObjectStoreOptions): OpenObjectStore {
     keys: (prefix, after) => listKeys(access, prefix, after),
     read: (version, fromByte) => readVersion(access, version, fromByte),
     readText: (key, version) => readText(access, key, version),
-    write: (key, body, contentType) => writeText(access, { key, body, contentType }),
+    write: (key, json, instead) => writeJson(access, { key, json, instead }),
     move: (version, toKey) => moveVersion(access, version, toKey),
     remove: (version) => removeVersion(access, version),
     unfinished: (prefix) => listUnfinished(access, prefix),
@@ -42,9 +50,15 @@ export function openObjectStore(options: ObjectStoreOptions): OpenObjectStore {
   };
 }
 
-type Text = { readonly key: string; readonly body: string; readonly contentType: string };
+type Writing = { readonly key: string; readonly json: string; readonly instead: string | null | undefined };
 
-async function writeText(access: BucketAccess, { key, body, contentType }: Text): Promise<void> {
-  const input = { ...bucketOf(access), Key: key, Body: body, ContentType: contentType };
+async function writeJson(access: BucketAccess, { key, json, instead }: Writing): Promise<void> {
+  const object = { ...bucketOf(access), Key: key, Body: json, ContentType: "application/json" };
+  const input = { ...object, ...conditionOf(instead) };
   await callS3(subjectOf(access, key), () => access.client.send(new PutObjectCommand(input)));
+}
+
+function conditionOf(instead: string | null | undefined) {
+  if (instead === undefined) return {};
+  return instead === null ? { IfNoneMatch: "*" } : { IfMatch: quoteEtag(instead) };
 }

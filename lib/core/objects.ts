@@ -34,7 +34,10 @@ export interface ObjectStore {
   read(version: ObjectVersion, fromByte?: number): Promise<ObjectBody>;
   /** The text of a small object, as it is now or of one version; null where there is none, or not any more. */
   readText(key: string, version?: ObjectVersion): Promise<{ readonly text: string; readonly etag: string } | null>;
-  write(key: string, body: string, contentType: string): Promise<void>;
+  /**
+   * Writes JSON text. With the ETag of what is there, or null where nothing is, only in its place: otherwise S3_CHANGED.
+   */
+  write(key: string, json: string, instead?: string | null): Promise<void>;
 }
 
 /** What happens to objects once their rows are committed, or their batch has failed. */

@@ -1,4 +1,11 @@
-import { contractsKey, failedPrefixOf, loadedPrefixOf, previewKey, stagingPrefixOf } from "../core/keys.ts";
+import {
+  contractsKey,
+  failedPrefixOf,
+  loadedPrefixOf,
+  loadResultKey,
+  previewKey,
+  stagingPrefixOf,
+} from "../core/keys.ts";
 
 /** Key patterns for policies and lifecycle rules, from the functions that build the keys. */
 export const archivePatterns = {
@@ -7,7 +14,14 @@ export const archivePatterns = {
   loaded: `${loadedPrefixOf("*", 1)}*`,
   failed: `${failedPrefixOf("*", 1)}*`,
   previews: previewKey("*", "*"),
+  /** Load results, of every epoch and attempt. */
+  loadedResults: resultsBelow(loadedPrefixOf("*", 1)),
+  failedResults: resultsBelow(failedPrefixOf("*", 1)),
 } as const;
+
+function resultsBelow(prefix: string): string {
+  return loadResultKey(prefix, 1).replace(/\.json$/, "*.json");
+}
 
 export type KeyPattern = keyof typeof archivePatterns;
 

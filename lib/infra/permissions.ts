@@ -32,7 +32,12 @@ export const bucketPermissions: Readonly<Record<HandlerName, BucketPermissions>>
     write: ["loaded", "failed"],
     remove: ["staging", "failed"],
   },
-  "close-batch": { list: true, read: ["staging", "previews"], write: ["loaded", "failed"] },
+  // Of what it writes itself it has to know whether somebody else wrote it meanwhile.
+  "close-batch": {
+    list: true,
+    read: ["staging", "previews", "loadedResults", "failedResults"],
+    write: ["loaded", "failed"],
+  },
   "fail-batch": { write: ["previews"] },
   "rollback-batch": {},
   "start-load": {},

@@ -61,8 +61,10 @@ async function join(tx: Tx, { batchId, owner, approvedAt }: LineRequest): Promis
     values (${batchId}, ${owner}, ${approvedAt.toISOString()},
             clock_timestamp() + make_interval(secs => ${expirySeconds}))
     on conflict (batch_id) do update
-    set approved_at = excluded.approved_at, expires_at = excluded.expires_at, admitted = false, workers = 0
-    where l.owner = excluded.owner
+    set owner = excluded.owner, approved_at = excluded.approved_at, expires_at = excluded.expires_at,
+        admitted = false, workers = 0
+    -- whoever asks holds the batch: one that was admitted and has no plan is gone
+    where l.owner = excluded.owner or l.admitted
   `;
   return joined.count === 1;
 }

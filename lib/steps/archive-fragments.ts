@@ -15,6 +15,7 @@ import type { Attempts, Claims, Log, Reach, WorkItem, WorkItems } from "../core/
 import type { Run, TaskRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
 import { toErrorLog } from "./error-log.ts";
+import { writeReport } from "./write-report.ts";
 
 /** ArchiveFragments: moves every version that was read to `loaded/` or `failed/`, each verified before it is deleted. */
 
@@ -48,7 +49,7 @@ export async function archiveFragments(
   const folder = archiveFolder(run, state);
   if (state === "failing" && fault) {
     const log = toErrorLog({ run, fault, items, rejects: await ports.attempts.rejects(run) });
-    await ports.store.write(errorLogKey(folder), JSON.stringify(log, null, 2), "application/json");
+    await writeReport(ports.store, { key: errorLogKey(folder), content: log }, () => ports.claims.renew(run));
   }
   const open = archiveOrder(items.filter((item) => item.archivedKey === null));
   for (const [index, item] of open.entries()) {

@@ -11,6 +11,7 @@ import type { Run, TaskRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
 import { readFacts } from "./facts.ts";
 import { surveyStaging } from "./survey.ts";
+import { writeReport } from "./write-report.ts";
 
 /** CloseBatch: writes the report, then ends the attempt, frees the lease and drops plan and staging in one transaction. */
 
@@ -38,9 +39,11 @@ export async function closeBatch(ports: ClosePorts, { run }: TaskRequest): Promi
   const standing = await ports.attempts.standing(run);
   if (standing.closed) return toAnswer(await lookAgain(ports, run, standing), standing.closed);
   const result = toResult(run, standing);
-  await ports.reach("before-report");
   if (result.report_key) {
-    await ports.store.write(result.report_key, JSON.stringify(result, null, 2), "application/json");
+    await writeReport(ports.store, { key: result.report_key, content: result }, async () => {
+      await ports.attempts.standing(run);
+      await ports.reach("before-report");
+    });
   }
   await ports.reach("after-report");
   const state = finalState(standing);

@@ -94,6 +94,6 @@ async function compare(ports: CommitPorts, run: Run, plan: Plan): Promise<Commit
 async function preview(ports: CommitPorts, { run, plan, items }: Staged, budget: number): Promise<CommitAnswer> {
   const judgement = await ports.commits.preview(run, plan, budget);
   const report = toPreview({ run, plan, items, judgement });
-  await ports.store.write(previewKey(run.batchId, run.runId), JSON.stringify(report, null, 2), "application/json");
+  await ports.store.write(previewKey(run.batchId, run.runId), JSON.stringify(report, null, 2));
   return { next: "previewed" };
 }

@@ -21,7 +21,7 @@ export async function failBatch(ports: FailPorts, { run, error }: FailRequest): 
   ports.log.warn("batch failed", { batchId: run.batchId, code: fault.code });
   if (run.kind === "preview") {
     const report = JSON.stringify(toFailedPreview(run, fault), null, 2);
-    await ports.store.write(previewKey(run.batchId, run.runId), report, "application/json");
+    await ports.store.write(previewKey(run.batchId, run.runId), report);
     return { next: "close" };
   }
   const ended = await ports.attempts.fail(run, fault);

@@ -48,7 +48,7 @@ async function sendAll(): Promise<Sent[]> {
       await collect(store.folders("staging/"));
       await store.read(version);
       await store.readText("contracts");
-      await store.write("report", "{}", "application/json");
+      await store.write("report", "{}");
       await store.move(version, "loaded/b/x");
       for (const upload of await store.unfinished("loaded/")) await store.abandon(upload);
       store.close();
@@ -72,7 +72,7 @@ describe("X03: a bucket of the same name that a stranger has made", () => {
   test("S3's refusal blocks the load as S3_ACCESS", async () => {
     s3.rejects(Object.assign(new Error("no"), { name: "AccessDenied", $metadata: { httpStatusCode: 403 } }));
     const store = openObjectStore({ ...options, versioning: true });
-    for (const call of [store.read(versionOf(1)), store.write("k", "", "text/plain"), store.readText("k")]) {
+    for (const call of [store.read(versionOf(1)), store.write("k", "{}"), store.readText("k")]) {
       expect(await codeOf(call)).toMatchObject({ name: "BlockedError", code: "S3_ACCESS" });
     }
   });

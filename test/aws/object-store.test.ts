@@ -71,7 +71,7 @@ describe("read", () => {
 
 describe("readText and write", () => {
   test("give back what was written, and null where there is nothing", async () => {
-    await local.store.write("text/a.json", '{"é":1}', "application/json");
+    await local.store.write("text/a.json", '{"é":1}');
     expect(await local.store.readText("text/a.json")).toEqual({
       text: '{"é":1}',
       etag: expect.stringMatching(/^\w+$/),

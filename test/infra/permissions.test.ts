@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import { archivePatterns } from "../../lib/infra/bucket-patterns.ts";
 import { bucketActions, bucketPermissions } from "../../lib/infra/permissions.ts";
 import { type CloudTemplate, resolveText } from "../../lib/infra/template.ts";
 import { existingDatabase, type Statement, statementsByPolicy, synthesizeApp } from "./support/synthesize.ts";
@@ -61,7 +62,8 @@ describe("permissions", () => {
     expect(actionsOf("Sweep")).not.toContain("s3:PutObject");
     // Manifests, and the reports of previews: nothing else of the bucket.
     expect(bucketPermissions.sweep.read).toEqual(["staging", "loaded"]);
-    expect(bucketPermissions["close-batch"].read).toEqual(["staging", "previews"]);
+    expect(bucketPermissions["close-batch"].read).toEqual(["staging", "previews", "loadedResults", "failedResults"]);
+    expect(archivePatterns.loadedResults).toBe("loaded/*/load_result*.json");
     expect(bucketPermissions["archive-fragments"].remove).not.toContain("loaded");
   });
 

@@ -84,6 +84,14 @@ test("a batch that waits in line is shown as waiting, is not started by the swee
   await expectInvariants(flow);
 });
 
+test("an execution that died between its turn and its plan leaves its place to the next one of the batch", async () => {
+  const asked = { batchId: "w", approvedAt: at(1), wanted: 1 };
+  expect(await loader.ports.line.enter({ ...asked, owner: "dead" })).toMatchObject({ turn: "now" });
+  expect(await loader.ports.line.enter({ ...asked, owner: "next" })).toMatchObject({ turn: "now" });
+  expect(await loader.ports.line.stands("w", "dead")).toBe(false);
+  await leave("w");
+});
+
 test("an execution in line that finds its batch claimed for a moment stays in line", async () => {
   expect(await ask("u", 1)).toMatchObject({ turn: "now" });
   expect(await ask("v", 2)).toMatchObject({ turn: "now" });

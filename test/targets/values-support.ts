@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type postgres from "postgres";
 import { toCopyFields } from "../../lib/core/copy-text.ts";
-import { openSql } from "../../lib/ledger/connection.ts";
+import { openSession as openLoaderSession, openSql } from "../../lib/ledger/connection.ts";
 import type { TestDatabase } from "../support/database.ts";
 
 export type Session = { readonly sql: postgres.ReservedSql; close(): Promise<void> };
@@ -10,10 +10,10 @@ export type Session = { readonly sql: postgres.ReservedSql; close(): Promise<voi
 export async function openSession({ server, name }: TestDatabase): Promise<Session> {
   const { host, port, user, password } = server;
   const connection = openSql({ host, port, user, database: name, password: () => password, tls: null });
-  const sql = await connection.reserve();
+  const { tx: sql, release } = await openLoaderSession(connection);
   await sql.unsafe("set timezone = 'UTC'; set datestyle = 'ISO, MDY'; set intervalstyle = 'postgres'");
   const close = async (): Promise<void> => {
-    sql.release();
+    release();
     await connection.end({ timeout: 1 });
   };
   return { sql, close };

@@ -1,5 +1,6 @@
 import type postgres from "postgres";
 import type { Column } from "../../core/catalog.ts";
+import { sqlStateOf } from "../../core/faults.ts";
 import type { PlanBody, TablePlan } from "../../core/plan.ts";
 import type { Plan, WorkItem } from "../../core/ports.ts";
 import type { Run } from "../../core/run.ts";
@@ -52,8 +53,29 @@ export async function dropStaging(tx: Tx, planId: number): Promise<void> {
     select tablename as name from pg_tables
     where schemaname = ${stagingSchema} and tablename like ${`p${planId}\\_%`}
   `;
-  for (const { name } of tables) await tx.unsafe(`drop table if exists ${qualifiedName(stagingSchema, name)}`);
+  if (tables.length === 0) return;
+  const [settings] = await tx<{ patience: string }[]>`select current_setting('lock_timeout') as patience`;
+  for (const { name } of tables) await dropUnlocked(tx, name);
+  await tx`select set_config('lock_timeout', ${settings?.patience ?? "0"}, true)`;
 }
+
+/**
+ * A worker that was frozen in the middle of COPY holds its table until the server ends its session. Nobody waits for
+ * that: the table belongs to no plan any more, and the sweep drops it later.
+ */
+async function dropUnlocked(tx: Tx, name: string): Promise<void> {
+  await tx.unsafe(`savepoint drop_staging; set local lock_timeout = '${dropPatience}'`);
+  try {
+    await tx.unsafe(`drop table if exists ${qualifiedName(stagingSchema, name)}`);
+  } catch (error) {
+    if (sqlStateOf(error) !== lockNotAvailable) throw error;
+    await tx.unsafe("rollback to drop_staging");
+  }
+  await tx.unsafe("release drop_staging");
+}
+
+const dropPatience = "2s";
+const lockNotAvailable = "55P03";
 
 /** Items whose rows are not all there: a crash or failover of the server empties unlogged tables. */
 export async function missingRows(tx: Tx, plan: Plan, items: readonly WorkItem[]): Promise<number[]> {

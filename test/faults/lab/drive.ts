@@ -61,6 +61,8 @@ export async function finish(lab: Lab, batch: TestBatch): Promise<number> {
     await expireLease(lab, batch);
     // a sweep that died holds its lease, too
     await lab.sql`update table_loader.leases set lease_until = now() - interval '1 second'`;
+    // and so does a place in the waiting line
+    await lab.sql`update table_loader.line set expires_at = now() - interval '1 second' where batch_id = ${batch.id}`;
     await sweepOnce(lab);
   }
   throw new Error(`batch ${batch.id} is not settled after ${mostSweeps} sweeps`);

@@ -71,6 +71,7 @@ const labRules: Readonly<Record<string, string>> = {
   "I4 no prepared transaction, no lease of a sweep": `
     select 'prepared' as what, gid as name from pg_prepared_xacts
     union all select 'lease', name from table_loader.leases where lease_until > now()`,
+  "I5 nobody stands in line": "select batch_id, owner, admitted from table_loader.line",
   "I6 what failed says why": `
     select batch_id, fence from table_loader.attempts
     where state = 'failed' and (coalesce(code, '') = '' or coalesce(message, '') = '')

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect } from "vitest";
-import { openSql } from "../../../lib/ledger/connection.ts";
+import { openSession, openSql } from "../../../lib/ledger/connection.ts";
 import { openTestDatabase } from "../../support/database.ts";
 import { caseChoices, toCase } from "./arbitrary-case.ts";
 import { type Relations, shapes } from "./arbitrary-shape.ts";
@@ -40,7 +40,7 @@ export async function holdsEverywhere({ relations, cases, seed }: Campaign): Pro
   const { host, port, user, password } = database.server;
   const sql = openSql({ host, port, user, database: database.name, password: () => password, tls: null });
   await database.sql.unsafe(typesSql);
-  const tx = await sql.reserve();
+  const { tx, release } = await openSession(sql);
   const seen: Record<string, number> = { cases: 0 };
   let failedAt: number | null = null;
   try {
@@ -64,7 +64,7 @@ export async function holdsEverywhere({ relations, cases, seed }: Campaign): Pro
       { seed, numRuns: cases, ...(path ? { path } : {}) },
     );
   } finally {
-    tx.release();
+    release();
     await sql.end({ timeout: 1 });
     await database.close();
   }
