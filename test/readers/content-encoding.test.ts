@@ -91,7 +91,7 @@ describe("S12, S14: decoding", () => {
     expect((await faultOf(gzipSync("\ufeff\n"))).code).toBe("S3_EMPTY");
   });
 
-  it("stops a decompression bomb at the limit", async () => {
+  it("X12: stops a decompression bomb at the limit", async () => {
     const bomb = gzipSync(`[{"a":1},${" ".repeat(20_000_000)}{"a":2}]`);
     const fault = await faultOf(bomb, { maxDecodedBytes: 1_000_000 });
     expect(fault.code).toBe("S3_TOO_LARGE");

@@ -24,7 +24,7 @@ afterAll(() => lab.close());
 
 const timeout = size.faults * secondsPerFault * 1000;
 
-test(`soak with seed ${size.seed}: nothing lost, nothing twice, nothing stuck`, { timeout }, async () => {
+test(`K16 soak with seed ${size.seed}: nothing lost, nothing twice, nothing stuck`, { timeout }, async () => {
   const figures = await runSoak(lab, size);
   const file = process.env["SOAK_FIGURES"];
   if (file) await writeFile(file, JSON.stringify(figures));
