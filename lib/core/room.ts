@@ -64,10 +64,21 @@ const longestWait = 30;
 /** Small loads pass that quickly. */
 const loadsPerSecond = 5;
 
-/** Seconds until a batch that stands in line asks again: sooner the nearer it is to the head. */
-export function waitInLine(ahead: number): number {
-  return Math.max(leastWait, Math.min(longestWait, Math.ceil(ahead / loadsPerSecond)));
+/** Of the time that it has waited already, so that hours in line stay within the events of an execution. */
+const shareOfWaited = 0.1;
+
+/**
+ * Seconds until a batch that stands in line asks again: sooner the nearer it is to the head and the shorter it waits.
+ *
+ * @param waited seconds that it has stood in line
+ */
+export function waitInLine(ahead: number, waited: number): number {
+  const wanted = Math.max(ahead / loadsPerSecond, waited * shareOfWaited);
+  return Math.max(leastWait, Math.min(longestWait, Math.ceil(wanted)));
 }
+
+/** Then its execution ends, before it runs out of events; the next sweep starts another one, which goes by the same order. */
+export const longestInLine = 12 * 3600;
 
 /** What arrives at once is in line by then, so that the order is that of the approvals and not of the arrivals. */
 const settleSeconds = 5;
@@ -94,6 +105,8 @@ export type Turn =
   /** Without workers where a load goes on that has its place already: they are dealt when it is planned. */
   | { readonly turn: "now"; readonly workers: number | null }
   | { readonly turn: "later"; readonly ahead: number; readonly waitSeconds: number }
+  /** It has waited so long that another execution has to go on with it. */
+  | { readonly turn: "tired"; readonly ahead: number }
   /** Another execution waits for this batch already. */
   | { readonly turn: "elsewhere" };
 

@@ -21,17 +21,20 @@ export type BlockedRounds = {
   readonly unknownAnswer: Pass;
 };
 
-/** Errors of the loader say in their cause what is wrong and what to do; they hold no values. */
+/**
+ * Errors of the loader say in their cause what is wrong and what to do; they hold no values. As a whole, because some of
+ * Step Functions' own errors have no cause.
+ */
 const message = JsonPath.format(
-  "blocked: {} waits for its environment, and goes on by itself: {} {}",
+  "blocked: {} waits for its environment, and goes on by itself: {}",
   JsonPath.stringAt("$.execution"),
-  JsonPath.stringAt("$.error.Error"),
-  JsonPath.stringAt("$.error.Cause"),
+  JsonPath.jsonToString(JsonPath.objectAt("$.error")),
 );
 
 /** Waits, longer each round, and lets `again` find out what is left to do; gives up when the rounds are used up. */
 export function blockedRounds(scope: Construct, topic: ITopic, again: IChainable): BlockedRounds {
   const gaveUp = new Fail(scope, "GaveUp", { error: errorNames.blocked, causePath: "$.error.Cause" });
+  const gaveUpMute = new Fail(scope, "GaveUpWithoutCause", { error: errorNames.blocked, causePath: "$.error.Error" });
   const countRound = new Pass(scope, "CountRound", {
     comment: "Keeps what a new round needs, and drops what the tasks answered in this one",
     parameters: {
@@ -43,13 +46,15 @@ export function blockedRounds(scope: Construct, topic: ITopic, again: IChainable
     },
   });
   const wait = waitLonger(scope, again);
+  const isLast = Condition.numberGreaterThanEquals("$.rounds", blockedWait.rounds);
   countRound.next(
     new Choice(scope, "RoundsLeft")
       .when(
         Condition.numberEquals("$.rounds", 1),
         noticeTask(scope, noticeStates.blocked, { topic, next: wait, message }),
       )
-      .when(Condition.numberGreaterThanEquals("$.rounds", blockedWait.rounds), gaveUp)
+      .when(Condition.and(isLast, Condition.isPresent("$.error.Cause")), gaveUp)
+      .when(isLast, gaveUpMute)
       .otherwise(wait),
   );
   return { countRound, unknownAnswer: unknownAnswer(scope, countRound) };

@@ -5,6 +5,7 @@ import {
   isTurn,
   type Line,
   type LineRequest,
+  longestInLine,
   type Room,
   type RoomLimits,
   type Turn,
@@ -45,13 +46,19 @@ async function enter(tx: Tx, request: LineRequest, limits: RoomLimits): Promise<
   const room = await readRoom(tx, null);
   const line = await readLine(tx, request.batchId);
   const free = freeLoads(room, limits);
-  if (!isTurn(line, free)) return { turn: "later", ahead: line.ahead, waitSeconds: waitInLine(line.ahead) };
+  if (!isTurn(line, free)) return wait(tx, request, line);
   const others = Math.max(0, Math.min(free - 1, line.waiting - 1));
   const workers = dealWorkers(request.wanted, room, { maxWorkers: limits.maxWorkers, others });
   await tx`
     update table_loader.line set admitted = true, workers = ${workers} where batch_id = ${request.batchId}
   `;
   return { turn: "now", workers };
+}
+
+async function wait(tx: Tx, { batchId }: LineRequest, { ahead, waited }: Place): Promise<Turn> {
+  if (waited < longestInLine) return { turn: "later", ahead, waitSeconds: waitInLine(ahead, waited) };
+  await leaveLine(tx, batchId);
+  return { turn: "tired", ahead };
 }
 
 /** False where another execution waits for the same batch: it looks at everything again when its turn comes. */

@@ -35,7 +35,7 @@ export function inLine(batchId: string, ahead: number): Fault {
 type Later = Turn & { readonly turn: "later" };
 
 /** For an execution that stands in line and could not look how far it is. */
-export const askAgain: Later = { turn: "later", ahead: 0, waitSeconds: waitInLine(0) };
+export const askAgain: Later = { turn: "later", ahead: 0, waitSeconds: waitInLine(0, 0) };
 
 export function answerLater(batchId: string, turn: Later): ValidateAnswer {
   return { ...answer("later", emptyRun(batchId), inLine(batchId, turn.ahead)), waitSeconds: turn.waitSeconds };

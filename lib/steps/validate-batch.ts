@@ -178,7 +178,7 @@ async function decide(ports: ValidatePorts, visit: Visit, wakes = 0): Promise<Va
   const chosen = decision.do === "load" ? { ...decision, ...declared } : null;
   const turn = chosen && (await takeTurn(ports, visit, { ...chosen, queue: facts.queue }));
   if (chosen && turn?.turn === "now") return planLoad(ports, visit, { ...chosen, workers: turn.workers });
-  const waiting = turn?.turn === "later" ? inLine(input.batchId, turn.ahead) : waitingOf(decision);
+  const waiting = turn && "ahead" in turn ? inLine(input.batchId, turn.ahead) : waitingOf(decision);
   const released = await ports.claims.release({ batchId: input.batchId, fence: claim.fence }, waiting);
   if (released === "again") {
     if (wakes === maxWakes) throw new TransientError("BATCH_WAKES", `batch ${input.batchId} is woken again and again`);
@@ -186,6 +186,7 @@ async function decide(ports: ValidatePorts, visit: Visit, wakes = 0): Promise<Va
     return again ? decide(ports, { ...visit, claim: again }, wakes + 1) : busy(ports, input, visit.execution);
   }
   if (turn?.turn === "later") return answerLater(input.batchId, turn);
+  if (turn?.turn === "tired") return answer("wait", emptyRun(input.batchId), inLine(input.batchId, turn.ahead));
   return decision.do === "load" ? busy(ports, input, visit.execution) : settle(ports, visit, decision);
 }
 

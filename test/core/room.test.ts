@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { dealWorkers, freeLoads, isTurn, waitInLine, wantedWorkers } from "../../lib/core/room.ts";
+import { dealWorkers, freeLoads, isTurn, longestInLine, waitInLine, wantedWorkers } from "../../lib/core/room.ts";
 
 const megabytes = (count: number): number => count * 1024 * 1024;
 const room = fc.record({
@@ -64,7 +64,16 @@ describe("who may begin", () => {
   });
 
   test("whoever is near the head asks again sooner, and nobody waits longer than half a minute", () => {
-    expect([0, 50, 500].map(waitInLine)).toEqual([2, 10, 30]);
+    expect([0, 50, 500].map((ahead) => waitInLine(ahead, 0))).toEqual([2, 10, 30]);
+    expect([5, 100, 40_000].map((waited) => waitInLine(0, waited))).toEqual([2, 10, 30]);
+  });
+
+  test("an execution that waits as long as it may stays within its 25,000 events", () => {
+    const eventsPerQuestion = 10;
+    let waited = 0;
+    let questions = 0;
+    for (; waited < longestInLine; questions += 1) waited += waitInLine(0, waited);
+    expect(questions * eventsPerQuestion).toBeLessThan(20_000);
   });
 
   test("who has just come waits a little where others wait, too: those who come at once are not yet all in line", () => {

@@ -100,7 +100,7 @@ describe("a blocked load", () => {
       CommitBatch: [fault("BlockedError", "DB_AUTH: no"), fault("BlockedError", "DB_AUTH: no"), { next: "committed" }],
     });
     expect(payloads.NotifyBlocked?.map(({ Message }) => Message)).toEqual([
-      `blocked: ${executionId} waits for its environment, and goes on by itself: BlockedError DB_AUTH: no`,
+      `blocked: ${executionId} waits for its environment, and goes on by itself: {"Error":"BlockedError","Cause":"DB_AUTH: no"}`,
     ]);
     expect(payloads.ValidateBatch?.map(({ rounds }) => rounds)).toEqual([0, 1, 2]);
     expect(payloads.CommitBatch?.map(({ rounds }) => rounds)).toEqual([0, 1, 2]);

@@ -13,9 +13,11 @@ export function toPage(runs: readonly SoakFigures[]): string {
   });
   return `# Reliability
 
-Written by \`npm run soak -- --write\`. What each fault is, and what is checked afterwards, is below.
+Written by \`npm run soak -- --long --write\`; CI runs a shorter one with every change. What the faults are, and what is
+checked afterwards, is below. Beside the random ones, [\`test/faults\`](../test/faults) has a case for every place where a
+handler can die, for every reply that can be lost, and for a network and a bucket that misbehave.
 
-| seed | faults | processes killed | batches | loaded | failed, as they had to | rows written | lost | doubled | stuck | longest recovery |
+| seed | cases (faults) | processes killed | batches | loaded | failed, as they had to | rows written | lost | doubled | stuck | longest recovery |
 |---|---|---|---|---|---|---|---|---|---|---|
 ${rows.join("\n")}
 

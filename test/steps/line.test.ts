@@ -84,6 +84,17 @@ test("a batch that waits in line is shown as waiting, is not started by the swee
   await expectInvariants(flow);
 });
 
+test("an execution that has waited for half a day ends green, and the sweep's one goes on in the same order", async () => {
+  expect(await ask("m", 1)).toMatchObject({ turn: "now" });
+  expect(await ask("n", 2)).toMatchObject({ turn: "now" });
+  expect(await ask("old", 3)).toMatchObject({ turn: "later" });
+  await flow.sql`update table_loader.line set joined_at = now() - interval '13 hours' where batch_id = 'old'`;
+  expect(await ask("old", 3)).toEqual({ turn: "tired", ahead: 0 });
+  const next = { batchId: "old", owner: "the next execution", approvedAt: at(3), wanted: 1 };
+  expect(await loader.ports.line.enter(next)).toMatchObject({ turn: "later", ahead: 0 });
+  await leave("m", "n", "old");
+});
+
 test("an execution that died between its turn and its plan leaves its place to the next one of the batch", async () => {
   const asked = { batchId: "w", approvedAt: at(1), wanted: 1 };
   expect(await loader.ports.line.enter({ ...asked, owner: "dead" })).toMatchObject({ turn: "now" });
