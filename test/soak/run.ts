@@ -42,6 +42,11 @@ type Flight = {
 
 type Soak = {
   readonly lab: Lab;
+  /**
+   * Asks no catalog when it connects: the driver leaves an error of that question to nobody, and servers die here all the
+   * time.
+   */
+  readonly sql: Lab["sql"];
   readonly base: string;
   readonly flights: Map<string, Flight>;
   readonly struck: Record<string, number>;
@@ -55,10 +60,12 @@ type Soak = {
 export async function runSoak(lab: Lab, size: SoakSize): Promise<SoakFigures> {
   const started = Date.now();
   const plan = planSoak(size);
-  const base = await deliver(lab, "new rows", { number: 0, base: "" });
+  const sql = lab.database.connect({ fetch_types: false });
+  const base = await deliver({ lab, sql }, "new rows", { number: 0, base: "" });
   await lab.run({ batchId: base.id });
   const soak: Soak = {
     lab,
+    sql,
     base: base.prefix,
     flights: new Map(),
     struck: {},
@@ -67,7 +74,7 @@ export async function runSoak(lab: Lab, size: SoakSize): Promise<SoakFigures> {
     longestRecovery: 0,
     faultsLeft: plan.faults.length,
   };
-  const sweeps = openSweeps(lab);
+  const sweeps = openSweeps(soak);
   const striking = strikeAll(soak, plan.faults);
   await feed(soak, plan.batches);
   await striking;
@@ -99,7 +106,7 @@ async function feed(soak: Soak, kinds: readonly BatchKind[]): Promise<void> {
 
 async function launch(soak: Soak, kind: BatchKind): Promise<void> {
   soak.fed += 1;
-  const batch = await deliver(soak.lab, kind, { number: soak.fed, base: soak.base });
+  const batch = await deliver(soak, kind, { number: soak.fed, base: soak.base });
   soak.flights.set(batch.id, { batch, kind, met: null, deliveries: 1 });
   announce(soak.lab);
 }
@@ -124,11 +131,11 @@ async function land(soak: Soak): Promise<void> {
   const ids = [...soak.flights.keys()];
   if (ids.length === 0) return;
   const ended = await persist(
-    () => soak.lab.sql<Standing[]>`
+    () => soak.sql<Standing[]>`
       select b.batch_id, b.state,
              (select a.code from table_loader.attempts a where a.batch_id = b.batch_id order by a.fence desc limit 1) as code
       from table_loader.batches b
-      where b.batch_id = any(${ids}) and b.owner is null and b.state in ('loaded', 'failed')`,
+      where b.batch_id in ${soak.sql(ids)} and b.owner is null and b.state in ('loaded', 'failed')`,
   );
   for (const standing of ended) {
     const flight = soak.flights.get(standing.batch_id);
@@ -150,7 +157,7 @@ async function hasLanded({ lab }: Soak, flight: Flight, { state, code }: Standin
     announce(lab);
     return false;
   }
-  return (await lab.current(batch.key(""))).length === 0;
+  return (await persist(() => lab.current(batch.key("")))).length === 0;
 }
 
 function touchDown(soak: Soak, flight: Flight, { state, code }: Standing): void {
@@ -164,12 +171,12 @@ function touchDown(soak: Soak, flight: Flight, { state, code }: Standing): void 
 const sweepMilliseconds = 1_000;
 
 /** The schedule. A sweep that was killed holds its lease for some minutes, which the soak does not wait for. */
-function openSweeps(lab: Lab): { close(): Promise<void> } {
+function openSweeps({ lab, sql }: Soak): { close(): Promise<void> } {
   let closing = false;
   const loop = async (): Promise<void> => {
     while (!closing) {
       await lab.invoke("sweep").catch(() => undefined);
-      await persist(() => lab.sql`delete from table_loader.leases where name = 'sweep'`);
+      await persist(() => sql`delete from table_loader.leases where name = 'sweep'`);
       await pause(sweepMilliseconds);
     }
   };
