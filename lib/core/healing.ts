@@ -117,15 +117,19 @@ export function endingOf({ owner, state }: EndingAsked, execution: ExecutionStat
   const name = executionNameOf(owner);
   const ended = endedAt(state);
   if (execution === null) return lost(`execution ${name} is not known`);
-  const { status, error } = execution;
+  const { status, error, cause } = execution;
   if (status === "RUNNING") return null;
   if (status === "ABORTED") return ended("EXECUTION_ABORTED", `execution ${name} was aborted`);
   if (status === "TIMED_OUT") return ended("EXECUTION_TIMED_OUT", `execution ${name} ran out of time`);
+  if (isUsedUp(cause)) return lost(`execution ${name} has used up its history of events`);
   if (status === "FAILED" && error?.startsWith("States.")) {
     return ended("EXECUTION_FAILED", `execution ${name} was ended by ${error}`);
   }
   return lost(`execution ${name} has ended as ${status}${error === null ? "" : ` (${error})`} and left its batch`);
 }
+
+/** Step Functions ends a long execution as it does a broken one, by `States.Runtime`; only its cause tells them apart. */
+const isUsedUp = (cause: string | null): boolean => cause?.includes("maximum number of history events") ?? false;
 
 const lost = (detail: string): Ending => ({ kind: "EXECUTION_LOST", detail, fault: null });
 

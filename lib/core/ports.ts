@@ -42,6 +42,8 @@ export interface Claims {
   release(claimed: { batchId: string; fence: number }, waiting: Fault | null): Promise<"released" | "again">;
   /** Notes why the batch that this execution holds does not move; never throws StaleFence. */
   noteBlocked(owner: string, fault: Fault): Promise<void>;
+  /** What was noted so since this execution last claimed its batch. */
+  blockedBy(owner: string): Promise<Fault | null>;
 }
 
 /** What is known of a batch apart from the bucket. */

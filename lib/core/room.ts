@@ -64,8 +64,11 @@ const longestWait = 30;
 /** Small loads pass that quickly. */
 const loadsPerSecond = 5;
 
-/** Of the time that it has waited already, so that hours in line stay within the events of an execution. */
-const shareOfWaited = 0.1;
+/**
+ * Of the time that it has waited already, so that hours in line stay within the events of an execution. No more: as long
+ * as the first in line does not ask, a place that is free stays empty, and small loads take a second or two.
+ */
+const shareOfWaited = 0.01;
 
 /**
  * Seconds until a batch that stands in line asks again: sooner the nearer it is to the head and the shorter it waits.

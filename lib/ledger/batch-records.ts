@@ -1,7 +1,7 @@
 import type postgres from "postgres";
 import type { QueueRow, SeenVersion, TableState } from "../core/batch.ts";
 import { versionLabel } from "../core/keys.ts";
-import type { BatchRecords } from "../core/ports.ts";
+import type { BatchRecords, SeenObject } from "../core/ports.ts";
 import { inTransaction, wholeBatch } from "./transaction.ts";
 
 export function openBatchRecords(sql: postgres.Sql): BatchRecords {
@@ -10,15 +10,7 @@ export function openBatchRecords(sql: postgres.Sql): BatchRecords {
     queue: (batchId) => readQueue(sql, batchId),
     seenVersions: (batchId, epoch) => readSeen(sql, batchId, epoch),
     recordSeen: (batchId, epoch, versions) => {
-      const rows = versions.map(({ homeKey, table, object, isLatest }) => ({
-        key: homeKey,
-        version: versionLabel(object),
-        table_name: table,
-        etag: object.etag,
-        size: object.size,
-        last_modified: object.lastModified.toISOString(),
-        state: isLatest ? "seen" : "superseded",
-      }));
+      const rows = versions.map((seen) => ({ ...toVersionRow(seen), state: seen.isLatest ? "seen" : "superseded" }));
       return insertSeen(sql, { batchId, epoch, rows });
     },
     recordOutcome: async (batchId, { code, message, source }) => {
@@ -31,6 +23,18 @@ export function openBatchRecords(sql: postgres.Sql): BatchRecords {
         `;
       });
     },
+  };
+}
+
+/** The columns of `object_versions` that tell which version it is. */
+export function toVersionRow({ homeKey, table, object }: SeenObject) {
+  return {
+    key: homeKey,
+    version: versionLabel(object),
+    table_name: table,
+    etag: object.etag,
+    size: object.size,
+    last_modified: object.lastModified.toISOString(),
   };
 }
 

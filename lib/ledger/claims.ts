@@ -16,6 +16,7 @@ type BatchRow = {
   idle_takeovers: number;
   progress_seen: number;
   aborted_fence: number | null;
+  reason_code: string | null;
   wake: number;
   progress: number;
 };
@@ -39,6 +40,14 @@ export function openClaims(sql: postgres.Sql, leaseSeconds: number): Claims {
           set reason_code = ${fault.code}, reason = ${fault.message}
           where owner = ${owner}
         `;
+      }),
+    blockedBy: (owner) =>
+      inTransaction(sql, {}, async (tx) => {
+        const [fault] = await tx<Fault[]>`
+          select reason_code as code, reason as message from table_loader.batches
+          where owner = ${owner} and reason_code is not null
+        `;
+        return fault ? { code: fault.code, message: fault.message } : null;
       }),
   };
 }
@@ -85,7 +94,7 @@ async function tryClaim(sql: postgres.Sql, request: ClaimRequest, leaseSeconds: 
 async function lockBatch(tx: Tx, batchId: string): Promise<BatchRow | undefined> {
   const [batch] = await tx<BatchRow[]>`
     select b.state, b.epoch, b.attempt, b.fence, b.owner, b.plan_id, b.idle_takeovers, b.progress_seen,
-           b.aborted_fence,
+           b.aborted_fence, b.reason_code,
            coalesce(b.lease_until > clock_timestamp(), false) as leased,
            coalesce((select w.wake from table_loader.batch_wakes w where w.batch_id = b.batch_id), 0) as wake,
            coalesce((select sum(i.slices) from table_loader.work_items i where i.plan_id = b.plan_id), 0)::bigint as progress
@@ -96,11 +105,16 @@ async function lockBatch(tx: Tx, batchId: string): Promise<BatchRow | undefined>
   return batch;
 }
 
-/** How often in a row somebody else took the load over without any checkpoint having moved. */
+/** Reasons of which nobody knows whether they are the environment's: the batch's own content may do that to a worker. */
+const unexplained: readonly (string | null)[] = [null, "STAGE_UNFINISHED", "LOADER_BUG"];
+
+/** How often in a row somebody else took the load over without any checkpoint having moved, and the batch may be why. */
 function idleTakeovers(batch: BatchRow, owner: string): number {
   if (batch.state !== "loading" || batch.owner === null) return 0;
-  if (batch.owner === owner) return batch.idle_takeovers;
-  return batch.progress === batch.progress_seen ? batch.idle_takeovers + 1 : 0;
+  if (batch.progress !== batch.progress_seen && batch.owner !== owner) return 0;
+  return batch.owner === owner || !unexplained.includes(batch.reason_code)
+    ? batch.idle_takeovers
+    : batch.idle_takeovers + 1;
 }
 
 async function hasEndedAttempt(tx: Tx, { batchId, owner }: ClaimRequest): Promise<boolean> {
@@ -197,6 +211,7 @@ async function release(
   const state = await lockFence(tx, { batchId, fence });
   if (moved) return "again";
   const idle = state === "waiting" || state === "loading";
+  if (waiting?.code !== "IN_LINE") await giveUpPlace(tx, batchId);
   await tx`
     update table_loader.batches
     set owner = null,
@@ -223,6 +238,14 @@ async function release(
   `;
   if (waiting?.code === "BATCH_EMPTY") await forgetUnknown(tx, batchId);
   return "released";
+}
+
+/** One that is not ready any more would keep its place until it expires, and every other execution of the batch away. */
+async function giveUpPlace(tx: Tx, batchId: string): Promise<void> {
+  await tx`
+    delete from table_loader.line l using table_loader.batches b
+    where b.batch_id = ${batchId} and l.batch_id = b.batch_id and l.owner = b.owner
+  `;
 }
 
 /** A start by hand of a batch that does not exist leaves nothing behind. */

@@ -97,7 +97,8 @@ async function readRoom(tx: Tx, ownPlan: number | null): Promise<Room> {
            (atwork.loads + admitted.loads)::integer as loads,
            (current_setting('max_connections')::integer * 4 / 5
              - (select sum(numbackends) from pg_stat_database))::integer as free_connections,
-           (select count(*) from pg_locks where not granted)::integer as lock_waits
+           -- of advisory locks there is one of our own, for which those wait who ask for their turn
+           (select count(*) from pg_locks where not granted and locktype <> 'advisory')::integer as lock_waits
     from (
       select coalesce(sum(p.workers), 0) as workers, count(b.batch_id) filter (where b.state = 'loading') as loads
       from table_loader.plans p
@@ -105,6 +106,9 @@ async function readRoom(tx: Tx, ownPlan: number | null): Promise<Room> {
       where p.plan_id is distinct from ${ownPlan}::bigint
         and greatest(b.lease_until, p.lease_until) > clock_timestamp()
         and (b.state is null or b.state not in ('committed', 'archived', 'failing'))
+        -- a blocked one waits for something else, for hours maybe, and keeps nobody from loading meanwhile; where only
+        -- some of its workers are, the others renew the lease
+        and (b.reason_code is null or b.updated_at > clock_timestamp() - interval '1 minute')
     ) atwork, (
       select coalesce(sum(workers), 0) as workers, count(*) as loads from table_loader.line where admitted
     ) admitted

@@ -22,7 +22,7 @@ export function openPlans({ sql, staging, leaseSeconds }: PlanPorts): Plans {
         await insertItems(tx, planId, plan.items);
         if (plan.kind !== "compare") await staging.create(tx, planId, plan.body);
         if (plan.kind !== "preview") await startAttempt(tx, plan, planId);
-        if (plan.kind === "load") await leaveLine(tx, plan.batchId);
+        if (plan.kind !== "preview") await leaveLine(tx, plan.batchId);
         await renewLease(tx, { ...plan, planId, workers: [] }, leaseSeconds);
         return planId;
       }),

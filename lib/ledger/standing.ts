@@ -12,7 +12,7 @@ type AttemptRow = {
   fence: number;
   started_at: Date;
   now: Date;
-  ended_at: Date | null;
+  is_closed: boolean;
   code: string | null;
   message: string | null;
   result: string | null;
@@ -25,13 +25,15 @@ type AttemptRow = {
  */
 export async function readStanding(tx: Tx, run: Run): Promise<Standing> {
   const [row] = await tx<AttemptRow[]>`
-    select b.state, b.fence, a.started_at, clock_timestamp() as now, a.ended_at, a.code, a.message,
-           a.result::text as result
+    select b.state, b.fence, a.started_at, clock_timestamp() as now, a.code, a.message,
+           a.result::text as result,
+           -- one that was abandoned may have a result, too: what its tables came to when it was judged
+           a.state in ('loaded', 'compared', 'failed') as is_closed
     from table_loader.batches b
     join table_loader.attempts a on a.batch_id = b.batch_id and a.fence = ${run.fence}
     where b.batch_id = ${run.batchId}
   `;
-  if (row?.ended_at && row.result) return closedStanding(row);
+  if (row?.is_closed) return closedStanding(row);
   if (!row || row.fence !== run.fence) throw new StaleFence(run.batchId, run.fence);
   const items = await listItems(tx, run.planId);
   return {

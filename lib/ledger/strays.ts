@@ -1,6 +1,7 @@
 import type postgres from "postgres";
 import type { Strays, StraysOfBatch } from "../core/healing.ts";
-import { type ArchivedKey, parseFragmentKey, versionLabel } from "../core/keys.ts";
+import { type ArchivedKey, parseFragmentKey } from "../core/keys.ts";
+import { toVersionRow } from "./batch-records.ts";
 import { inTransaction, type Tx } from "./transaction.ts";
 
 /** Archived objects of which the ledger knows no commit, as after it was restored to an earlier point in time. */
@@ -57,16 +58,11 @@ async function registerBatch(tx: Tx, { batchId, epoch }: StraysOfBatch): Promise
 }
 
 async function recordStrays(tx: Tx, { batchId, epoch, objects }: StraysOfBatch): Promise<void> {
-  const rows = objects.map(({ homeKey, table, object }) => ({
-    key: homeKey,
-    version: versionLabel(object),
-    table_name: table,
-    etag: object.etag,
-    size: object.size,
-    last_modified: object.lastModified.toISOString(),
-    archived_key: object.key,
+  const rows = objects.map((seen) => ({
+    ...toVersionRow(seen),
+    archived_key: seen.object.key,
     // a marker is never loaded itself
-    state: parseFragmentKey(homeKey)?.kind === "fragment" ? "stray" : "seen",
+    state: parseFragmentKey(seen.homeKey)?.kind === "fragment" ? "stray" : "seen",
   }));
   await tx`
     delete from table_loader.object_versions

@@ -1,7 +1,18 @@
 import { BlockedError, PermanentError, TransientError } from "../core/errors.ts";
 import { previewKey } from "../core/keys.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import type { Attempts, Commits, Judgement, Log, Plan, Plans, Reach, WorkItem, WorkItems } from "../core/ports.ts";
+import type {
+  Attempts,
+  Claims,
+  Commits,
+  Judgement,
+  Log,
+  Plan,
+  Plans,
+  Reach,
+  WorkItem,
+  WorkItems,
+} from "../core/ports.ts";
 import { toPreview } from "../core/preview.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
@@ -12,6 +23,7 @@ import { verifyCounts } from "./verify-counts.ts";
 /** CommitBatch: judges and merges every staged record in one transaction, or says why it cannot. */
 
 export type CommitPorts = {
+  readonly claims: Pick<Claims, "blockedBy">;
   readonly plans: Plans;
   readonly items: WorkItems;
   readonly commits: Commits;
@@ -36,7 +48,7 @@ export async function commitBatch(ports: CommitPorts, { run }: TaskRequest, dead
     throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
   const items = await ports.items.list(run.planId);
   const budget = Math.min(ports.settings.transactionTimeout, (deadline - ports.now()) / 1000 - reserveSeconds);
-  refusePending(run, items);
+  await refusePending(ports, run, items);
   if (plan.kind === "compare") return compare(ports, run, plan);
   if (plan.kind === "load") refuseFaulty(ports, { run, plan, items });
   if (plan.kind === "preview") return preview(ports, { run, plan, items }, budget);
@@ -48,12 +60,13 @@ export async function commitBatch(ports: CommitPorts, { run }: TaskRequest, dead
 }
 
 /** Every worker ended with an outcome of its own; here it is read from the ledger and thrown as one. */
-function refusePending(run: Run, items: readonly WorkItem[]): void {
+async function refusePending({ claims }: CommitPorts, run: Run, items: readonly WorkItem[]): Promise<void> {
   const pending = items.filter(({ state }) => state === "pending");
   if (pending.length === 0) return;
   const text = `${pending.length} fragments of ${run.batchId} are not staged yet; the workers stopped early`;
   if (run.kind === "preview") throw new TransientError("STAGE_UNFINISHED", text);
-  throw new BlockedError("STAGE_UNFINISHED", text);
+  const fault = await claims.blockedBy(run.runId);
+  throw fault ? new BlockedError(fault.code, fault.message) : new BlockedError("STAGE_UNFINISHED", text);
 }
 
 type Staged = { readonly run: Run; readonly plan: Plan; readonly items: readonly WorkItem[] };

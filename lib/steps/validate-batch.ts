@@ -186,9 +186,12 @@ async function decide(ports: ValidatePorts, visit: Visit, wakes = 0): Promise<Va
     return again ? decide(ports, { ...visit, claim: again }, wakes + 1) : busy(ports, input, visit.execution);
   }
   if (turn?.turn === "later") return answerLater(input.batchId, turn);
-  if (turn?.turn === "tired") return answer("wait", emptyRun(input.batchId), inLine(input.batchId, turn.ahead));
+  if (turn?.turn === "tired") return answer(endOf(input), emptyRun(input.batchId), inLine(input.batchId, turn.ahead));
   return decision.do === "load" ? busy(ports, input, visit.execution) : settle(ports, visit, decision);
 }
+
+/** The sweep goes on with what an arrival started; what was asked for by hand, somebody has to ask for again. */
+const endOf = ({ source }: ExecutionInput): "refused" | "wait" => (source === "manual" ? "refused" : "wait");
 
 const waitingOf = (decision: Decision): Fault | null => (decision.do === "wait" ? decision : null);
 
@@ -205,8 +208,7 @@ async function settle(
   if (decision.do === "already_processed") return answer("already_processed", run, { code, message: decision.message });
   // It was this very execution that ended the batch as failed, and whose last answer was lost: it ends as one that failed.
   const ownFailure = decision.do === "failed_before" && claim.looksAgain;
-  const next = input.source === "manual" || ownFailure ? "refused" : "wait";
-  return answer(next, run, { code, message: decision.message });
+  return answer(ownFailure ? "refused" : endOf(input), run, { code, message: decision.message });
 }
 
 async function survey(ports: ValidatePorts, { input, claim }: Visit): Promise<Source[]> {

@@ -29,6 +29,12 @@ describe("what an execution that holds a batch says of itself", () => {
     expect(endingOf({ owner, state: "loading" }, null)).toMatchObject({ kind: "EXECUTION_LOST", fault: null });
   });
 
+  test("one that has used up its events: its load is resumed, since that says nothing of the batch", () => {
+    const cause = "The execution reached the maximum number of history events (25000).";
+    const execution = { status: "FAILED", error: "States.Runtime", output: null, cause } as const;
+    expect(endingOf({ owner, state: "loading" }, execution)).toMatchObject({ kind: "EXECUTION_LOST", fault: null });
+  });
+
   test.each<[string, ExecutionStatus, string | null]>([
     ["EXECUTION_ABORTED", "ABORTED", null],
     ["EXECUTION_TIMED_OUT", "TIMED_OUT", "States.Timeout"],

@@ -1,14 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import {
   attemptsOf,
-  newBatch,
   nothingLoaded,
   queueOf,
   sampleLoaded,
+  stageBroken,
   stageSample,
   type TestBatch,
 } from "../support/batches.ts";
-import { bloods, subjects } from "../support/records.ts";
 import { finish } from "./lab/drive.ts";
 import type { Act, Exchange } from "./lab/exchanges.ts";
 import { expectInvariants } from "./lab/invariants.ts";
@@ -94,20 +93,11 @@ test("a crash of the server empties the staging: the commit finds it out, and it
   await expectLoaded(batch);
 });
 
-/** A batch whose blood records are all rejected. */
-async function stageBroken(): Promise<TestBatch> {
-  const batch = newBatch(lab);
-  for (const table of ["subject", "blood"]) await lab.queueRow({ batchId: batch.id, table, approved: true });
-  await batch.drop("subject.json", subjects(batch.prefix, 3));
-  await batch.drop("blood.json", bloods(batch.prefix, 3, { tube_type: "bucket" }));
-  return batch;
-}
-
 describe("the reply to a COMMIT is lost", () => {
   type Kind = { readonly what: string; readonly stage: () => Promise<TestBatch>; readonly by: RegExp };
   const kinds: Kind[] = [
     { what: "of a load", stage: () => stageSample(lab), by: /./ },
-    { what: "of a batch that fails", stage: stageBroken, by: /^(commit|fail|archive|close)/ },
+    { what: "of a batch that fails", stage: () => stageBroken(lab), by: /^(commit|fail|archive|close)/ },
   ];
 
   async function commitsOf({ stage, by }: Kind): Promise<number[]> {

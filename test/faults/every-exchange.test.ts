@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ledgerOf, newBatch, nothingLoaded, sampleLoaded, stageSample, type TestBatch } from "../support/batches.ts";
-import { bloods, subjects } from "../support/records.ts";
+import { ledgerOf, nothingLoaded, sampleLoaded, stageBroken, stageSample, type TestBatch } from "../support/batches.ts";
 import { crash, finish } from "./lab/drive.ts";
 import type { Exchange } from "./lab/exchanges.ts";
 import { brokenInvariants, evidenceOf } from "./lab/invariants.ts";
@@ -33,14 +32,6 @@ type Kind = {
   readonly sampled: { readonly effects: number; readonly others: number };
 };
 
-async function stageBroken(): Promise<TestBatch> {
-  const batch = newBatch(lab);
-  for (const table of ["subject", "blood"]) await lab.queueRow({ batchId: batch.id, table, approved: true });
-  await batch.drop("subject.json", subjects(batch.prefix, 3));
-  await batch.drop("blood.json", bloods(batch.prefix, 3, { tube_type: "bucket" }));
-  return batch;
-}
-
 const kinds: Kind[] = [
   {
     name: "a batch that loads",
@@ -51,7 +42,7 @@ const kinds: Kind[] = [
   },
   {
     name: "a batch that fails by its rejects",
-    stage: stageBroken,
+    stage: () => stageBroken(lab),
     left: nothingLoaded,
     state: "failed",
     sampled: { effects: 12, others: 6 },

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { BlockedError } from "../../lib/core/errors.ts";
 import { contractsKey } from "../../lib/core/keys.ts";
 import { onCrashPoint } from "../../lib/wiring.ts";
 import { attemptsOf, ledgerOf, removeObject, sampleLoaded, stageSample } from "../support/batches.ts";
@@ -108,6 +109,7 @@ test("a valid change takes effect with the next plan, and one load uses one vers
 });
 
 test("a permission that is missing blocks in every state before the commit, and is never the batch's fault", async () => {
+  await flow.put(contractsKey, sample);
   const batch = await stageSample(flow);
   const rename = (from: string, to: string) => flow.sql.unsafe(`alter table ${from} rename to ${to}`);
   let broken = false;
@@ -124,4 +126,23 @@ test("a permission that is missing blocks in every state before the commit, and 
   expect(await batch.probe()).toEqual(sampleLoaded);
   expect(flow.objects(`failed/${batch.id}/`)).toEqual([]);
   await expectInvariants(flow);
+});
+
+test("S02 what blocks a worker is the reason in status and notice, not that fragments are left", async () => {
+  await flow.put(contractsKey, sample);
+  const batch = await stageSample(flow);
+  const reasons: unknown[] = [];
+  let claims = 0;
+  onCrashPoint(async (point) => {
+    if (point === "mid-copy" && claims === 1) throw new BlockedError("S3_ACCESS", "S3 denies access");
+    if (point !== "before-claim") return;
+    claims += 1;
+    if (claims === 2) reasons.push((await ledgerOf(flow, batch))?.reason_code);
+  });
+  const { runs } = await flow.arrivals();
+  expect(runs).toMatchObject([{ status: "SUCCEEDED", output: { status: "success" } }]);
+  expect(reasons).toEqual(["S3_ACCESS"]);
+  const notice = flow.notices.findLast(({ state }) => state === "NotifyBlocked");
+  expect(notice?.message).toContain("S3_ACCESS: S3 denies access");
+  expect(await batch.probe()).toEqual(sampleLoaded);
 });

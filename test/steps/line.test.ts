@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { openLoader } from "../../lib/wiring.ts";
 import { sampleLoaded, stageSample } from "../support/batches.ts";
-import { sweepOnce } from "../support/crash.ts";
+import { sweepOnce, waitForLock } from "../support/crash.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 import { expectInvariants } from "../support/invariants.ts";
 
@@ -18,6 +18,7 @@ afterAll(async () => {
   await loader.close();
   await flow.close();
 });
+afterEach(() => flow.sql`delete from table_loader.line`);
 
 const at = (minute: number): Date => new Date(Date.UTC(2026, 0, 1, 12, minute));
 
@@ -27,6 +28,12 @@ const ask = (batchId: string, minute: number, wanted = 1) =>
 
 /** As if everybody had stood in line for a minute. */
 const settle = () => flow.sql`update table_loader.line set joined_at = joined_at - interval '1 minute'`;
+
+/** What an execution does when it asks. */
+const validating =
+  (batchId: string, execution: string, { source = "arrival" } = {}) =>
+  () =>
+    flow.invoke("validate-batch", { input: { batchId, source }, execution });
 
 const leave = (...batchIds: string[]) =>
   flow.sql`delete from table_loader.line where batch_id in ${flow.sql(batchIds)}`;
@@ -95,6 +102,67 @@ test("an execution that has waited for half a day ends green, and the sweep's on
   await leave("m", "n", "old");
 });
 
+test.each([
+  { source: "arrival", next: "wait" },
+  // the sweep would not know what was asked for
+  { source: "manual", next: "refused" },
+])("a start by $source that has waited for half a day ends as $next", async ({ source, next }) => {
+  expect(await ask("k", 1)).toMatchObject({ turn: "now" });
+  expect(await ask("l", 2)).toMatchObject({ turn: "now" });
+  const batch = await stageSample(flow);
+  const validate = validating(batch.id, `arn:${source}`, { source });
+  expect(await validate()).toMatchObject({ next: "later", code: "IN_LINE" });
+  await flow.sql`update table_loader.line set joined_at = now() - interval '13 hours' where batch_id = ${batch.id}`;
+  expect(await validate()).toMatchObject({ next, code: "IN_LINE" });
+  await leave("k", "l");
+  await flow.arrivals();
+  expect(await batch.probe()).toEqual(sampleLoaded);
+});
+
+test("a batch that is not ready any more gives up its place: whoever starts it again need not wait for that to expire", async () => {
+  expect(await ask("o", 1)).toMatchObject({ turn: "now" });
+  expect(await ask("p", 2)).toMatchObject({ turn: "now" });
+  const batch = await stageSample(flow);
+  const validate = validating(batch.id, "arn:before");
+  expect(await validate()).toMatchObject({ next: "later" });
+  await flow.sql`update validation_queue set approved_for_load = false where batch_id = ${batch.id}`;
+  expect(await validate()).toMatchObject({ next: "wait", code: "NOT_APPROVED" });
+  expect(await flow.sql`select from table_loader.line where batch_id = ${batch.id}`).toHaveLength(0);
+  await leave("o", "p");
+  await flow.approve(batch.id);
+  expect(await flow.run({ batchId: batch.id })).toMatchObject({ output: { status: "success" } });
+  await flow.arrivals();
+});
+
+test("a load that is blocked keeps no other one from its turn", async () => {
+  const blocked = [await stageSample(flow), await stageSample(flow)];
+  for (const { id } of blocked) expect(await validating(id, `arn:${id}`)()).toMatchObject({ next: "stage" });
+  expect(await ask("q", 1)).toMatchObject({ turn: "later" });
+  const fault = { code: "DB_PERMISSION", message: "not allowed" };
+  for (const { id } of blocked) await loader.ports.claims.noteBlocked(`arn:${id}`, fault);
+  expect(await ask("q", 1)).toMatchObject({ turn: "later" });
+  await flow.sql`update table_loader.batches set updated_at = now() - interval '61 seconds'`;
+  expect(await ask("q", 1, 6)).toEqual({ turn: "now", workers: 6 });
+  expect(await validating(blocked[0]?.id ?? "", `arn:${blocked[0]?.id}`)()).toMatchObject({ next: "stage" });
+  expect(await ask("r", 2)).toMatchObject({ turn: "later" });
+  await leave("q", "r");
+  await flow.sql`update table_loader.batches set lease_until = now()`;
+  await flow.arrivals();
+  for (const batch of blocked) expect(await batch.probe()).toEqual(sampleLoaded);
+});
+
+test("sessions that wait for an advisory lock, as for their turn, do not make a load smaller", async () => {
+  const held = await flow.sql.reserve();
+  await held`select pg_advisory_lock(1)`;
+  const waiting = flow.sql`select pg_advisory_xact_lock(1)`.execute();
+  await waitForLock(flow);
+  expect(await ask("s", 1, 6)).toEqual({ turn: "now", workers: 6 });
+  await held`select pg_advisory_unlock(1)`;
+  held.release();
+  await waiting;
+  await leave("s");
+});
+
 test("an execution that died between its turn and its plan leaves its place to the next one of the batch", async () => {
   const asked = { batchId: "w", approvedAt: at(1), wanted: 1 };
   expect(await loader.ports.line.enter({ ...asked, owner: "dead" })).toMatchObject({ turn: "now" });
@@ -107,8 +175,7 @@ test("an execution in line that finds its batch claimed for a moment stays in li
   expect(await ask("u", 1)).toMatchObject({ turn: "now" });
   expect(await ask("v", 2)).toMatchObject({ turn: "now" });
   const batch = await stageSample(flow);
-  const execution = "arn:waits";
-  const validate = () => flow.invoke("validate-batch", { input: { batchId: batch.id }, execution });
+  const validate = validating(batch.id, "arn:waits");
   expect(await validate()).toMatchObject({ next: "later", code: "IN_LINE" });
   await loader.ports.claims.claim({ batchId: batch.id, owner: "arn:other", source: "arrival" });
   expect(await validate()).toMatchObject({ next: "later", code: "IN_LINE" });

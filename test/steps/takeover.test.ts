@@ -80,6 +80,19 @@ test("a zombie that goes on after a takeover: StaleFence, its rows roll back, th
   await expectInvariants(flow);
 });
 
+test("a zombie that judged its batch, and has an answer in the ledger for that, is told to stop when it closes", async () => {
+  const batch = await stageSample(flow);
+  const old = await plan(batch, "judged");
+  const loader = await openLoader();
+  await loader.ports.attempts.keepRejects(old, { tables: [], rejects: [], rejected: 0 });
+  await loader.close();
+  await expireLease(flow, batch);
+  await plan(batch, "after it");
+  await expect(call("close-batch", old)).rejects.toMatchObject({ name: "StaleFence" });
+  await takeOver(flow, batch);
+  expect(await batch.probe()).toEqual(sampleLoaded);
+});
+
 test("a slice delivered twice counts once", async () => {
   const batch = await stageSample(flow);
   const run = await plan(batch, "one");
@@ -146,6 +159,22 @@ test("LOAD_NO_PROGRESS: three takeovers in a row without a checkpoint are the ba
   expect(await batch.probe()).toEqual(nothingLoaded);
   expect(await queueOf(flow, batch)).toEqual({ subject: "load_failed", blood: "load_failed" });
   expect(flow.objects(`failed/${batch.id}/`)).toContain(`failed/${batch.id}/error_log.json`);
+  await expectInvariants(flow);
+});
+
+test("takeovers of a load that its environment keeps from moving are never the batch's fault", async () => {
+  const batch = await stageSample(flow);
+  const block = () => flow.sql`
+    update table_loader.batches set reason_code = 'DB_PERMISSION', reason = 'denied' where batch_id = ${batch.id}`;
+  await crashAt(flow, batch, "mid-copy");
+  for (let takeover = 1; takeover <= 3; takeover += 1) {
+    await block();
+    await expireLease(flow, batch);
+    await crashAt(flow, batch, "mid-copy", { input: { source: "sweep" } });
+  }
+  await block();
+  expect((await takeOver(flow, batch)).runs).toMatchObject([{ status: "SUCCEEDED", output: { status: "success" } }]);
+  expect(await batch.probe()).toEqual(sampleLoaded);
   await expectInvariants(flow);
 });
 

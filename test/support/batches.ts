@@ -45,7 +45,16 @@ export async function stageSample(flow: Flow, { approved = true }: { approved?: 
   return batch;
 }
 
-/** What `probe` says when such a batch has taken effect once. */
+/** A batch whose blood records are all rejected. */
+export async function stageBroken(flow: Flow): Promise<TestBatch> {
+  const batch = newBatch(flow);
+  for (const table of ["subject", "blood"]) await flow.queueRow({ batchId: batch.id, table, approved: true });
+  await batch.drop("subject.json", subjects(batch.prefix, 3));
+  await batch.drop("blood.json", bloods(batch.prefix, 3, { tube_type: "bucket" }));
+  return batch;
+}
+
+/** What `probe` says when the sample has taken effect once. */
 export const sampleLoaded = { subjects: 3, bloods: 3, volume: 6 };
 export const nothingLoaded = { subjects: 0, bloods: 0, volume: 0 };
 

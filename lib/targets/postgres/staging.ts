@@ -68,14 +68,15 @@ async function dropUnlocked(tx: Tx, name: string): Promise<void> {
   try {
     await tx.unsafe(`drop table if exists ${qualifiedName(stagingSchema, name)}`);
   } catch (error) {
-    if (sqlStateOf(error) !== lockNotAvailable) throw error;
+    if (!heldBySomeone.has(sqlStateOf(error) ?? "")) throw error;
     await tx.unsafe("rollback to drop_staging");
   }
   await tx.unsafe("release drop_staging");
 }
 
 const dropPatience = "2s";
-const lockNotAvailable = "55P03";
+/** Lock not available; deadlock detected, where the worker in turn waits for the row of the batch, which is held here. */
+const heldBySomeone: ReadonlySet<string> = new Set(["55P03", "40P01"]);
 
 /** Items whose rows are not all there: a crash or failover of the server empties unlogged tables. */
 export async function missingRows(tx: Tx, plan: Plan, items: readonly WorkItem[]): Promise<number[]> {
