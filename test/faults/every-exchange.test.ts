@@ -13,7 +13,7 @@ import { openRandom, sample } from "./lab/random.ts";
 
 const everywhere = process.env["FAULTS_ALL"] === "1";
 const seed = Number(process.env["FAULTS_SEED"] ?? 1);
-const minutes = everywhere ? 60 : 6;
+const minutes = everywhere ? 90 : 20;
 
 let lab: Lab;
 beforeAll(async () => {
