@@ -13,7 +13,7 @@ export function toPage(runs: readonly SoakFigures[]): string {
   });
   return `# Reliability
 
-Written by \`npm run soak -- --long --write\`; CI runs a shorter one with every change. What the faults are, and what is
+Written by \`npm run soak -- --write\`; CI runs one with every change, and \`--long\` is longer. What the faults are, and what is
 checked afterwards, is below. Beside the random ones, [\`test/faults\`](../test/faults) has a case for every place where a
 handler can die, for every reply that can be lost, and for a network and a bucket that misbehave.
 
