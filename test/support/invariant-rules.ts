@@ -110,7 +110,12 @@ async function bucketFaults({ sql, keys }: Evidence): Promise<object[]> {
   const stored = new Set([...(await keys("loaded/")), ...(await keys("failed/"))]);
   const unknown = [...stored].filter((key) => !isReport(key) && !known.has(key) && !key.includes("/duplicates/"));
   const settled = versions.filter(({ state }) => state === "loaded" || state === "failed");
-  const lost = settled.filter(({ archived }) => archived === null || !stored.has(archived));
+  // what a retry has loaded since was moved on, from failed/ to loaded/
+  const reloaded = new Set(versions.filter(({ state }) => state === "loaded").map(({ key }) => key));
+  const moved = ({ state, key }: Version): boolean => state === "failed" && reloaded.has(key);
+  const lost = settled.filter(
+    (version) => version.archived === null || (!stored.has(version.archived) && !moved(version)),
+  );
   // A failed version that a retry replaced or loaded keeps its row; only the archive of what was loaded must be there.
   const misplaced = settled.filter(({ state, archived }) => state === "loaded" && !archived?.startsWith("loaded/"));
   return [...unknown.map((key) => ({ unknown: key })), ...lost, ...misplaced];
