@@ -180,7 +180,10 @@ function toSettings(env: Variables): Settings {
   };
 }
 
-/** @throws BlockedError SETTINGS_INVALID that names every variable that is wrong, and what it has to be; it never shows a value */
+/**
+ * @throws BlockedError SETTINGS_INVALID that names every variable that is wrong, and what it has to be; it never shows a
+ *   value
+ */
 export function parseSettings(env: Environment): Settings {
   const given = Object.fromEntries(Object.entries(env).filter(([, text]) => text !== undefined && text !== ""));
   const parsed = variables.safeParse(given);

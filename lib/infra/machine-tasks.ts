@@ -111,10 +111,5 @@ export function answered(state: TaskState, answer: string): Condition {
 }
 
 function payloadTemplate(members: readonly PayloadMember[]): Record<string, unknown> {
-  return Object.fromEntries(
-    members.map((member) => [
-      member,
-      member === "rounds" ? JsonPath.numberAt("$.rounds") : JsonPath.objectAt(`$.${member}`),
-    ]),
-  );
+  return Object.fromEntries(members.map((member) => [member, JsonPath.objectAt(`$.${member}`)]));
 }

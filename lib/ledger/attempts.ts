@@ -191,7 +191,8 @@ async function freeBatch(tx: Tx, run: Run, state: BatchState): Promise<void> {
           when exists (select from table_loader.batch_tables t where t.batch_id = b.batch_id and t.epoch = b.epoch
                        and t.state = 'held') then 'waiting'
           else 'loaded' end,
-        owner = null, lease_until = null, aborted_fence = null, plan_id = null, reason_code = null, reason = null, updated_at = now()
+        owner = null, lease_until = null, aborted_fence = null, plan_id = null, reason_code = null, reason = null,
+        updated_at = now()
     where b.batch_id = ${run.batchId} and b.fence = ${run.fence}
   `;
   if (freed.count !== 1) throw new StaleFence(run.batchId, run.fence);

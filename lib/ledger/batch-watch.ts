@@ -72,12 +72,12 @@ async function readRunning(tx: Tx): Promise<HeldBatch[]> {
 
 /** The owner stays: the one who takes over is told from it. */
 async function free(tx: Tx, { batchId, owner, fence }: HeldBatch, fault: Fault | null): Promise<boolean> {
-  const [batch] = await tx<{ aborted_fence: number | null }[]>`
-    select aborted_fence from table_loader.batches
+  const locked = await tx`
+    select from table_loader.batches
     where batch_id = ${batchId} and fence = ${fence} and owner is not distinct from ${owner}
     for update skip locked
   `;
-  if (!batch) return false;
+  if (locked.length === 0) return false;
   await tx`
     update table_loader.batches
     set lease_until = clock_timestamp(),

@@ -111,10 +111,9 @@ const unexplained: readonly (string | null)[] = [null, "STAGE_UNFINISHED", "LOAD
 /** How often in a row somebody else took the load over without any checkpoint having moved, and the batch may be why. */
 function idleTakeovers(batch: BatchRow, owner: string): number {
   if (batch.state !== "loading" || batch.owner === null) return 0;
-  if (batch.progress !== batch.progress_seen && batch.owner !== owner) return 0;
-  return batch.owner === owner || !unexplained.includes(batch.reason_code)
-    ? batch.idle_takeovers
-    : batch.idle_takeovers + 1;
+  if (batch.owner === owner) return batch.idle_takeovers;
+  if (batch.progress !== batch.progress_seen) return 0;
+  return unexplained.includes(batch.reason_code) ? batch.idle_takeovers + 1 : batch.idle_takeovers;
 }
 
 async function hasEndedAttempt(tx: Tx, { batchId, owner }: ClaimRequest): Promise<boolean> {

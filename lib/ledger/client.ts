@@ -18,9 +18,9 @@ export type Client = {
 };
 
 /** The one socket of a client. */
-type Line = Pick<Client, "isOpen" | "isUsable" | "destroy"> & { readonly connect: (onSecond: () => void) => Socket };
+type Wire = Pick<Client, "isOpen" | "isUsable" | "destroy"> & { readonly connect: (onSecond: () => void) => Socket };
 
-function openLine(options: ConnectionOptions): Line {
+function openWire(options: ConnectionOptions): Wire {
   let socket: Socket | null = null;
   let failure: Error | null = null;
   const destroy = (fault: Error): void => {
@@ -71,17 +71,17 @@ const connectSeconds = 10;
  */
 export function openClient(options: ConnectionOptions): Client {
   const { host, port, database, user, tls } = options;
-  const line = openLine(options);
+  const wire = openWire(options);
   // The driver would connect for ever to a server that hangs up before it is ready: so it gets no second socket, and
   // is ended. Its types leave the option out.
-  const own = { socket: () => line.connect(() => void sql.end({ timeout: 0 })) };
+  const own = { socket: () => wire.connect(() => void sql.end({ timeout: 0 })) };
   const sql = postgres({
     host,
     port,
     ...own,
     database,
     user,
-    password: () => readPassword(options, line.destroy),
+    password: () => readPassword(options, wire.destroy),
     ssl: tls === null ? false : { rejectUnauthorized: true, ...(tls.ca === null ? {} : { ca: tls.ca }) },
     max: 1,
     prepare: false,
@@ -91,11 +91,11 @@ export function openClient(options: ConnectionOptions): Client {
     types: { int8: { to: int8, from: [int8], parse: Number, serialize: String }, ...arrayTypes },
   }) as unknown as postgres.Sql;
   const end = async (seconds: number): Promise<void> => {
-    await sql.end({ timeout: line.isUsable() ? seconds : 0 });
+    await sql.end({ timeout: wire.isUsable() ? seconds : 0 });
     // Half an end is none where nobody answers: an open socket would keep the process.
-    line.destroy(new TransientError("DB_CONNECTION_LOST", "the connection was closed by the loader"));
+    wire.destroy(new TransientError("DB_CONNECTION_LOST", "the connection was closed by the loader"));
   };
-  return { sql, end, isOpen: line.isOpen, isUsable: line.isUsable, destroy: line.destroy };
+  return { sql, end, isOpen: wire.isOpen, isUsable: wire.isUsable, destroy: wire.destroy };
 }
 
 /** The driver does not catch the error of a password that cannot be had: so it gets none, and the socket the error. */

@@ -22,7 +22,7 @@ export function guideText(places: Places): string {
 Table Loader runs in ${places.directory} until Ctrl-C. Rows and objects stay for the next time.
 
 database  psql ${places.databaseUrl}
-bucket    ${bucketUrl}, any credentials will do:
+bucket    ${bucketUrl}, with whatever credentials:
           export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=${region}
           aws --endpoint-url ${bucketUrl} s3 cp blood.json \\
             s3://${bucketName}/${key}

@@ -76,11 +76,8 @@ type Opened = { readonly cursor: Cursor; readonly medium: Medium };
 async function openFirst(source: BodySource, limits: ReadLimits): Promise<Opened> {
   const { key } = source.version;
   const { chunks, compression } = await openBody(source);
-  const cursor = openCursor(
-    key,
-    limits,
-    openWindow({ chunks, key, offset: 0, ...expectedBytes(source, compression, 0) }, limits),
-  );
+  const expected = expectedBytes(source, compression, 0);
+  const cursor = openCursor(key, limits, openWindow({ chunks, key, offset: 0, ...expected }, limits));
   try {
     return { cursor, medium: { shape: await detectShape(cursor), compression } };
   } catch (error) {
@@ -94,11 +91,8 @@ async function openAgain(source: BodySource, limits: ReadLimits, from: ReadPosit
   const { offset, records, state } = from;
   const medium = { shape: state.shape as Shape, compression: state.compression as Medium["compression"] };
   const chunks = await reopenBody(source, { offset, compression: medium.compression });
-  const cursor = openCursor(
-    key,
-    limits,
-    openWindow({ chunks, key, offset, ...expectedBytes(source, medium.compression, offset) }, limits),
-  );
+  const expected = expectedBytes(source, medium.compression, offset);
+  const cursor = openCursor(key, limits, openWindow({ chunks, key, offset, ...expected }, limits));
   const { line, lineStart } = state as { line: number; lineStart: number };
   return { medium, cursor: { ...cursor, offset, records, line, lineStart, expects: "separator" } };
 }

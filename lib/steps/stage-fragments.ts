@@ -111,8 +111,8 @@ async function stageItem(shift: Shift, item: WorkItem, table: StagingTable | nul
   try {
     if (item.slices === 0) await readingAgain(() => verifyChecksum(shift.ports.store, shift.plan, item));
     while (current.state === "pending" && shift.ports.now() < shift.stopAt) {
-      const item = current;
-      current = await readingAgain(() => stageSlice(shift, item, table));
+      const before = current;
+      current = await readingAgain(() => stageSlice(shift, before, table));
     }
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;

@@ -1,5 +1,5 @@
 import type { Source } from "../core/batch.ts";
-import { type Decision, decideBatch } from "../core/decide.ts";
+import { decideBatch } from "../core/decide.ts";
 import { type Fault, TransientError } from "../core/errors.ts";
 import { type ExecutionInput, executionInput } from "../core/execution.ts";
 import { parseExecutionInput } from "../core/execution-input.ts";
@@ -16,10 +16,9 @@ import type {
   Plan,
   Plans,
   Reach,
-  SeenObject,
   WorkItems,
 } from "../core/ports.ts";
-import { type Line, numberWorkers, wantedWorkers } from "../core/room.ts";
+import { type Line, numberWorkers, type Turn, wantedWorkers } from "../core/room.ts";
 import type { Run, ValidateRequest } from "../core/run.ts";
 import { readFacts } from "./facts.ts";
 import { answerLater, askAgain, inLine, planComparison, planLoad, takeTurn } from "./plan-load.ts";
@@ -161,7 +160,7 @@ async function adopt(ports: ValidatePorts, { input, execution, claim }: Visit): 
     epoch: claim.epoch,
     attempt: plan?.attempt ?? claim.attempt,
     runId: execution,
-    workers: numberWorkers(await ports.line.deal(planId, wantedWorkers(pending))),
+    workers: numberWorkers(pending.length === 0 ? 1 : await ports.line.deal(planId, wantedWorkers(pending))),
   };
 }
 
@@ -172,28 +171,47 @@ async function decide(ports: ValidatePorts, visit: Visit, wakes = 0): Promise<Va
   const at = { batchId: input.batchId, epoch: claim.epoch, state: claim.state };
   const facts = await readFacts(ports, at, await survey(ports, visit));
   const decision = decideBatch(facts, input);
-  const declared = { manifests: facts.manifests, totals: totalsOf(facts.queue) };
   if (decision.do === "compare")
     return planComparison(ports, visit, { held: [], tables: decision.tables, ...noDeclarations });
-  const chosen = decision.do === "load" ? { ...decision, ...declared } : null;
-  const turn = chosen && (await takeTurn(ports, visit, { ...chosen, queue: facts.queue }));
-  if (chosen && turn?.turn === "now") return planLoad(ports, visit, { ...chosen, workers: turn.workers });
-  const waiting = turn && "ahead" in turn ? inLine(input.batchId, turn.ahead) : waitingOf(decision);
-  const released = await ports.claims.release({ batchId: input.batchId, fence: claim.fence }, waiting);
-  if (released === "again") {
-    if (wakes === maxWakes) throw new TransientError("BATCH_WAKES", `batch ${input.batchId} is woken again and again`);
-    const again = await ports.claims.claim({ batchId: input.batchId, owner: visit.execution, source: input.source });
-    return again ? decide(ports, { ...visit, claim: again }, wakes + 1) : busy(ports, input, visit.execution);
+  if (decision.do !== "load") {
+    const waiting = decision.do === "wait" ? decision : null;
+    return letGo(ports, visit, { waiting, wakes, end: () => settle(ports, visit, decision) });
   }
-  if (turn?.turn === "later") return answerLater(input.batchId, turn);
-  if (turn?.turn === "tired") return answer(endOf(input), emptyRun(input.batchId), inLine(input.batchId, turn.ahead));
-  return decision.do === "load" ? busy(ports, input, visit.execution) : settle(ports, visit, decision);
+  const chosen = { ...decision, manifests: facts.manifests, totals: totalsOf(facts.queue) };
+  const turn = await takeTurn(ports, visit, { ...chosen, queue: facts.queue });
+  if (turn.turn === "now") return planLoad(ports, visit, { ...chosen, workers: turn.workers });
+  const waiting = "ahead" in turn ? inLine(input.batchId, turn.ahead) : null;
+  return letGo(ports, visit, { waiting, wakes, end: () => endTurn(ports, visit, turn) });
+}
+
+type LettingGo = {
+  readonly waiting: Fault | null;
+  readonly wakes: number;
+  readonly end: () => ValidateAnswer | Promise<ValidateAnswer>;
+};
+
+/** Gives the claim back, unless something arrived meanwhile: then it is decided anew. */
+async function letGo(ports: ValidatePorts, visit: Visit, { waiting, wakes, end }: LettingGo): Promise<ValidateAnswer> {
+  const { input, claim, execution } = visit;
+  const { batchId, source } = input;
+  if ((await ports.claims.release({ batchId, fence: claim.fence }, waiting)) === "released") return end();
+  if (wakes === maxWakes) throw new TransientError("BATCH_WAKES", `batch ${batchId} is woken again and again`);
+  const again = await ports.claims.claim({ batchId, owner: execution, source });
+  return again ? decide(ports, { ...visit, claim: again }, wakes + 1) : busy(ports, input, execution);
+}
+
+function endTurn(
+  ports: ValidatePorts,
+  { input, execution }: Visit,
+  turn: Exclude<Turn, { readonly turn: "now" }>,
+): ValidateAnswer | Promise<ValidateAnswer> {
+  if (turn.turn === "elsewhere") return busy(ports, input, execution);
+  if (turn.turn === "later") return answerLater(input.batchId, turn);
+  return answer(endOf(input), emptyRun(input.batchId), inLine(input.batchId, turn.ahead));
 }
 
 /** The sweep goes on with what an arrival started; what was asked for by hand, somebody has to ask for again. */
 const endOf = ({ source }: ExecutionInput): "refused" | "wait" => (source === "manual" ? "refused" : "wait");
-
-const waitingOf = (decision: Decision): Fault | null => (decision.do === "wait" ? decision : null);
 
 /** Records what came to nothing. A manual start of what is not ready is refused, an automatic one waits. */
 async function settle(
@@ -215,11 +233,10 @@ async function survey(ports: ValidatePorts, { input, claim }: Visit): Promise<So
   const { batchId } = input;
   const { epoch } = claim;
   const sources = await surveyBatch(ports, { batchId, epoch, retry: input.action === "retry", lookInArchive: true });
-  const [archived, others] = [true, false].map((wanted) =>
-    sources.filter(({ origin }) => (origin === "archive") === wanted).map(toSeenObject),
-  ) as [SeenObject[], SeenObject[]];
+  const strays = sources.filter(({ origin }) => origin === "archive");
+  const others = sources.filter(({ origin }) => origin !== "archive");
   // Copies in failed/ are versions of their own: a second failure has to find them in the ledger.
-  await ports.records.recordSeen(batchId, epoch, others);
-  if (archived.length > 0) await ports.strays.record({ batchId, epoch, objects: archived });
+  await ports.records.recordSeen(batchId, epoch, others.map(toSeenObject));
+  if (strays.length > 0) await ports.strays.record({ batchId, epoch, objects: strays.map(toSeenObject) });
   return sources;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { Act } from "../faults/lab/exchanges.ts";
 import type { Lab } from "../faults/lab/lab.ts";
 import { testerName } from "../support/database.ts";
@@ -61,5 +62,5 @@ async function killBackend({ sql, server }: Lab): Promise<void> {
 async function whileExchanges({ network }: Lab, count: number): Promise<void> {
   const until = network.exchanges.seen.length + count;
   const deadline = Date.now() + 3_000;
-  while (network.exchanges.seen.length < until && Date.now() < deadline) await new Promise((go) => setTimeout(go, 50));
+  while (network.exchanges.seen.length < until && Date.now() < deadline) await pause(50);
 }
