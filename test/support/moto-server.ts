@@ -77,13 +77,27 @@ async function run(command: string, args: readonly string[]): Promise<string> {
 
 type Server = { readonly endpoint: string; close(): Promise<void> };
 
-/** What moto_server runs, and a thread that ends it as soon as our end of its standard input is closed or we die. */
+/**
+ * What moto_server runs, and a thread that ends it as soon as our end of its standard input is closed or we die. To list
+ * versions, moto copies every object of the bucket with its bytes: here it is shown those below the prefix alone, as the
+ * answer is the same and a long soak has some ten thousand.
+ */
 const script = `
 import os, sys, threading
+from types import SimpleNamespace
 def follow():
     sys.stdin.buffer.read()
     os._exit(0)
 threading.Thread(target=follow, daemon=True).start()
+from moto.s3.models import S3Backend
+list_all = S3Backend.list_object_versions
+def list_below(backend, bucket_name, delimiter=None, key_marker=None, max_keys=1000, prefix="", version_id_marker=None):
+    keys = backend.get_bucket(bucket_name).keys
+    below = [(key, versions) for key, versions in list(keys.iterlists()) if key.startswith(prefix or "")]
+    bucket = SimpleNamespace(keys=SimpleNamespace(iterlists=lambda: below))
+    shown = SimpleNamespace(get_bucket=lambda name: bucket)
+    return list_all(shown, bucket_name, delimiter, key_marker, max_keys, prefix, version_id_marker)
+S3Backend.list_object_versions = list_below
 from moto.server import main
 main(sys.argv[1:])
 `;
