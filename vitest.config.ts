@@ -1,7 +1,14 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
-const onDatabase = { globalSetup: ["test/support/global-setup.ts"], testTimeout: 60_000, hookTimeout: 60_000 };
+/** How long a poll may take on a busy machine; it ends as soon as it holds. */
+const patience = { expect: { poll: { timeout: 20_000 } } };
+const onDatabase = {
+  ...patience,
+  globalSetup: ["test/support/global-setup.ts"],
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+};
 
 export default defineConfig({
   test: {
@@ -10,6 +17,7 @@ export default defineConfig({
     projects: [
       {
         test: {
+          ...patience,
           name: "unit",
           include: ["test/*.test.ts", "test/{core,readers,aws,bench,cli,events}/**/*.test.ts"],
         },
@@ -54,7 +62,15 @@ export default defineConfig({
           globalSetup: [...onDatabase.globalSetup, "test/support/moto-server.ts"],
         },
       },
-      { test: { name: "infra", include: ["test/infra/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 120_000 } },
+      {
+        test: {
+          ...patience,
+          name: "infra",
+          include: ["test/infra/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
     ],
   },
 });

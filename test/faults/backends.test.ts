@@ -164,7 +164,8 @@ test("D01 the database is away for a while: blocked, and it goes on by itself", 
   const batch = await stageSample(lab);
   await lab.loseDatabase("stop");
   const { arn } = lab.machine.start(`${batch.id}-away`, JSON.stringify({ batchId: batch.id }));
-  await expect.poll(() => lab.machine.find(arn)?.states.filter((state) => state === "BlockedWait").length).toBe(1);
+  // rounds without a pause: there may be many by the time one is seen
+  await expect.poll(() => lab.machine.find(arn)?.states).toContain("BlockedWait");
   await lab.restoreDatabase();
   expect(await lab.machine.settle(arn)).toMatchObject({ status: "SUCCEEDED" });
   await expectLoaded(batch);
