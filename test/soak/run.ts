@@ -76,6 +76,8 @@ export async function runSoak(lab: Lab, size: SoakSize): Promise<SoakFigures> {
   };
   const sweeps = openSweeps(soak);
   const striking = strikeAll(soak, plan.faults);
+  // thrown below, when nothing is fed any more
+  striking.catch(() => undefined);
   await feed(soak, plan.batches);
   await striking;
   await lab.network.heal();
@@ -85,14 +87,27 @@ export async function runSoak(lab: Lab, size: SoakSize): Promise<SoakFigures> {
   return figuresOf(soak, size, started);
 }
 
-/** One fault after the other; who is on the way when it strikes has met it. */
+/** One fault after the other; who is on the way when it strikes has met it. Where one cannot strike, no other is left. */
 async function strikeAll(soak: Soak, faults: readonly PlannedFault[]): Promise<void> {
-  for (const fault of faults) {
-    await strike(soak.lab, fault);
-    for (const flight of soak.flights.values()) flight.met = Date.now();
-    soak.struck[fault.kind] = (soak.struck[fault.kind] ?? 0) + 1;
-    soak.faultsLeft -= 1;
+  try {
+    for (const fault of faults) {
+      await strike(soak.lab, fault);
+      for (const flight of soak.flights.values()) flight.met = Date.now();
+      soak.struck[fault.kind] = (soak.struck[fault.kind] ?? 0) + 1;
+      soak.faultsLeft -= 1;
+      if (soak.faultsLeft % progressEvery === 0) tellProgress(soak, faults.length);
+    }
+  } finally {
+    soak.faultsLeft = 0;
   }
+}
+
+const progressEvery = 50;
+
+function tellProgress({ lab, fed, faultsLeft }: Soak, faults: number): void {
+  console.log(
+    `${faults - faultsLeft} of ${faults} faults, ${lab.sandboxes.deaths.length} processes killed, ${fed} batches`,
+  );
 }
 
 /** Keeps a few batches on their way until all are fed and every fault has struck. */

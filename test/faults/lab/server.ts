@@ -5,6 +5,7 @@ import postgres from "postgres";
 import { type LocalPostgres, openPostgres } from "../../../lib/local/postgres.ts";
 import { makeTemporaryDirectory } from "../../../lib/local/postgres-binaries.ts";
 import { fillTemplate, type TestServer } from "../../support/global-setup.ts";
+import { findLastingPort } from "./lasting-port.ts";
 import { createProbe } from "./probe.ts";
 
 /**
@@ -44,18 +45,11 @@ export async function openLabServer(): Promise<LabServer> {
   const directory = await makeTemporaryDirectory();
   const dataDir = `${directory}/postgres`;
   const logFile = `${directory}/server.log`;
-  const open = (port?: number): Promise<LocalPostgres> => {
-    const place = port === undefined ? {} : { port };
-    return openPostgres({
-      dataDir,
-      database: template,
-      parameters,
-      log: (text) => appendFileSync(logFile, text),
-      ...place,
-    });
-  };
+  const port = await findLastingPort();
+  const open = (): Promise<LocalPostgres> =>
+    openPostgres({ dataDir, database: template, parameters, port, log: (text) => appendFileSync(logFile, text) });
   let running = await open();
-  const { host, port, user, password, adminUrl } = running;
+  const { host, user, password, adminUrl } = running;
   await fillTemplate(running);
   await createProbe(running);
   return {
@@ -66,7 +60,7 @@ export async function openLabServer(): Promise<LabServer> {
     },
     stop: () => running.close(),
     start: async () => {
-      running = await open(port);
+      running = await open();
     },
     killBackend: (pid) => void process.kill(pid, "SIGKILL"),
     ready: () => waitUntilReady(adminUrl),

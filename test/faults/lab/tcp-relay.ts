@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
+import { findLastingPort } from "./lasting-port.ts";
 
 /** The sandbox at the near end of a link. */
 export type Owner = {
@@ -59,15 +60,14 @@ const host = "127.0.0.1";
 /** A way to a server of this machine that can be disturbed. */
 export async function openRelay(options: RelayOptions): Promise<Relay> {
   const sockets = new Set<Socket>();
-  const listen = async (port: number): Promise<Server> => {
+  const port = await findLastingPort();
+  const listen = async (): Promise<Server> => {
     const server = createServer({ noDelay: true }, (client) => relay(options, client, sockets));
     server.listen(port, host);
     await once(server, "listening");
     return server;
   };
-  let server: Server | null = await listen(0);
-  const address = server.address();
-  const port = typeof address === "object" && address !== null ? address.port : 0;
+  let server: Server | null = await listen();
   const refuse = async (): Promise<void> => {
     server?.close();
     server = null;
@@ -76,7 +76,7 @@ export async function openRelay(options: RelayOptions): Promise<Relay> {
     port,
     refuse,
     accept: async () => {
-      server ??= await listen(port);
+      server ??= await listen();
     },
     close: async () => {
       await refuse();

@@ -1,0 +1,14 @@
+import { randomInt } from "node:crypto";
+import { preferPort } from "../../../lib/local/free-port.ts";
+
+/** Below the ports that systems take for outgoing connections (from 32768 on Linux, from 49152 elsewhere). */
+const first = 20_000;
+const end = 32_000;
+
+/** A port that is still free when somebody who gave it up for a while wants it again: no connection is given it. */
+export async function findLastingPort(): Promise<number> {
+  for (;;) {
+    const wanted = randomInt(first, end);
+    if ((await preferPort(wanted)) === wanted) return wanted;
+  }
+}
