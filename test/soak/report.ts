@@ -39,7 +39,8 @@ of 16 minutes, waits of the machine are 0.3 s, a sweep comes every second.
 Every handler runs in a process of its own, with the concurrency, the limits and the settings of its Lambda, and
 reaches database and bucket by proxies only. The database is a real PostgreSQL of the soak's own, the bucket a stand-in
 with versions, the machine the synthesized one. Batches with new rows, changed rows, many parts, broken records and
-repeated deliveries come four at a time. Faults strike at a random exchange with database or bucket, whoever has it.
+repeated deliveries come four at a time. Faults strike at a random exchange with database or bucket, whoever has it, at
+most twelve ahead of the batches they are spread over.
 Everything random comes from the seed, so that a run that fails can be run again; the order of what happens at the same
 time is the operating system's.
 

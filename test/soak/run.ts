@@ -6,7 +6,7 @@ import type { TestBatch } from "../support/batches.ts";
 import { deliver, deliverAgain } from "./batches.ts";
 import { strike } from "./faults.ts";
 import { persist } from "./persist.ts";
-import { type BatchKind, type PlannedFault, planSoak, type SoakSize } from "./plan.ts";
+import { type BatchKind, planSoak, type SoakPlan, type SoakSize } from "./plan.ts";
 
 export type SoakFigures = {
   readonly seed: number;
@@ -52,6 +52,7 @@ type Soak = {
   readonly struck: Record<string, number>;
   readonly wrong: string[];
   fed: number;
+  landedAt: number;
   longestRecovery: number;
   faultsLeft: number;
 };
@@ -71,11 +72,12 @@ export async function runSoak(lab: Lab, size: SoakSize): Promise<SoakFigures> {
     struck: {},
     wrong: [],
     fed: 0,
+    landedAt: Date.now(),
     longestRecovery: 0,
     faultsLeft: plan.faults.length,
   };
   const sweeps = openSweeps(soak);
-  const striking = strikeAll(soak, plan.faults);
+  const striking = strikeAll(soak, plan);
   // thrown below, when nothing is fed any more
   striking.catch(() => undefined);
   await feed(soak, plan.batches);
@@ -87,10 +89,18 @@ export async function runSoak(lab: Lab, size: SoakSize): Promise<SoakFigures> {
   return figuresOf(soak, size, started);
 }
 
-/** One fault after the other; who is on the way when it strikes has met it. Where one cannot strike, no other is left. */
-async function strikeAll(soak: Soak, faults: readonly PlannedFault[]): Promise<void> {
+/** Faults that may strike before the batches they are meant for have landed: some three for each in flight. */
+const mostAhead = 12;
+
+/**
+ * One fault after the other; who is on the way when it strikes has met it. They are spread over the batches: struck
+ * without a break, the first few would never land. Where one cannot strike, no other is left.
+ */
+async function strikeAll(soak: Soak, { faults, batches }: SoakPlan): Promise<void> {
   try {
-    for (const fault of faults) {
+    for (const [index, fault] of faults.entries()) {
+      const due = ((index - mostAhead) * batches.length) / faults.length;
+      while (soak.fed - soak.flights.size < due && !isStuck(soak)) await pause(pollMilliseconds);
       await strike(soak.lab, fault);
       for (const flight of soak.flights.values()) flight.met = Date.now();
       soak.struck[fault.kind] = (soak.struck[fault.kind] ?? 0) + 1;
@@ -110,9 +120,11 @@ function tellProgress({ lab, fed, faultsLeft }: Soak, faults: number): void {
   );
 }
 
-/** Keeps a few batches on their way until all are fed and every fault has struck. */
+const isStuck = ({ landedAt }: Soak): boolean => Date.now() - landedAt > patienceMilliseconds;
+
+/** Keeps a few batches on their way until all are fed and every fault has struck, or no batch comes to an end any more. */
 async function feed(soak: Soak, kinds: readonly BatchKind[]): Promise<void> {
-  while (soak.fed < kinds.length || soak.faultsLeft > 0) {
+  while ((soak.fed < kinds.length || soak.faultsLeft > 0) && !isStuck(soak)) {
     await land(soak);
     if (soak.flights.size < inFlight) await launch(soak, kinds[soak.fed % kinds.length] ?? "new rows");
     else await pause(pollMilliseconds);
@@ -178,6 +190,7 @@ async function hasLanded({ lab }: Soak, flight: Flight, { state, code }: Standin
 function touchDown(soak: Soak, flight: Flight, { state, code }: Standing): void {
   const { batch, kind, met } = flight;
   soak.flights.delete(batch.id);
+  soak.landedAt = Date.now();
   const expected = kind === "broken record" ? "failed" : "loaded";
   if (state !== expected) soak.wrong.push(`${batch.id} (${kind}) ended ${state} ${code ?? ""}`);
   if (met !== null) soak.longestRecovery = Math.max(soak.longestRecovery, (Date.now() - met) / 1000);
