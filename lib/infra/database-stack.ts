@@ -17,6 +17,7 @@ import {
   type IInstanceEngine,
   ParameterGroup,
   PostgresEngineVersion,
+  StorageType,
 } from "aws-cdk-lib/aws-rds";
 import type { Construct } from "constructs";
 import type { LoaderContext } from "./context.ts";
@@ -122,6 +123,7 @@ export class DatabaseStack extends Stack {
       parameterGroup: this.parameters(engine),
       manageMasterUserPassword: true,
       iamAuthentication: true,
+      storageType: StorageType.GP3,
       storageEncrypted: true,
       storageEncryptionKey: key,
       allocatedStorage: prod ? 100 : 20,
@@ -146,7 +148,8 @@ export class DatabaseStack extends Stack {
         new LogGroup(this, `Logs-${name}`, {
           logGroupName: `/aws/rds/instance/${instanceIdentifier}/${name}`,
           retention: prod ? RetentionDays.ONE_YEAR : RetentionDays.THREE_MONTHS,
-          removalPolicy: prod ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+          // Kept, but not by a first deployment that fails: the next one could not make them again.
+          removalPolicy: prod ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : RemovalPolicy.DESTROY,
           encryptionKey: key,
         }),
     );
