@@ -55,6 +55,7 @@ export class TableLoaderStack extends Stack {
       BucketName: storage.bucket.bucketName,
       StateMachineArn: machine.stateMachine.stateMachineArn,
       OperateFunction: operate.live().functionArn,
+      MigrateFunction: functions.byHandler.migrate.function.functionArn,
       ArrivalsQueueUrl: intake.queue.queueUrl,
       DeadLetterQueueUrl: intake.deadLetters.queueUrl,
       NoticesTopicArn: topic.topicArn,

@@ -16,8 +16,10 @@ let assets: Map<string, string>;
 
 beforeAll(() => {
   const functions = loaderFunctions(synthesizeInto(folder).pipeline);
-  const assetOf = ({ Properties }: CloudResource): string =>
-    join(folder, `asset.${(Properties?.Code as { S3Key: string }).S3Key.replace(".zip", "")}`);
+  const assetOf = ({ Properties }: CloudResource): string => {
+    const { S3Key = "" } = (Properties?.Code ?? {}) as { S3Key?: string };
+    return join(folder, `asset.${S3Key.replace(".zip", "")}`);
+  };
   assets = new Map([...functions].map(([name, resource]) => [name, assetOf(resource)]));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

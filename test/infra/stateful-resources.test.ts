@@ -82,6 +82,12 @@ describe.each(["dev", "prod"])("an upgrade in stage %s", (stage) => {
   });
 });
 
+test("a change from stage dev to prod replaces nothing, either", () => {
+  const snapshot = JSON.parse(readFileSync(file, "utf8")) as Snapshot;
+  for (const [stack, kept] of Object.entries(snapshot.dev ?? {}))
+    expect(damage(kept, snapshot.prod?.[stack] ?? {}), stack).toEqual([]);
+});
+
 describe("the comparison", () => {
   const bucket = { Type: "AWS::S3::Bucket", BucketName: "a" };
 
