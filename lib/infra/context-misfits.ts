@@ -53,12 +53,9 @@ const rules: readonly Rule[] = [
   [["subnetIds", "availabilityZones"], zonesFault],
   [["vpcId", "createEndpoints", "routeTableIds"], endpointsFault],
   [["databaseLoaderSecretArn", "databaseSecretArn", "databaseResourceId"], loginFault],
-  [["databaseTls", "databaseHost", "stage", "databaseCa", "databaseResourceId"], tlsFault],
+  [["databaseTls", "databaseHost", "databaseCa", "databaseResourceId"], tlsFault],
   [["databaseHost", "databaseName", "databaseUser", "databasePort"], newDatabaseFault],
-  [
-    ["maxConnections", "databaseInstance", "databaseHost", "stage"],
-    (context) => capacityFault(maxConnections(context)),
-  ],
+  [["maxConnections", "databaseInstance", "databaseHost"], (context) => capacityFault(maxConnections(context))],
 ];
 
 /** Every rule that the values break together. */

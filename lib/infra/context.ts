@@ -124,8 +124,13 @@ function issueFault(issue: z.core.$ZodIssue, given: unknown): string {
     return `got the unknown name ${issue.keys.join(", ")}, allowed are ${Object.keys(names.shape).join(", ")}; correct or remove it`;
   }
   const name = String(issue.path[0] ?? "value");
-  const got = JSON.stringify((given as Record<string, unknown>)[name]);
+  const got = withoutLogin(JSON.stringify((given as Record<string, unknown>)[name]));
   return `${name}, got ${got}, allowed is ${allowedBy(issue)}; set it with -c ${name}=... or in cdk.json`;
+}
+
+/** A URL where a host should be often has a password in it. */
+function withoutLogin(text: string | undefined): string {
+  return String(text).replace(/(\/\/|")[^/"]*@/, "$1...@");
 }
 
 function allowedBy(issue: z.core.$ZodIssue): string {

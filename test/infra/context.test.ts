@@ -153,6 +153,11 @@ describe("every fault at once", () => {
     }
   });
 
+  test("shows no password", () => {
+    for (const databaseHost of ["postgres://idhub:canary-4711@db:5432/x", "idhub:canary-4711@db"])
+      expect(faultOf({ ...existing, databaseHost })).toMatch(/^context: databaseHost, got "(postgres:\/\/)?\.\.\.@db/);
+  });
+
   test("leaves out what follows from another one", () => {
     const message = faultOf({ databaseHost: "db.example.org", databaseSecretArn: "idhub" });
     expect(message).toMatch(/^context: databaseSecretArn, got "idhub"/);
