@@ -11,6 +11,8 @@ import { loaderFunctions, synthesizeInto } from "./support/synthesize.ts";
 /** What Lambda gets, made by the bundler that a deployment uses. */
 
 const mostBytes = 1.5 * 1024 ** 2;
+/** Eleven bundles, one after the other, on a machine that has other things to do. */
+const bundlingMilliseconds = 300_000;
 const folder = mkdtempSync(join(tmpdir(), "table-loader-bundles-"));
 let assets: Map<string, string>;
 
@@ -21,7 +23,7 @@ beforeAll(() => {
     return join(folder, `asset.${S3Key.replace(".zip", "")}`);
   };
   assets = new Map([...functions].map(([name, resource]) => [name, assetOf(resource)]));
-});
+}, bundlingMilliseconds);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test("every bundle is small enough to start fast", () => {
