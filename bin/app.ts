@@ -1,3 +1,10 @@
+import { ContextError } from "../lib/infra/context.ts";
 import { tableLoaderApp } from "../lib/infra/loader-app.ts";
 
-tableLoaderApp().synth();
+try {
+  tableLoaderApp().synth();
+} catch (error) {
+  if (!(error instanceof ContextError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}

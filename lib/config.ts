@@ -44,7 +44,9 @@ const variables = z.object({
   DB_SECRET_ARN: z.string().optional(),
   DB_AUTH: z.enum(["password", "secret", "iam"]).optional(),
   DB_TLS: z.enum(["verify", "off"]).default("verify"),
+  DB_CA: z.string().min(1).default("system"),
   DB_LOADER_ROLE: z.string().min(1).optional(),
+  DB_LOADER_SECRET_ARN: z.string().optional(),
   DB_SCHEMA: z.string().default("public"),
   DB_POOL_MIN: whole(0).default(2),
   DB_POOL_MAX: whole(1).default(10),
@@ -93,8 +95,12 @@ export type DatabaseSettings = {
   readonly password: string | null;
   readonly secretArn: string | null;
   readonly tls: "verify" | "off";
+  /** `system`: those that Node trusts; `bundled`: those that lie beside the code; or the path of a PEM file. */
+  readonly authorities: string;
   /** The role that migrate makes for the loader; null where the loader logs in as the same user as migrate. */
   readonly loaderRole: string | null;
+  /** The login of that role, where it has a password. */
+  readonly loaderSecretArn: string | null;
   /** Schema of the target tables. */
   readonly schema: string;
   readonly poolMax: number;
@@ -143,7 +149,9 @@ function toDatabaseSettings(env: Variables): DatabaseSettings {
     password: env.DB_PASSWORD ?? null,
     secretArn: env.DB_SECRET_ARN ?? null,
     tls: env.DB_TLS,
+    authorities: env.DB_CA,
     loaderRole: env.DB_LOADER_ROLE ?? null,
+    loaderSecretArn: env.DB_LOADER_SECRET_ARN ?? null,
     schema: env.DB_SCHEMA,
     poolMax: env.DB_POOL_MAX,
   };

@@ -6,13 +6,14 @@ import { openDeadLetters } from "./aws/dead-letters.ts";
 import { openExecutions } from "./aws/executions.ts";
 import { openObjectStore } from "./aws/object-store.ts";
 import { type OpenOperate, openOperateClient } from "./aws/operate-client.ts";
-import { openDatabaseSecret } from "./aws/secrets.ts";
+import { type DatabaseLogin, openDatabaseSecret } from "./aws/secrets.ts";
 import { emitCounts, openLog, setLogLevel, setMetricsEnabled } from "./aws/telemetry.ts";
 import { type Settings, settings } from "./config.ts";
 import { BlockedError } from "./core/errors.ts";
 import { hashOf } from "./core/plan.ts";
 import type { CatalogReader, CrashPoint, Reach } from "./core/ports.ts";
 import { openAttempts } from "./ledger/attempts.ts";
+import { readAuthorities } from "./ledger/authorities.ts";
 import { openBatchRecords } from "./ledger/batch-records.ts";
 import { openBatchWatch } from "./ledger/batch-watch.ts";
 import { openClaims } from "./ledger/claims.ts";
@@ -45,8 +46,7 @@ async function loginOf({ database, region }: Settings): Promise<Login> {
   const { host, port, user, auth, password, secretArn } = database;
   if (auth === "iam") return { user, password: () => signDatabaseToken({ host, port, user, region }) };
   if (auth === "secret" && secretArn) {
-    const secret = openDatabaseSecret({ secretArn, region, endpoint: null });
-    const login = await secret.read().finally(() => secret.close());
+    const login = await readSecret(secretArn, region);
     return { user: login.username, password: () => login.password };
   }
   if (password !== null) return { user, password: () => password };
@@ -54,12 +54,24 @@ async function loginOf({ database, region }: Settings): Promise<Login> {
   throw new BlockedError("DB_AUTH", text);
 }
 
+async function readSecret(secretArn: string, region: string): Promise<DatabaseLogin> {
+  const secret = openDatabaseSecret({ secretArn, region, endpoint: null });
+  return secret.read().finally(() => secret.close());
+}
+
 /** One connection for a Lambda: the infra's cap counts on it. On a machine of one's own, as many as are allowed. */
 async function openDatabase(current: Settings): Promise<Sql> {
-  const { host, port, name, tls, poolMax } = current.database;
+  const { host, port, name, tls, authorities, poolMax } = current.database;
   const connections = current.localEndpoint === null ? 1 : poolMax;
   const login = await loginOf(current);
-  return openSql({ host, port, database: name, ...login, tls: tls === "off" ? null : { ca: null }, connections });
+  return openSql({
+    host,
+    port,
+    database: name,
+    ...login,
+    tls: tls === "off" ? null : readAuthorities(authorities),
+    connections,
+  });
 }
 
 /** The PostgreSQL target, as the ledger's transactions use it. */
@@ -208,13 +220,22 @@ export async function openMigrator() {
   const current = settings();
   prepareTelemetry(current);
   const sql = await openDatabase(current);
-  const { loaderRole: role, schema } = current.database;
+  const { schema } = current.database;
   const ports = {
     migrate: async () => {
       const applied = await migrate(sql);
-      if (role !== null) await grantLoader(sql, { role, schema });
+      const role = await loaderRole(current);
+      if (role !== null) await grantLoader(sql, { ...role, schema });
       return applied;
     },
   };
   return { ports, close: () => closeSql(sql) };
+}
+
+/** The secret is read by every migration, which so brings the database a password that was rotated. */
+async function loaderRole({ database, region }: Settings): Promise<{ role: string; password?: string } | null> {
+  const { loaderSecretArn, loaderRole: role } = database;
+  if (loaderSecretArn === null) return role === null ? null : { role };
+  const { username, password } = await readSecret(loaderSecretArn, region);
+  return { role: username, password };
 }

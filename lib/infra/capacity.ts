@@ -57,11 +57,17 @@ export function connectionsInUse(sizes: Readonly<Record<string, FunctionSize>> =
 
 /** @throws Error where the functions could together take more than their share of the server's connections */
 export function assertCapacity(maxConnections: number, inUse: number = connectionsInUse()): void {
+  const fault = capacityFault(maxConnections, inUse);
+  if (fault !== null) throw new Error(fault);
+}
+
+/** Null where they fit. */
+export function capacityFault(maxConnections: number, inUse: number = connectionsInUse()): string | null {
   const allowed = Math.floor(maxConnections * connectionShare);
-  if (inUse <= allowed) return;
-  throw new Error(
+  if (inUse <= allowed) return null;
+  return (
     `capacity: reserved concurrency, got ${inUse} connections, expected at most ${allowed} (${connectionShare * 100} % ` +
-      `of maxConnections ${maxConnections}); raise maxConnections on the server and in the context, ` +
-      "or lower the numbers in lib/infra/capacity.ts",
+    `of maxConnections ${maxConnections}); raise maxConnections on the server and in the context, ` +
+    "or lower the numbers in lib/infra/capacity.ts"
   );
 }

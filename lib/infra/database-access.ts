@@ -1,7 +1,6 @@
-import { Fn, Stack } from "aws-cdk-lib";
-import { type ISecurityGroup, type IVpc, SecurityGroup, Subnet, type SubnetSelection, Vpc } from "aws-cdk-lib/aws-ec2";
 import type { Construct } from "constructs";
 import type { LoaderContext } from "./context.ts";
+import { type DatabaseNetwork, existingNetwork } from "./database-network.ts";
 
 /** How functions reach the database, new or existing. */
 export type DatabaseAccess = {
@@ -20,16 +19,9 @@ export type DatabaseAccess = {
   readonly network?: DatabaseNetwork;
 };
 
-export type DatabaseNetwork = {
-  readonly vpc: IVpc;
-  readonly subnets: SubnetSelection;
-  /** The security group of the functions. */
-  readonly securityGroup: ISecurityGroup;
-};
-
 /** An existing database, as the context describes it. */
 export function existingDatabase(scope: Construct, context: LoaderContext): DatabaseAccess {
-  const { databaseHost, databaseSecretArn } = context;
+  const { databaseHost, databaseSecretArn, databaseLoaderSecretArn, databaseResourceId } = context;
   if (databaseHost === undefined || databaseSecretArn === undefined) {
     throw new Error("context: databaseHost, got none, expected the host of an existing database; set databaseHost");
   }
@@ -40,21 +32,11 @@ export function existingDatabase(scope: Construct, context: LoaderContext): Data
     name: context.databaseName,
     user: context.databaseUser,
     tls: context.databaseTls,
-    login: { secretArn: databaseSecretArn },
+    login:
+      databaseResourceId === undefined
+        ? { secretArn: databaseLoaderSecretArn ?? databaseSecretArn }
+        : { iamResourceId: databaseResourceId },
     adminSecretArn: databaseSecretArn,
     ...(network && { network }),
-  };
-}
-
-function existingNetwork(scope: Construct, context: LoaderContext): DatabaseNetwork | undefined {
-  const { vpcId, subnetIds, securityGroupId } = context;
-  if (vpcId === undefined || subnetIds === undefined || securityGroupId === undefined) return undefined;
-  const zones = Fn.getAzs(Stack.of(scope).region);
-  return {
-    vpc: Vpc.fromVpcAttributes(scope, "Vpc", { vpcId, availabilityZones: [Fn.select(0, zones)] }),
-    subnets: {
-      subnets: subnetIds.map((subnetId, index) => Subnet.fromSubnetId(scope, `Subnet${index + 1}`, subnetId)),
-    },
-    securityGroup: SecurityGroup.fromSecurityGroupId(scope, "SecurityGroup", securityGroupId, { mutable: false }),
   };
 }

@@ -1,15 +1,15 @@
-import { Duration, RemovalPolicy, Stack, type StackProps } from "aws-cdk-lib";
+import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from "aws-cdk-lib";
 import {
   FlowLogDestination,
   GatewayVpcEndpointAwsService,
   InstanceType,
-  InterfaceVpcEndpointAwsService,
   type IVpc,
   Port,
   SecurityGroup,
   SubnetType,
   Vpc,
 } from "aws-cdk-lib/aws-ec2";
+import { Key } from "aws-cdk-lib/aws-kms";
 import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import {
   DatabaseInstance,
@@ -17,16 +17,30 @@ import {
   type IInstanceEngine,
   ParameterGroup,
   PostgresEngineVersion,
+  StorageType,
 } from "aws-cdk-lib/aws-rds";
 import type { Construct } from "constructs";
-import { databaseInstance, type LoaderContext } from "./context.ts";
+import type { LoaderContext } from "./context.ts";
+import { databaseInstance } from "./context-defaults.ts";
 import type { DatabaseAccess } from "./database-access.ts";
+import {
+  addImportedEndpoints,
+  addInterfaceEndpoints,
+  type DatabaseNetwork,
+  importNetwork,
+  type Network,
+} from "./database-network.ts";
+import { allowLogs } from "./log-key.ts";
 
 export type DatabaseStackProps = StackProps & { readonly context: LoaderContext };
 
+/** Fixed, so that a change that would make a new instance in its place fails instead; its log groups are named by it. */
+const instanceIdentifier = "table-loader";
+const exportedLogs = ["postgresql", "upgrade"];
+
 const isolated = { subnetType: SubnetType.PRIVATE_ISOLATED };
 
-/** Network and database in a stack of their own: the pipeline can be deployed, and thrown away, without them. */
+/** Database, and its network unless there is one, in a stack of their own: the pipeline can be deployed without them. */
 export class DatabaseStack extends Stack {
   readonly access: DatabaseAccess;
   readonly instance: DatabaseInstance;
@@ -34,7 +48,9 @@ export class DatabaseStack extends Stack {
   constructor(scope: Construct, id: string, props: DatabaseStackProps) {
     super(scope, id, props);
     const { context } = props;
-    const vpc = this.network();
+    const imported = importNetwork(this, context);
+    const network = imported ?? this.ownNetwork();
+    const { vpc } = network;
     const functions = new SecurityGroup(this, "Functions", {
       vpc,
       allowAllOutbound: false,
@@ -44,24 +60,34 @@ export class DatabaseStack extends Stack {
     const port = Port.tcp(context.databasePort);
     database.addIngressRule(functions, port, "the functions reach the database");
     functions.addEgressRule(database, port, "the functions reach the database");
-    this.endpoints(vpc, functions);
-    this.instance = this.createInstance(context, vpc, database);
-    const secret = this.instance.secret;
+    // S3's addresses are public ones; only its gateway endpoint has a route to them.
+    functions.connections.allowToAnyIpv4(Port.HTTPS, "S3 and the interface endpoints");
+    const access = { ...network, securityGroup: functions };
+    if (imported === undefined) this.ownEndpoints(access);
+    else if (context.createEndpoints) addImportedEndpoints(this, access, context);
+    this.instance = this.createInstance(context, network, database);
+    this.access = this.accessFor(context, access);
+    new CfnOutput(this, "FunctionsSecurityGroup", { value: functions.securityGroupId });
+    new CfnOutput(this, "AdministratorSecretArn", { value: this.access.adminSecretArn });
+  }
+
+  private accessFor(context: LoaderContext, network: DatabaseNetwork): DatabaseAccess {
+    const { secret, dbInstanceEndpointAddress, instanceResourceId } = this.instance;
     if (secret === undefined) throw new Error("database: secret, got none, expected the one that RDS manages");
-    this.access = {
-      host: this.instance.dbInstanceEndpointAddress,
+    return {
+      host: dbInstanceEndpointAddress,
       port: String(context.databasePort),
       name: context.databaseName,
       user: context.databaseUser,
       tls: "verify",
-      login: { iamResourceId: this.instance.instanceResourceId ?? "" },
+      login: { iamResourceId: instanceResourceId ?? "" },
       adminSecretArn: secret.secretArn,
-      network: { vpc, subnets: isolated, securityGroup: functions },
+      network,
     };
   }
 
   /** No NAT and no route to the internet: what a function needs outside has an endpoint. */
-  private network(): IVpc {
+  private ownNetwork(): Network {
     const vpc = new Vpc(this, "Vpc", {
       maxAzs: 2,
       natGateways: 0,
@@ -72,47 +98,61 @@ export class DatabaseStack extends Stack {
       removalPolicy: RemovalPolicy.DESTROY,
     });
     vpc.addFlowLog("FlowLog", { destination: FlowLogDestination.toCloudWatchLogs(logGroup) });
-    return vpc as IVpc;
+    return { vpc: vpc as IVpc, subnets: isolated };
   }
 
-  private endpoints(vpc: IVpc, functions: SecurityGroup): void {
-    vpc.addGatewayEndpoint("S3", { service: GatewayVpcEndpointAwsService.S3 });
-    // S3's addresses are public ones; only the gateway endpoint has a route to them.
-    functions.connections.allowToAnyIpv4(Port.HTTPS, "S3 and the interface endpoints");
-    const services = {
-      States: InterfaceVpcEndpointAwsService.STEP_FUNCTIONS,
-      Secrets: InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
-    };
-    for (const [name, service] of Object.entries(services)) {
-      const securityGroup = new SecurityGroup(this, `${name}Endpoint`, { vpc, allowAllOutbound: false });
-      securityGroup.addIngressRule(functions, Port.HTTPS, "the functions call the endpoint");
-      vpc.addInterfaceEndpoint(name, { service, subnets: isolated, securityGroups: [securityGroup], open: false });
-    }
+  private ownEndpoints(network: DatabaseNetwork): void {
+    network.vpc.addGatewayEndpoint("S3", { service: GatewayVpcEndpointAwsService.S3 });
+    addInterfaceEndpoints(this, network);
   }
 
-  private createInstance(context: LoaderContext, vpc: IVpc, securityGroup: SecurityGroup): DatabaseInstance {
+  private createInstance(context: LoaderContext, network: Network, securityGroup: SecurityGroup): DatabaseInstance {
     const prod = context.stage === "prod";
+    const key = new Key(this, "Key", { enableKeyRotation: true, description: "Table Loader: the database" });
+    const logs = this.logGroups(key, prod);
     const engine = DatabaseInstanceEngine.postgres({ version: PostgresEngineVersion.VER_18 });
-    return new DatabaseInstance(this, "Postgres", {
+    const instance = new DatabaseInstance(this, "Postgres", {
+      instanceIdentifier,
       engine,
       instanceType: new InstanceType(databaseInstance(context)),
       databaseName: context.databaseName,
       port: context.databasePort,
-      vpc,
-      vpcSubnets: isolated,
+      vpc: network.vpc,
+      vpcSubnets: network.subnets,
       securityGroups: [securityGroup],
       parameterGroup: this.parameters(engine),
       manageMasterUserPassword: true,
       iamAuthentication: true,
+      storageType: StorageType.GP3,
       storageEncrypted: true,
+      storageEncryptionKey: key,
       allocatedStorage: prod ? 100 : 20,
       maxAllocatedStorage: prod ? 1000 : 100,
       multiAz: prod,
       backupRetention: Duration.days(prod ? 30 : 7),
+      deleteAutomatedBackups: false,
       deletionProtection: true,
       copyTagsToSnapshot: true,
+      cloudwatchLogsExports: exportedLogs,
       removalPolicy: RemovalPolicy.SNAPSHOT,
     });
+    instance.node.addDependency(...logs);
+    return instance;
+  }
+
+  /** Made before the instance, which would otherwise make them by itself, for ever and without a key. */
+  private logGroups(key: Key, prod: boolean): LogGroup[] {
+    allowLogs(key);
+    return exportedLogs.map(
+      (name) =>
+        new LogGroup(this, `Logs-${name}`, {
+          logGroupName: `/aws/rds/instance/${instanceIdentifier}/${name}`,
+          retention: prod ? RetentionDays.ONE_YEAR : RetentionDays.THREE_MONTHS,
+          // Kept, but not by a first deployment that fails: the next one could not make them again.
+          removalPolicy: prod ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : RemovalPolicy.DESTROY,
+          encryptionKey: key,
+        }),
+    );
   }
 
   private parameters(engine: IInstanceEngine): ParameterGroup {

@@ -8,7 +8,7 @@ import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Construct } from "constructs";
 import { bundleOptions } from "./bundle-options.ts";
 import { functionSizes, type HandlerName } from "./capacity.ts";
-import type { DatabaseNetwork } from "./database-access.ts";
+import type { DatabaseNetwork } from "./database-network.ts";
 import { nodeOptionsOf } from "./node-options.ts";
 
 export type LoaderFunctionProps = {
@@ -20,6 +20,8 @@ export type LoaderFunctionProps = {
   readonly network?: DatabaseNetwork;
   /** Folders below lib/ that are laid beside the bundle, by the name they get there. @default - none */
   readonly folders?: Readonly<Record<string, string>>;
+  /** Files that are laid beside the bundle, by the name they get there; whole paths. @default - none */
+  readonly files?: Readonly<Record<string, string>>;
 };
 
 const projectRoot = fileURLToPath(new URL("../../", import.meta.url));
@@ -79,13 +81,13 @@ export class LoaderFunction extends Construct {
       tracing: Tracing.ACTIVE,
       environment: { ...props.environment, NODE_OPTIONS: nodeOptionsOf(size.memoryMb) },
       currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
-      bundling: bundling(props.folders ?? {}),
+      bundling: bundling(props),
       ...(network && { vpc: network.vpc, vpcSubnets: network.subnets, securityGroups: [network.securityGroup] }),
     });
   }
 }
 
-function bundling(folders: Readonly<Record<string, string>>) {
+function bundling({ folders = {}, files = {} }: LoaderFunctionProps) {
   return {
     ...bundleOptions,
     format: OutputFormat.ESM,
@@ -95,8 +97,10 @@ function bundling(folders: Readonly<Record<string, string>>) {
     commandHooks: {
       beforeInstall: () => [],
       beforeBundling: () => [],
-      afterBundling: (inputDir: string, outputDir: string) =>
-        Object.entries(folders).map(([name, path]) => `cp -R "${inputDir}/lib/${path}" "${outputDir}/${name}"`),
+      afterBundling: (inputDir: string, outputDir: string) => [
+        ...Object.entries(folders).map(([name, path]) => `cp -R "${inputDir}/lib/${path}" "${outputDir}/${name}"`),
+        ...Object.entries(files).map(([name, path]) => `cp "${path}" "${outputDir}/${name}"`),
+      ],
     },
   };
 }

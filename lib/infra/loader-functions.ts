@@ -1,4 +1,6 @@
-import { ArnFormat, Aws, Stack } from "aws-cdk-lib";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ArnFormat, Aws, Stack, Stage } from "aws-cdk-lib";
 import { Construct } from "constructs";
 import {
   machineName,
@@ -11,6 +13,7 @@ import {
 import { archivePatterns, type KeyPattern } from "./bucket-patterns.ts";
 import { functionSizes, type HandlerName } from "./capacity.ts";
 import type { LoaderContext } from "./context.ts";
+import { authoritiesOf } from "./context-files.ts";
 import type { DatabaseAccess } from "./database-access.ts";
 import { LoaderFunction } from "./loader-function.ts";
 import { bucketActions, bucketPermissions, startsExecutions } from "./permissions.ts";
@@ -30,7 +33,8 @@ export class LoaderFunctions extends Construct {
 
   constructor(scope: Construct, id: string, props: LoaderFunctionsProps) {
     super(scope, id);
-    const entries = handlerNames.map((handler) => [handler, this.create(handler, props)] as const);
+    const files = authoritiesFile(this, props.context);
+    const entries = handlerNames.map((handler) => [handler, this.create(handler, { ...props, files })] as const);
     this.byHandler = Object.fromEntries(entries) as Record<HandlerName, LoaderFunction>;
   }
 
@@ -43,8 +47,8 @@ export class LoaderFunctions extends Construct {
     return Object.values(this.byHandler);
   }
 
-  private create(handler: HandlerName, props: LoaderFunctionsProps): LoaderFunction {
-    const { context, storage, database } = props;
+  private create(handler: HandlerName, props: LoaderFunctionsProps & { files: Files }): LoaderFunction {
+    const { context, storage, database, files } = props;
     const usesDatabase = functionSizes[handler].connections !== null;
     const loader = new LoaderFunction(this, pascalCase(handler), {
       handler,
@@ -53,7 +57,9 @@ export class LoaderFunctions extends Construct {
       environment: {
         ...commonEnvironment(context, storage),
         ...(usesDatabase && databaseEnvironment(handler, database)),
+        ...(usesDatabase && authorities in files && { DB_CA: "bundled" }),
       },
+      ...(usesDatabase && { files }),
       ...(usesDatabase && database.network && { network: database.network }),
       ...(handler === "migrate" && { folders: { migrations: "ledger/migrations" } }),
     });
@@ -62,6 +68,21 @@ export class LoaderFunctions extends Construct {
     if (startsExecutions[handler]) grantExecutions(loader);
     return loader;
   }
+}
+
+type Files = Readonly<Record<string, string>>;
+
+/** By this name lib/ledger/authorities.ts looks for it. */
+const authorities = "database-ca.pem";
+
+/** Laid beside the bundles instead of into them: all certificates together are 130 KB. */
+function authoritiesFile(scope: Construct, context: LoaderContext): Files {
+  const found = authoritiesOf(context);
+  if (found === null) return {};
+  if ("fault" in found) throw new Error(`context: databaseCa, ${found.fault}`);
+  const path = join(Stage.of(scope)?.outdir ?? ".", authorities);
+  writeFileSync(path, found.pem);
+  return { [authorities]: path };
 }
 
 function pascalCase(handler: HandlerName): string {
@@ -93,30 +114,34 @@ function commonEnvironment(context: LoaderContext, storage: Storage): Record<str
 
 /** migrate owns the control tables, so it logs in as the database's administrator; everything else as the loader. */
 function databaseEnvironment(handler: HandlerName, database: DatabaseAccess): Record<string, string> {
-  const secretArn = secretOf(handler, database);
+  const [secretArn] = secretsOf(handler, database);
   return {
     DB_HOST: database.host,
     DB_PORT: database.port,
     DB_NAME: database.name,
     DB_USER: database.user,
     DB_TLS: database.tls,
-    // Only a new database has a role of the loader's own; an existing one is entered by its secret's user.
-    ...(handler === "migrate" && "iamResourceId" in database.login && { DB_LOADER_ROLE: database.user }),
-    ...(secretArn === null ? { DB_AUTH: "iam" } : { DB_AUTH: "secret", DB_SECRET_ARN: secretArn }),
-    // The roots of RDS are no part of Node's own since Node 20.
-    ...(database.tls === "verify" && { NODE_EXTRA_CA_CERTS: "/var/runtime/ca-cert.pem" }),
+    ...(handler === "migrate" && loaderRole(database)),
+    ...(secretArn === undefined ? { DB_AUTH: "iam" } : { DB_AUTH: "secret", DB_SECRET_ARN: secretArn }),
   };
 }
 
-function secretOf(handler: HandlerName, database: DatabaseAccess): string | null {
-  if (handler === "migrate") return database.adminSecretArn;
-  return "secretArn" in database.login ? database.login.secretArn : null;
+/** What migrate makes for the loader: nothing where that is the administrator of an existing database itself. */
+function loaderRole({ login, user, adminSecretArn }: DatabaseAccess): Record<string, string> {
+  if ("iamResourceId" in login) return { DB_LOADER_ROLE: user };
+  return login.secretArn === adminSecretArn ? {} : { DB_LOADER_SECRET_ARN: login.secretArn };
+}
+
+/** The secrets that a function reads, first the one that it logs in with. */
+function secretsOf(handler: HandlerName, { login, adminSecretArn }: DatabaseAccess): string[] {
+  const loader = "secretArn" in login ? [login.secretArn] : [];
+  return handler === "migrate" ? [...new Set([adminSecretArn, ...loader])] : loader;
 }
 
 function grantDatabase(loader: LoaderFunction, handler: HandlerName, database: DatabaseAccess): void {
-  const secretArn = secretOf(handler, database);
-  if (secretArn !== null) loader.allow(["secretsmanager:GetSecretValue"], [secretArn]);
-  if (secretArn !== null || "secretArn" in database.login) return;
+  const secrets = secretsOf(handler, database);
+  if (secrets.length > 0) loader.allow(["secretsmanager:GetSecretValue"], secrets);
+  if (secrets.length > 0 || "secretArn" in database.login) return;
   const stack = Stack.of(loader);
   const resourceName = `${database.login.iamResourceId}/${database.user}`;
   const arnFormat = ArnFormat.COLON_RESOURCE_NAME;

@@ -22,11 +22,7 @@ export type Pipeline = {
 };
 
 export function acknowledgePipeline(pipeline: Pipeline): void {
-  const subnets = "Annotation::@aws-cdk/aws-ec2:noSubnetRouteTableId";
-  Validations.of(pipeline.stack).acknowledge({
-    id: subnets,
-    reason: "functions sit in them, their routes stay unread",
-  });
+  acknowledgeSubnets(pipeline.stack);
   const { functions, machine, intake, stack } = pipeline;
   for (const [handler, loader] of Object.entries(functions.byHandler)) {
     acknowledge(
@@ -52,8 +48,14 @@ export function acknowledgePipeline(pipeline: Pipeline): void {
   );
 }
 
+function acknowledgeSubnets(stack: Stack): void {
+  const id = "Annotation::@aws-cdk/aws-ec2:noSubnetRouteTableId";
+  Validations.of(stack).acknowledge({ id, reason: "functions sit in them, their routes stay unread" });
+}
+
 /** For a database of our own, by stage. */
 export function acknowledgeDatabase(instance: IConstruct, prod: boolean): void {
+  acknowledgeSubnets(Stack.of(instance));
   acknowledge(instance, "RDS11", "no route leads to the port but from the functions; clients expect PostgreSQL's own");
   if (!prod) acknowledge(instance, "RDS3", "stage dev saves the standby; prod has one");
 }

@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
 import { Aws, Duration, RemovalPolicy } from "aws-cdk-lib";
-import { Effect, PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
+import { PolicyStatement, ServicePrincipal } from "aws-cdk-lib/aws-iam";
 import { Key } from "aws-cdk-lib/aws-kms";
 import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import {
@@ -13,8 +12,10 @@ import {
 } from "aws-cdk-lib/aws-s3";
 import { AwsCustomResource, AwsCustomResourcePolicy, PhysicalResourceId } from "aws-cdk-lib/custom-resources";
 import { Construct } from "constructs";
-import { contractsKey, stagingPrefix } from "../core/keys.ts";
-import { archivePatterns, folderOf } from "./bucket-patterns.ts";
+import { contractsKey } from "../core/keys.ts";
+import { lifecycleRules } from "./bucket-lifecycle.ts";
+import { readContracts } from "./context-files.ts";
+import { allowLogs } from "./log-key.ts";
 
 export type StorageProps = {
   readonly bucketName: string;
@@ -37,7 +38,8 @@ export class Storage extends Construct {
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
       objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
       enforceSSL: true,
-      lifecycleRules: [{ expiration: Duration.days(365) }],
+      minimumTLSVersion: 1.2,
+      lifecycleRules: [{ expiration: Duration.days(365), abortIncompleteMultipartUploadAfter: Duration.days(1) }],
       removalPolicy: RemovalPolicy.RETAIN,
     });
     this.bucket = this.fragments(props.bucketName);
@@ -47,28 +49,11 @@ export class Storage extends Construct {
   /** One key for fragments, notices and logs; logs and alarms are services that use it in their own name. */
   private encryptionKey(): Key {
     const key = new Key(this, "Key", { enableKeyRotation: true, description: "Table Loader" });
-    const logs = new ServicePrincipal(`logs.${Aws.REGION}.amazonaws.com`);
-    const groups = `arn:${Aws.PARTITION}:logs:${Aws.REGION}:${Aws.ACCOUNT_ID}:log-group:*`;
-    const use = { effect: Effect.ALLOW, actions: ["kms:Decrypt", "kms:GenerateDataKey"], resources: ["*"] };
+    allowLogs(key);
     key.addToResourcePolicy(
       new PolicyStatement({
-        ...use,
-        actions: [
-          "kms:Decrypt",
-          "kms:Encrypt",
-          "kms:GenerateDataKey",
-          "kms:GenerateDataKeyWithoutPlaintext",
-          "kms:ReEncryptFrom",
-          "kms:ReEncryptTo",
-          "kms:DescribeKey",
-        ],
-        principals: [logs],
-        conditions: { ArnLike: { "kms:EncryptionContext:aws:logs:arn": groups } },
-      }),
-    );
-    key.addToResourcePolicy(
-      new PolicyStatement({
-        ...use,
+        actions: ["kms:Decrypt", "kms:GenerateDataKey"],
+        resources: ["*"],
         principals: [new ServicePrincipal("cloudwatch.amazonaws.com")],
         conditions: { StringEquals: { "aws:SourceAccount": Aws.ACCOUNT_ID } },
       }),
@@ -89,21 +74,7 @@ export class Storage extends Construct {
       minimumTLSVersion: 1.2,
       serverAccessLogsBucket: this.accessLogs as IBucket,
       serverAccessLogsPrefix: "fragments/",
-      lifecycleRules: [
-        {
-          id: "previews",
-          prefix: folderOf(archivePatterns.previews),
-          expiration: Duration.days(7),
-          noncurrentVersionExpiration: Duration.days(1),
-        },
-        { id: "multipart", abortIncompleteMultipartUploadAfter: Duration.days(1) },
-        {
-          id: "staging",
-          prefix: stagingPrefix,
-          noncurrentVersionExpiration: Duration.days(30),
-          expiredObjectDeleteMarker: true,
-        },
-      ],
+      lifecycleRules,
       removalPolicy: RemovalPolicy.RETAIN,
     });
     // Set by hand: the construct's own option brings a custom resource with a wildcard role.
@@ -137,13 +108,5 @@ export class Storage extends Construct {
     });
     contracts.node.addDependency(this.bucket);
     return contracts;
-  }
-}
-
-function readContracts(file: string): string {
-  try {
-    return JSON.stringify(JSON.parse(readFileSync(file, "utf8")), null, 2);
-  } catch (cause) {
-    throw new Error(`contracts: ${file}, expected a readable JSON file; correct it, or set contractsFile`, { cause });
   }
 }

@@ -8,7 +8,8 @@ import type { Construct } from "constructs";
 import { type TaskState, taskStates } from "../core/states.ts";
 import { Alarms } from "./alarms.ts";
 import { assertCapacity, functionSizes } from "./capacity.ts";
-import { type LoaderContext, maxConnections } from "./context.ts";
+import type { LoaderContext } from "./context.ts";
+import { maxConnections } from "./context-defaults.ts";
 import { type DatabaseAccess, existingDatabase } from "./database-access.ts";
 import { Intake } from "./intake.ts";
 import { LoadMachine } from "./load-machine.ts";
@@ -54,6 +55,7 @@ export class TableLoaderStack extends Stack {
       BucketName: storage.bucket.bucketName,
       StateMachineArn: machine.stateMachine.stateMachineArn,
       OperateFunction: operate.live().functionArn,
+      MigrateFunction: functions.byHandler.migrate.function.functionArn,
       ArrivalsQueueUrl: intake.queue.queueUrl,
       DeadLetterQueueUrl: intake.deadLetters.queueUrl,
       NoticesTopicArn: topic.topicArn,

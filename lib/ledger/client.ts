@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import postgres from "postgres";
 import { BlockedError, TransientError } from "../core/errors.ts";
 import { arrayTypes } from "./array-types.ts";
@@ -82,7 +83,7 @@ export function openClient(options: ConnectionOptions): Client {
     database,
     user,
     password: () => readPassword(options, wire.destroy),
-    ssl: tls === null ? false : { rejectUnauthorized: true, ...(tls.ca === null ? {} : { ca: tls.ca }) },
+    ssl: tls === null ? false : tlsOptions(host, tls.ca),
     max: 1,
     prepare: false,
     fetch_types: false,
@@ -96,6 +97,15 @@ export function openClient(options: ConnectionOptions): Client {
     wire.destroy(new TransientError("DB_CONNECTION_LOST", "the connection was closed by the loader"));
   };
   return { sql, end, isOpen: wire.isOpen, isUsable: wire.isUsable, destroy: wire.destroy };
+}
+
+/** The driver leaves out the name where the host is an address, and Node then looks for a certificate of localhost. */
+function tlsOptions(host: string, ca: string | null) {
+  return {
+    rejectUnauthorized: true,
+    checkServerIdentity: (_: string, certificate: PeerCertificate) => checkServerIdentity(host, certificate),
+    ...(ca !== null && { ca }),
+  };
 }
 
 /** The driver does not catch the error of a password that cannot be had: so it gets none, and the socket the error. */

@@ -1,29 +1,33 @@
 import type postgres from "postgres";
+import { BlockedError } from "../core/errors.ts";
 import { quoteConstant, quoteName } from "../core/sql-names.ts";
+import { scramVerifier } from "./scram-verifier.ts";
 
 type LoaderRole = {
   readonly role: string;
   /** Schema of the target tables. */
   readonly schema: string;
+  /** What it logs in with. @default - nothing of the kind: on RDS, tokens signed through IAM */
+  readonly password?: string;
 };
 
 /**
  * Makes the role that the loader logs in as, and gives it what it needs: rows of targets and control tables, tables of
  * its own in staging, and no DDL on targets. Repeatable. Tables that belong to somebody else are left out: their owner
- * has to grant them. On RDS the role logs in by tokens signed through IAM.
+ * has to grant them.
+ *
+ * @throws BlockedError DB_LOADER_RIGHTS where the role could do more than that, and then nothing is changed
  */
-export async function grantLoader(sql: postgres.Sql, { role, schema }: LoaderRole): Promise<void> {
+export async function grantLoader(sql: postgres.Sql, loader: LoaderRole): Promise<void> {
+  const { role, schema } = loader;
   const name = quoteName(role);
   const rows = "select, insert, update, delete";
+  const schemas = [...new Set(["public", "table_loader", schema])];
   await sql.begin(async (tx) => {
-    await tx.unsafe(`
-      do $$ begin
-        if not exists (select from pg_roles where rolname = ${quoteConstant(role)}) then create role ${name} login; end if;
-        if exists (select from pg_roles where rolname = 'rds_iam') then grant rds_iam to ${name}; end if;
-      end $$
-    `);
+    await prepareRole(tx, loader);
+    await assertFewRights(tx, role, schemas);
     await tx.unsafe(`grant usage, create on schema table_loader_staging to ${name}`);
-    for (const granted of new Set(["public", "table_loader", schema])) {
+    for (const granted of schemas) {
       const within = quoteName(granted);
       await tx.unsafe(`grant usage on schema ${within} to ${name}`);
       for (const { kind, relation } of await grantable(tx, granted)) {
@@ -34,6 +38,60 @@ export async function grantLoader(sql: postgres.Sql, { role, schema }: LoaderRol
       await tx.unsafe(`alter default privileges in schema ${within} grant usage, select on sequences to ${name}`);
     }
   });
+}
+
+/** The role with its way to log in. On RDS a member of rds_iam logs in by token alone, so a password excludes it. */
+async function prepareRole(tx: postgres.TransactionSql, { role, password }: LoaderRole): Promise<void> {
+  const name = quoteName(role);
+  const iam = password === undefined ? `grant rds_iam to ${name}` : `revoke rds_iam from ${name}`;
+  await tx.unsafe(`
+    do $$ begin
+      if not exists (select from pg_roles where rolname = ${quoteConstant(role)}) then create role ${name} login; end if;
+      if exists (select from pg_roles where rolname = 'rds_iam') then ${iam}; end if;
+    end $$
+  `);
+  if (password === undefined) return;
+  await tx.unsafe(`alter role ${name} login password ${quoteConstant(scramVerifier(password))}`);
+}
+
+type Rights = {
+  readonly migrates: boolean;
+  readonly mighty: boolean;
+  readonly owned: string | null;
+  readonly open: string | null;
+};
+
+/** A role that was there before may be anybody's: the administrator's, or one that may change the tables it loads. */
+async function assertFewRights(tx: postgres.TransactionSql, role: string, schemas: string[]): Promise<void> {
+  const [rights] = await tx<Rights[]>`
+    select
+      r.rolname = current_user as migrates,
+      r.rolsuper or r.rolcreaterole or r.rolcreatedb as mighty,
+      (
+        select min(format('%I.%I', n.nspname, c.relname))
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = any(${schemas}::text[]) and c.relkind in ('r', 'p', 'v', 'm', 'S')
+          and pg_has_role(r.oid, c.relowner, 'member')
+      ) as owned,
+      (
+        select string_agg(n.nspname, ', ' order by n.nspname)
+        from pg_namespace n
+        where n.nspname = any(${schemas}::text[]) and has_schema_privilege(r.oid, n.oid, 'create')
+      ) as open
+    from pg_roles r
+    where r.rolname = ${role}
+  `;
+  const fault = rights && faultOf(rights);
+  if (fault) throw new BlockedError("DB_LOADER_RIGHTS", `role ${role}: ${fault}`);
+}
+
+function faultOf({ migrates, mighty, owned, open }: Rights): string | null {
+  const other = "name a role of the loader's own";
+  if (migrates) return `got the role that migrates, expected one for the loader alone; ${other}`;
+  if (mighty) return `got a role that may create databases or roles, expected a plain one; ${other}`;
+  if (owned !== null) return `got an owner of ${owned}, expected one that owns no table; ${other}`;
+  if (open === null) return null;
+  return `may create in schema ${open}, expected that it may not; revoke create on it from the role or from public`;
 }
 
 /** Relations of a schema that this login may grant on: one table of somebody else's must not stop a deployment. */

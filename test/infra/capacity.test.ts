@@ -6,7 +6,8 @@ import {
   instanceClasses,
   maxConnectionsOf,
 } from "../../lib/infra/capacity.ts";
-import { maxConnections, parseContext } from "../../lib/infra/context.ts";
+import { parseContext } from "../../lib/infra/context.ts";
+import { maxConnections } from "../../lib/infra/context-defaults.ts";
 
 describe("connections", () => {
   test("stay under 80 % of the server's, in each stage", () => {

@@ -195,7 +195,15 @@ describe("X08: the template", () => {
       DeletionProtection: true,
       PubliclyAccessible: false,
       CopyTagsToSnapshot: true,
+      KmsKeyId: expect.anything(),
+      DeleteAutomatedBackups: false,
+      EnableCloudwatchLogsExports: ["postgresql", "upgrade"],
     });
+    for (const name of ["postgresql", "upgrade"]) {
+      const groups = resourcesOf(database, "AWS::Logs::LogGroup").map(([, { Properties }]) => Properties);
+      const group = groups.find((one) => one?.LogGroupName === `/aws/rds/instance/table-loader/${name}`);
+      expect(group, name).toMatchObject({ RetentionInDays: 365, KmsKeyId: expect.anything() });
+    }
     expect(instance?.DeletionPolicy).toBe("Snapshot");
     const [[, group] = []] = resourcesOf(database, "AWS::RDS::DBParameterGroup");
     expect(group?.Properties?.Parameters).toMatchObject({ "rds.force_ssl": "1", log_error_verbosity: "terse" });

@@ -58,7 +58,7 @@ describe("the pipeline stack", () => {
     expect(deniesPlainConnections(properties("AWS::S3::BucketPolicy"))).toHaveLength(2);
   });
 
-  test("expires previews, unfinished uploads and old versions of staging, and nothing else", () => {
+  test("expires previews, unfinished uploads and old versions, and nothing that was loaded", () => {
     const [fragments] = properties("AWS::S3::Bucket").filter(
       ({ BucketName }) => BucketName === "idhub-curated-fragments",
     );
@@ -79,8 +79,24 @@ describe("the pipeline stack", () => {
           ExpiredObjectDeleteMarker: true,
           NoncurrentVersionExpiration: { NoncurrentDays: 30 },
         },
+        ...Object.entries({ loaded: 365, failed: 90 }).map(([Id, NoncurrentDays]) => ({
+          Id,
+          Prefix: `${Id}/`,
+          Status: "Enabled",
+          Transitions: [{ StorageClass: "INTELLIGENT_TIERING", TransitionInDays: 90 }],
+          ExpiredObjectDeleteMarker: true,
+          NoncurrentVersionExpiration: { NoncurrentDays },
+        })),
       ],
     });
+  });
+
+  test("keeps the access log for a year, in a bucket of its own", () => {
+    const [accessLog] = properties("AWS::S3::Bucket").filter(({ BucketName }) => BucketName === undefined);
+    expect(accessLog?.LifecycleConfiguration).toEqual({
+      Rules: [{ Status: "Enabled", ExpirationInDays: 365, AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } }],
+    });
+    expect(JSON.stringify(accessLog?.BucketEncryption)).toContain("AES256");
   });
 
   test("brings arrivals through a queue that outlives a day, with dead letters for it and for the rule", () => {

@@ -15,8 +15,7 @@ beforeAll(async () => {
   flow = await openFlow({ variables: { DB_USER: role, DB_PASSWORD: password } });
   const { host, port, adminUrl } = flow.database.server;
   admin = postgres(adminUrl, { database: flow.database.name, max: 1, onnotice: () => {} });
-  await grantLoader(admin, { role, schema: "public" });
-  await admin.unsafe(`alter role ${role} password '${password}'`);
+  await grantLoader(admin, { role, schema: "public", password });
   loader = postgres({ host, port, user: role, password, database: flow.database.name, max: 1, onnotice: () => {} });
 });
 
@@ -28,7 +27,7 @@ afterAll(async () => {
 });
 
 test("the role that migrate makes can load, and granting it twice changes nothing", async () => {
-  await grantLoader(admin, { role, schema: "public" });
+  await grantLoader(admin, { role, schema: "public", password });
   const batchId = "batch_20260101_120000";
   const { fileName, body } = experimentParents(5);
   await flow.put(`staging/validated/${batchId}/${fileName}`, body);

@@ -17,16 +17,20 @@ export const existingDatabase = {
 export function synthesizeApp(context: Readonly<Record<string, unknown>> = {}): Templates {
   const outdir = mkdtempSync(join(tmpdir(), "table-loader-"));
   try {
-    const app = tableLoaderApp({ outdir, context: { ...flags, "aws:cdk:bundling-stacks": [], ...context } });
-    const assembly = app.synth();
-    const template = (name: string) => assembly.tryGetArtifact(name) && assembly.getStackByName(name).template;
-    return {
-      pipeline: template("TableLoader") as CloudTemplate,
-      database: (template("TableLoaderDatabase") ?? null) as CloudTemplate | null,
-    };
+    return synthesizeInto(outdir, { "aws:cdk:bundling-stacks": [], ...context });
   } finally {
     rmSync(outdir, { recursive: true, force: true });
   }
+}
+
+/** As `cdk synth`, bundles included, into a folder that stays. */
+export function synthesizeInto(outdir: string, context: Readonly<Record<string, unknown>> = {}): Templates {
+  const assembly = tableLoaderApp({ outdir, context: { ...flags, ...context } }).synth();
+  const template = (name: string) => assembly.tryGetArtifact(name) && assembly.getStackByName(name).template;
+  return {
+    pipeline: template("TableLoader") as CloudTemplate,
+    database: (template("TableLoaderDatabase") ?? null) as CloudTemplate | null,
+  };
 }
 
 export function resourcesOf(template: CloudTemplate, type: string): [string, CloudResource][] {
