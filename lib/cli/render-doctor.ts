@@ -4,7 +4,6 @@ import type { DoctorReport } from "./doctor.ts";
 import { clip } from "./text-table.ts";
 
 const styles: Readonly<Record<CheckOutcome, Style>> = { ok: "green", warning: "yellow", error: "red", skipped: "dim" };
-const labels: Readonly<Record<CheckOutcome, string>> = { ok: "ok", warning: "warning", error: "error", skipped: "-" };
 const labelWidth = "warning".length;
 /** Of server messages and lists of names. */
 const longestText = 2_000;
@@ -15,7 +14,9 @@ export function renderDoctor({ checks, errors, warnings, status }: DoctorReport,
   const areas = doctorAreas.flatMap((area) => {
     const own = checks.filter((check) => check.area === area);
     if (own.length === 0) return [];
-    return [paint("bold", area), ...own.flatMap((check) => renderCheck(check, { nameWidth, paint })), ""];
+    const looked = own.filter(({ outcome }) => outcome !== "skipped");
+    const lines = looked.flatMap((check) => renderCheck(check, { nameWidth, paint }));
+    return [paint("bold", area), ...lines, ...renderSkipped(own, paint), ""];
   });
   const passed = checks.filter(({ outcome }) => outcome === "ok").length;
   const skipped = checks.filter(({ outcome }) => outcome === "skipped").length;
@@ -33,9 +34,21 @@ const count = (number: number, noun: string): string => `${number} ${noun}${numb
 type Layout = { readonly nameWidth: number; readonly paint: Paint };
 
 function renderCheck({ outcome, name, said, findings }: Check, { nameWidth, paint }: Layout): string[] {
-  const label = paint(styles[outcome], labels[outcome].padEnd(labelWidth));
+  const label = paint(styles[outcome], outcome.padEnd(labelWidth));
   const head = `  ${label}  ${name.padEnd(nameWidth)}  ${clip(findings.length > 0 ? "" : said, longestText)}`.trimEnd();
   return [head, ...findings.flatMap((found) => renderFinding(found, paint))];
+}
+
+/** One line for all that could not be looked at for the same reason. */
+function renderSkipped(checks: readonly Check[], paint: Paint): string[] {
+  const skipped = Map.groupBy(
+    checks.filter(({ outcome }) => outcome === "skipped"),
+    ({ said }) => said,
+  );
+  return [...skipped].map(([said, same]) => {
+    const names = same.map(({ name }) => name).join(", ");
+    return `  ${paint("dim", "-".padEnd(labelWidth))}  ${said} (${names})`;
+  });
 }
 
 function renderFinding({ code, severity, what, where, got, expected, fix }: Finding, paint: Paint): string[] {

@@ -69,9 +69,10 @@ async function missingOnSequences(tx: Tx, targets: readonly Relation[]): Promise
     join pg_class c on c.relnamespace = n.oid and c.relname = w.name
     join pg_attrdef ad on ad.adrelid = c.oid
     join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = ad.oid and d.refclassid = 'pg_class'::regclass
-    join pg_class s on s.oid = d.refobjid and s.relkind = 'S'
+    join pg_class s on s.oid = d.refobjid
     join pg_namespace sn on sn.oid = s.relnamespace
-    where not has_sequence_privilege(s.oid, 'usage')
+    -- in this order: asked of anything but a sequence, it is an error
+    where case when s.relkind = 'S' then not has_sequence_privilege(s.oid, 'usage') else false end
     order by 1
   `;
   return rows.map(({ object }) => ({ object, rights: ["usage"] }));

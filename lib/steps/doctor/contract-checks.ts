@@ -58,11 +58,12 @@ async function checkInForce({ current, catalog, facts }: ContractView): Promise<
   const faults = parsed?.contracts ? contractFaults(parsed.contracts, await catalog()) : ["it cannot be read"];
   if (known || faults.length === 0) return { said: "the current version", findings: [] };
   const got = `${contractsKey} has faults: see above`;
-  const fix = `correct ${contractsKey}; until then loads go by what is in force`;
   if (lastGood === null) {
+    const fix = `correct ${contractsKey}; until then nothing is loaded`;
     const particulars = { where: contractsKey, got, expected: "a valid version, now or earlier", fix };
     return { said: "", findings: [finding("CONTRACT_NONE", particulars)] };
   }
+  const fix = `correct ${contractsKey}; until then loads go by the earlier version`;
   const where = `version ${lastGood.hash.slice(0, 12)}, found valid at ${lastGood.validAt.slice(0, 19)}`;
   return { said: "", findings: [finding("CONTRACT_OUTDATED", { where, got, expected: "the current version", fix })] };
 }
