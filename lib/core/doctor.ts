@@ -102,17 +102,17 @@ export type DoctorSettings = {
 /** Settings as far as they can be read: what is wrong stands at its default, and among the faults. */
 export type InspectedSettings = { readonly settings: DoctorSettings; readonly faults: readonly SettingFault[] };
 
+export type ConnectionLimit = { readonly of: string; readonly limit: number; readonly used: number };
+
 export type ServerFacts = {
   readonly version: string;
   readonly role: string;
   readonly encrypted: boolean;
   /** A standby, or a server or login that only reads by default. */
   readonly readOnly: "standby" | "default_transaction_read_only" | null;
-  /** Connections that logins without special rights may open together, by whatever limit is the least. */
-  readonly connectionLimit: number;
-  readonly connectionsUsed: number;
-  readonly ownConnections: number;
-  /** Of the own ones, how many have been idle in a transaction for more than a minute. */
+  /** Of the server for logins without special rights, and of database and role where they have limits of their own. */
+  readonly connections: readonly ConnectionLimit[];
+  /** Processes of the role that have been idle in a transaction for more than a minute. */
   readonly stuckSessions: readonly number[];
   /** Milliseconds that the server's clock is ahead. */
   readonly clockAhead: number;

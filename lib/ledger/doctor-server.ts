@@ -1,4 +1,4 @@
-import type { ServerFacts } from "../core/doctor.ts";
+import type { ConnectionLimit, ServerFacts } from "../core/doctor.ts";
 import type { Tx } from "./transaction.ts";
 
 type ServerRow = {
@@ -7,9 +7,6 @@ type ServerRow = {
   readonly encrypted: boolean;
   readonly standby: boolean;
   readonly reads_only: boolean;
-  readonly connection_limit: number;
-  readonly used: number;
-  readonly own: number;
   readonly stuck: number[];
 };
 
@@ -32,15 +29,13 @@ const parameterNames = [
 export async function readServer(tx: Tx, now: () => number): Promise<ServerFacts> {
   const row = await readRow(tx);
   const parameters = await readParameters(tx);
-  const { version, role, encrypted, used, own, stuck } = row;
+  const { version, role, encrypted, stuck } = row;
   return {
     version,
     role,
     encrypted,
     readOnly: row.standby ? "standby" : row.reads_only ? "default_transaction_read_only" : null,
-    connectionLimit: row.connection_limit,
-    connectionsUsed: used,
-    ownConnections: own,
+    connections: await readConnections(tx),
     stuckSessions: stuck,
     clockAhead: await readClock(tx, now),
     parameters,
@@ -49,27 +44,32 @@ export async function readServer(tx: Tx, now: () => number): Promise<ServerFacts
 
 async function readRow(tx: Tx): Promise<ServerRow> {
   const [row] = await tx<ServerRow[]>`
-    with client as (
-      select pid, usename, state, state_change from pg_stat_activity where backend_type = 'client backend'
-    )
     select current_setting('server_version') as version, current_user::text as role,
            coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false) as encrypted,
            pg_is_in_recovery() as standby,
            (select reset_val from pg_settings where name = 'default_transaction_read_only') = 'on' as reads_only,
-           least(current_setting('max_connections')::integer
-                   - current_setting('superuser_reserved_connections')::integer
-                   - current_setting('reserved_connections', true)::integer,
-                 -- -1 is no limit
-                 (select nullif(rolconnlimit, -1) from pg_roles where rolname = current_user),
-                 (select nullif(datconnlimit, -1) from pg_database where datname = current_database())
-           ) as connection_limit,
-           (select count(*) from client) as used,
-           (select count(*) from client where usename = current_user) as own,
-           array(select pid from client
-                 where usename = current_user and state like 'idle in transaction%'
+           array(select pid from pg_stat_activity
+                 where usename = current_user and backend_type = 'client backend' and state like 'idle in transaction%'
                    and state_change < clock_timestamp() - interval '1 minute') as stuck
   `;
   return row as ServerRow;
+}
+
+async function readConnections(tx: Tx): Promise<ConnectionLimit[]> {
+  const rows = await tx<ConnectionLimit[]>`
+    with client as (select usename, datname from pg_stat_activity where backend_type = 'client backend')
+    select 'the server' as of,
+           current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+             - current_setting('reserved_connections')::integer as "limit",
+           (select count(*) from client) as used
+    union all
+    select 'database ' || datname, datconnlimit, (select count(*) from client c where c.datname = d.datname)
+    from pg_database d where datname = current_database() and datconnlimit >= 0
+    union all
+    select 'role ' || rolname, rolconnlimit, (select count(*) from client where usename = rolname)
+    from pg_roles where rolname = current_user and rolconnlimit >= 0
+  `;
+  return [...rows];
 }
 
 /** Of a session as it begins: those of this transaction are the loader's own. */

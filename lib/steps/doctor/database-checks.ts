@@ -67,27 +67,31 @@ export function checkServer({ version, readOnly }: ServerFacts): Verdict {
 /** What people and their applications keep; see the capacity of the functions. */
 const connectionShare = 0.8;
 
-export function checkConnections(server: ServerFacts, { maxWorkers, maxLoads }: DoctorSettings): Verdict {
-  const { connectionLimit: limit, connectionsUsed: used, ownConnections: own } = server;
-  const share = Math.floor(limit * connectionShare);
+export function checkConnections({ connections }: ServerFacts, { maxWorkers, maxLoads }: DoctorSettings): Verdict {
   const wanted = maxWorkers + maxLoads;
-  const findings: Finding[] = [];
-  if (wanted > share) {
-    findings.push(
+  const shareOf = (limit: number): number => Math.floor(limit * connectionShare);
+  const short = connections.filter(({ limit }) => wanted > shareOf(limit));
+  const used = connections.filter((found) => found.used >= shareOf(found.limit));
+  const findings = [
+    ...short.map(({ of, limit }) =>
       finding("CONNECTIONS_SHORT", {
-        where: "MAX_WORKERS and MAX_LOADS",
-        got: `${wanted} connections`,
-        expected: `at most ${share}, ${connectionShare * 100} % of the ${limit} that the server takes of this role`,
-        fix: "raise max_connections, or the role's own limit, or lower MAX_WORKERS",
+        where: of,
+        got: `${limit} connections, of which the loader may ask ${wanted} (MAX_WORKERS and MAX_LOADS)`,
+        expected: `at most ${shareOf(limit)} of them, ${connectionShare * 100} %`,
+        fix: "raise the limit (max_connections, or that of role or database), or lower MAX_WORKERS",
       }),
-    );
-  }
-  if (used >= share) {
-    const got = `${used} of ${limit} in use, ${own} of them this role's`;
-    const fix = "see who holds them: select usename, application_name, state from pg_stat_activity";
-    findings.push(finding("CONNECTIONS_USED", { where: "server", got, expected: `fewer than ${share}`, fix }));
-  }
-  return { said: `${used} of ${limit} in use; the loader takes up to ${wanted}`, findings };
+    ),
+    ...used.map(({ of, limit, used: open }) =>
+      finding("CONNECTIONS_USED", {
+        where: of,
+        got: `${open} of ${limit} are in use`,
+        expected: `fewer than ${shareOf(limit)}`,
+        fix: "see who holds them: select usename, application_name, state from pg_stat_activity",
+      }),
+    ),
+  ];
+  const said = connections.map(({ of, limit, used: open }) => `${open} of ${limit} of ${of} in use`).join(", ");
+  return { said: `${said}; the loader takes up to ${wanted}`, findings };
 }
 
 /** Signatures of AWS bear five minutes; leases and approvals are compared by the database's clock alone. */
@@ -123,9 +127,8 @@ export function checkTimeLimits(parameters: ServerFacts["parameters"]): Verdict 
   };
 }
 
-export function checkSessions({ stuckSessions, ownConnections }: ServerFacts): Verdict {
-  const said = `${ownConnections} of this role, none of them stuck`;
-  if (stuckSessions.length === 0) return { said, findings: [] };
+export function checkSessions({ stuckSessions }: ServerFacts): Verdict {
+  if (stuckSessions.length === 0) return { said: "none of this role is stuck", findings: [] };
   const got = `processes ${stuckSessions.join(", ")}, idle in a transaction for more than a minute`;
   const fix = `look at them in pg_stat_activity; select pg_terminate_backend(${stuckSessions[0]})`;
   const where = "sessions of the role";
