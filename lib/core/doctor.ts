@@ -60,9 +60,12 @@ export function finding(code: FindingCode, particulars: Particulars): Finding {
   return { code, ...findingKinds[code], ...particulars };
 }
 
+/** What a load would do about a fault: nothing to tell somebody who asks what is wrong. */
+const nextSteps = /; (it is tried again|the step starts again)$/;
+
 /** What an error says, as a finding of its own code. */
 export function faultFinding({ code, message }: Fault, rest: Omit<Particulars, "got"> & { what: string }): Finding {
-  return { code, severity: "error", got: message, ...rest };
+  return { code, severity: "error", got: message.replace(nextSteps, ""), ...rest };
 }
 
 export function outcomeOf(findings: readonly Finding[]): CheckOutcome {

@@ -9,11 +9,13 @@ import type {
 } from "../../lib/core/doctor.ts";
 import { BlockedError } from "../../lib/core/errors.ts";
 import { bucketChecks } from "../../lib/steps/doctor/bucket-checks.ts";
+import { openContractView } from "../../lib/steps/doctor/contract-view.ts";
 import { databaseChecks } from "../../lib/steps/doctor/database-checks.ts";
 import { machineChecks } from "../../lib/steps/doctor/machine-checks.ts";
 import { queueChecks } from "../../lib/steps/doctor/queue-checks.ts";
 import { type PlannedCheck, runChecks } from "../../lib/steps/doctor/run-checks.ts";
 import { settingsChecks } from "../../lib/steps/doctor/settings-checks.ts";
+import { targetChecks } from "../../lib/steps/doctor/target-checks.ts";
 import { within } from "../../lib/wiring/doctor.ts";
 import { namesOf } from "./doctor-support.ts";
 
@@ -246,4 +248,22 @@ describe("a check", () => {
       { findings: [{ code: "NOT_CHECKED", got: expect.stringMatching(/^LOADER_BUG: .*TypeError/) }] },
     ]);
   });
+});
+
+test("finds a role that owns what it loads, but for the local environment's", async () => {
+  const facts = { known: true, lastGood: null, queuedTables: [] };
+  const rights = { role: "u", missing: [], excessive: ["owns table public.blood"] };
+  const database = { contracts: async () => facts, rights: async () => rights, unindexed: async () => [] } as object;
+  const text = JSON.stringify({ tables: {} });
+  const ports = {
+    database: database as DatabaseDoctor,
+    catalog: { read: async () => new Map() },
+    store: { readText: async () => ({ text, etag: "" }), keys: async () => [] },
+  };
+  const ask = (localEndpoint: string | null) =>
+    found(
+      targetChecks(openContractView(ports), { database: ports.database, settings: { ...settings, localEndpoint } }),
+    );
+  expect(await ask(null)).toEqual(["ROLE_DDL role u"]);
+  expect(await ask("http://127.0.0.1:1")).toEqual([]);
 });

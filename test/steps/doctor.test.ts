@@ -1,6 +1,8 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import type postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { overrideEnvironment } from "../../lib/config.ts";
+import { overrideEnvironment, settings } from "../../lib/config.ts";
 import { contractsKey } from "../../lib/core/keys.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 import { examine, namesOf, openAdmin, runStatements, skippedOf } from "./doctor-support.ts";
@@ -322,5 +324,26 @@ test("does not wait for a table that somebody has locked", async () => {
   expect(unanswered.map(({ code }) => code)).toEqual(unanswered.map(() => "NOT_CHECKED"));
   expect(unanswered.map(({ where }) => where)).toContain("stalled");
   expect(unanswered[0]?.got).toMatch(/^DB_LOCK_TIMEOUT: .*validation_queue/);
+  await healthy();
+});
+
+test("does not wait for what says nothing", async () => {
+  const silent = createServer(() => {}).listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const { port } = silent.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}`;
+  const machine = settings().localMachineEndpoint ?? "";
+  overrideEnvironment({ DB_PORT: String(port), LOCAL_ENDPOINT: url, LOCAL_MACHINE_ENDPOINT: url });
+  const started = performance.now();
+  const diagnosis = await examine(flow);
+  const seconds = (performance.now() - started) / 1000;
+  overrideEnvironment({ ...flow.database.variables, ...flow.bucket.variables, LOCAL_MACHINE_ENDPOINT: machine });
+  silent.close();
+  expect(namesOf(diagnosis)).toEqual([
+    `AWS_UNAVAILABLE arn:aws:states:us-east-1:000000000000:stateMachine:LoadBatch`,
+    `AWS_UNAVAILABLE s3://${flow.bucket.name}`,
+    expect.stringMatching(/^DB_STALLED /),
+  ]);
+  expect(seconds).toBeLessThan(40);
   await healthy();
 });
