@@ -2,7 +2,6 @@ import {
   CreateMultipartUploadCommand,
   PutBucketEncryptionCommand,
   PutBucketLifecycleConfigurationCommand,
-  PutBucketNotificationConfigurationCommand,
   PutBucketVersioningCommand,
   type S3Client,
 } from "@aws-sdk/client-s3";
@@ -10,7 +9,7 @@ import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { type OpenBucketDoctor, openBucketDoctor } from "../../lib/aws/bucket-doctor.ts";
 import { createBucket, openS3 } from "./support.ts";
 
-/** The bucket's settings, as a server tells them that has them. */
+/** The bucket's settings, as a server tells them that has them. (Of EventBridge, moto tells nothing.) */
 
 const place = { region: "us-east-1", endpoint: inject("motoEndpoint") };
 let s3: S3Client;
@@ -40,13 +39,6 @@ test("the algorithm of the default encryption", async () => {
   expect(await doctor.encryption()).toBeNull();
   await s3.send(new PutBucketEncryptionCommand({ Bucket, ServerSideEncryptionConfiguration }));
   expect(await doctor.encryption()).toBe("aws:kms");
-});
-
-test("whether EventBridge is told", async () => {
-  expect(await doctor.sendsEvents()).toBe(false);
-  const NotificationConfiguration = { EventBridgeConfiguration: {} };
-  await s3.send(new PutBucketNotificationConfigurationCommand({ Bucket, NotificationConfiguration }));
-  expect(await doctor.sendsEvents()).toBe(true);
 });
 
 test("the lifecycle rules that are in force", async () => {
