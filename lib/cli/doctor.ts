@@ -73,16 +73,20 @@ const toCheck = (name: string, said: string, findings: readonly Finding[]): Chec
 });
 
 function cliChecks(where: string, { loader }: Diagnosis): Check[] {
-  const version = loader.function_version === null ? "" : `, version ${loader.function_version}`;
-  const answered = toCheck("function", `${where} answers${version}`, []);
-  if (loader.loader_version === loaderVersion) return [answered, toCheck("version", `loader ${loaderVersion}`, [])];
+  const { loader_version: version, function_version: published, ...rest } = loader;
+  const answers = published === null ? `${where} answers` : `${where} answers, version ${published}`;
+  const runsWith = Object.entries(rest).map(([name, value]) => `${name} ${value}`);
   const differs = finding("LOADER_VERSIONS", {
     where,
-    got: `loader ${loader.loader_version}`,
+    got: `loader ${version}`,
     expected: `loader ${loaderVersion}, as this command line`,
     fix: "deploy the functions, or use the command line of their version",
   });
-  return [answered, toCheck("version", "", [differs])];
+  return [
+    toCheck("function", answers, []),
+    toCheck("version", `loader ${version}`, version === loaderVersion ? [] : [differs]),
+    toCheck("runs with", runsWith.join(", "), []),
+  ];
 }
 
 /** A stack that nobody reaches has nothing else that could be looked at; what is wrong on this side is said at once. */

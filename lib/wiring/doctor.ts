@@ -17,6 +17,7 @@ type Closing = () => Promise<void> | void;
 /** Seconds; a diagnosis waits for nobody as long as a load does. */
 const impatient = { open: 4, transaction: 5, grace: 1, stall: 4 };
 const catalogSeconds = 4;
+const closeSeconds = 1;
 
 function openDoctor(closings: Closing[]) {
   const inspected = inspectSettings();
@@ -35,9 +36,9 @@ function openDoctor(closings: Closing[]) {
     () => bucket.close(),
     () => store.close(),
     () => machine?.close(),
-    // what was never opened needs no closing, nor does what could not be
+    // what was never opened needs no closing, nor what could not be, nor what nobody waits for any longer
     async () => {
-      const sql = await opening?.catch(() => null);
+      const sql = opening && (await within(closeSeconds, opening).catch(() => null));
       if (sql) await closeSql(sql);
     },
   );

@@ -1,28 +1,17 @@
 import { type DatabaseDoctor, type Finding, finding, type LoadFacts, type Verdict } from "../../core/doctor.ts";
 import type { FindingCode } from "../../core/findings.ts";
-import { once, type PlannedCheck } from "./run-checks.ts";
+import { checksOf, type PlannedCheck } from "./run-checks.ts";
 
 export function loadChecks(database: DatabaseDoctor): PlannedCheck[] {
-  const facts = once(() => database.loads());
-  const check = (name: string, look: (facts: LoadFacts) => Verdict): PlannedCheck => ({
-    area: "loads",
-    name,
-    run: async () => look(await facts()),
+  const none = "none";
+  return checksOf("loads", () => database.loads(), {
+    sweep: checkSweep,
+    stalled: ({ stalled }) => ({ said: none, findings: batches("LOAD_STALLED", stalled, "a load that moves") }),
+    blocked: ({ blocked }) => ({ said: none, findings: batches("LOAD_BLOCKED", blocked, "no such fault") }),
+    waiting: ({ waiting }) => ({ said: none, findings: batches("BATCH_WAITING", waiting, "loaded within a day") }),
+    leftovers: checkLeftovers,
+    "missed events": checkMissed,
   });
-  return [
-    check("sweep", checkSweep),
-    check("stalled", ({ stalled }) => ({
-      said: "none",
-      findings: batches("LOAD_STALLED", stalled, "a load that moves"),
-    })),
-    check("blocked", ({ blocked }) => ({ said: "none", findings: batches("LOAD_BLOCKED", blocked, "no such fault") })),
-    check("waiting", ({ waiting }) => ({
-      said: "none",
-      findings: batches("BATCH_WAITING", waiting, "loaded in a day"),
-    })),
-    check("leftovers", checkLeftovers),
-    check("missed events", checkMissed),
-  ];
 }
 
 /** Two of them may fail. */

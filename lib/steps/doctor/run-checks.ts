@@ -66,9 +66,24 @@ async function runCheck(
   }
 }
 
-function notChecked({ name }: PlannedCheck, { code, message }: Fault): Finding {
+function notChecked({ name }: Pick<PlannedCheck, "name">, { code, message }: Fault): Finding {
   const fix = `see ${code} in docs/reference/errors.md`;
   return finding("NOT_CHECKED", { where: name, got: `${code}: ${message}`, expected: "an answer", fix });
+}
+
+/** Checks that look at the same facts: where these cannot be had, it is said once. */
+export function checksOf<Facts>(
+  area: DoctorArea,
+  read: () => Promise<Facts>,
+  looks: Readonly<Record<string, (facts: Facts) => Verdict>>,
+): PlannedCheck[] {
+  const facts = once(read);
+  return Object.entries(looks).map(([name, look]) => ({
+    area,
+    name,
+    run: async () => look(await facts()),
+    gate: (fault) => notChecked({ name }, fault),
+  }));
 }
 
 /** The same work for all that ask; a failure is kept, too. */
