@@ -32,17 +32,22 @@ export async function runDoctor(io: CliIo, connect: Connect, options: CliOptions
 async function examine(io: CliIo, connect: Connect, options: CliOptions): Promise<DoctorReport> {
   const where = nameOf(options);
   try {
-    const connection = await connect(options, io);
-    try {
-      const diagnosis = await connection.operate({ operation: "doctor" });
-      return toReport("healthy", [...cliChecks(where, diagnosis), ...diagnosis.checks, ...(await queues(diagnosis))], {
-        loader: diagnosis.loader,
-      });
-    } finally {
-      connection.close();
-    }
+    const diagnosis = await ask(io, connect, options);
+    const checks = [...cliChecks(where, diagnosis), ...diagnosis.checks, ...(await queues(diagnosis))];
+    return toReport("healthy", checks, { loader: diagnosis.loader });
   } catch (error) {
+    // a wrong flag, or a fault of this program, says nothing about the environment
+    if (toCliFault(error).exitCode !== exitCodes.blocked) throw error;
     return toReport("unreachable", [unreachable(where, error)], { loader: null });
+  }
+}
+
+async function ask(io: CliIo, connect: Connect, options: CliOptions): Promise<Diagnosis> {
+  const connection = await connect(options, io);
+  try {
+    return await connection.operate({ operation: "doctor" });
+  } finally {
+    connection.close();
   }
 }
 

@@ -147,3 +147,21 @@ test("ends with 4 where its own settings are wrong, and names them all, and the 
     ["CLI_REGION", name],
   ]);
 });
+
+test.each([
+  ["flags that contradict each other", ["--local", "--function", "x"], connect, 2, "USAGE: "],
+  [
+    "a fault of its own",
+    [],
+    connectTo(async () => {
+      throw new TypeError("nobody foresaw it");
+    }),
+    5,
+    "UNEXPECTED: ",
+  ],
+] as const)("blames no environment for %s", async (_, flags, to, exitCode, told) => {
+  const io = recordIo(tmpdir());
+  expect(await runCli(["doctor", ...flags], io, to)).toBe(exitCode);
+  expect(io.stderr()).toMatch(new RegExp(`^${told}`));
+  expect(io.stdout()).toBe("");
+});
