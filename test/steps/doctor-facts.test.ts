@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type {
   BucketDoctor,
   DatabaseDoctor,
@@ -238,6 +238,16 @@ describe("a check", () => {
       },
       { outcome: "ok", said: "fine" },
     ]);
+  });
+
+  test("for which no time is left is not begun, and said", async () => {
+    const run = vi.fn(fine.run);
+    const late: PlannedCheck = { ...fine, run };
+    const { checks } = await runChecks({ within, secondsLeft: () => -1 }, [late, late]);
+    expect(run).not.toHaveBeenCalled();
+    expect(checks.map(({ findings }) => findings[0]?.got)).toEqual(
+      [1, 2].map(() => expect.stringMatching(/^NO_ANSWER: no time was left/)),
+    );
   });
 
   test("that fails in a way that nobody foresaw says nothing of its values", async () => {

@@ -1,5 +1,5 @@
 import { type Check, type DoctorArea, type Finding, finding, outcomeOf, type Verdict } from "../../core/doctor.ts";
-import { type Fault, parseFault, toLoaderError } from "../../core/errors.ts";
+import { type Fault, parseFault, TransientError, toLoaderError } from "../../core/errors.ts";
 
 /** Runs checks one after the other; none of them keeps the others from being run, unless they cannot do without it. */
 
@@ -56,7 +56,8 @@ async function runCheck(
   check: PlannedCheck,
 ): Promise<{ readonly verdict: Verdict; readonly fault: Fault | null }> {
   try {
-    const seconds = Math.min(checkSeconds, Math.max(0, secondsLeft()));
+    const seconds = Math.min(checkSeconds, secondsLeft());
+    if (seconds <= 0) throw new TransientError("NO_ANSWER", "no time was left for it; other checks took it all");
     // a promise also of what throws at once
     return { verdict: await within(seconds, Promise.resolve().then(check.run)), fault: null };
   } catch (error) {
