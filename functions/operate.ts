@@ -1,11 +1,11 @@
 import { taskHandler } from "../lib/aws/task-handler.ts";
 import { operateRequest } from "../lib/core/operations.ts";
 import { operate } from "../lib/steps/operate.ts";
-import { openStarter } from "../lib/wiring.ts";
+import { openOperator } from "../lib/wiring/doctor.ts";
 
 export const handler = taskHandler({
   name: "Operate",
   request: operateRequest,
-  open: openStarter,
+  open: openOperator,
   step: operate,
 });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { SettingFault } from "./core/doctor.ts";
 import { BlockedError } from "./core/errors.ts";
 import { defaultBatchIdPattern } from "./core/keys.ts";
 import { leaseSeconds } from "./core/states.ts";
@@ -77,9 +78,12 @@ const variables = z.object({
   UNDO_RETENTION_DAYS: whole(1).default(90),
   AUDIT_RETENTION_DAYS: whole(1).default(365),
   STATE_MACHINE_ARN: z.string().optional(),
+  ARRIVALS_QUEUE_URL: queueUrl.optional(),
   DEAD_LETTER_QUEUE_URL: queueUrl.optional(),
+  UNDELIVERED_QUEUE_URL: queueUrl.optional(),
   OPERATE_FUNCTION: z.string().optional(),
   AWS_LAMBDA_FUNCTION_MEMORY_SIZE: whole(1).optional(),
+  AWS_LAMBDA_FUNCTION_VERSION: z.string().optional(),
   LOCAL_ENDPOINT: loopbackUrl.optional(),
   LOCAL_MACHINE_ENDPOINT: loopbackUrl.optional(),
 });
@@ -130,10 +134,14 @@ export type Settings = {
   readonly undoRetentionDays: number;
   readonly auditRetentionDays: number;
   readonly stateMachineArn: string | null;
+  readonly arrivalsQueueUrl: string | null;
   readonly deadLetterQueueUrl: string | null;
+  readonly undeliveredQueueUrl: string | null;
   readonly operateFunction: string | null;
   /** What Lambda gives the function; null elsewhere. */
   readonly memoryBytes: number | null;
+  /** The published version that runs; null outside of Lambda. */
+  readonly functionVersion: string | null;
   /** Loopback addresses of the stand-ins for S3 and SQS, and for Step Functions; null on AWS. */
   readonly localEndpoint: string | null;
   readonly localMachineEndpoint: string | null;
@@ -180,12 +188,28 @@ function toSettings(env: Variables): Settings {
     undoRetentionDays: env.UNDO_RETENTION_DAYS,
     auditRetentionDays: env.AUDIT_RETENTION_DAYS,
     stateMachineArn: env.STATE_MACHINE_ARN ?? null,
+    arrivalsQueueUrl: env.ARRIVALS_QUEUE_URL ?? null,
     deadLetterQueueUrl: env.DEAD_LETTER_QUEUE_URL ?? null,
+    undeliveredQueueUrl: env.UNDELIVERED_QUEUE_URL ?? null,
     operateFunction: env.OPERATE_FUNCTION ?? null,
     memoryBytes: mebibytes(env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE),
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION ?? null,
     localEndpoint: env.LOCAL_ENDPOINT ?? null,
     localMachineEndpoint: env.LOCAL_MACHINE_ENDPOINT ?? null,
   };
+}
+
+const withoutEmpty = (env: Environment): Environment =>
+  Object.fromEntries(Object.entries(env).filter(([, text]) => text !== undefined && text !== ""));
+
+function faultsOf(given: Environment): SettingFault[] {
+  const parsed = variables.safeParse(given);
+  if (!parsed.success) {
+    return parsed.error.issues.map(({ path, message }) => ({ variable: path.join("."), expected: message }));
+  }
+  const { DB_POOL_MIN, DB_POOL_MAX } = parsed.data;
+  if (DB_POOL_MIN <= DB_POOL_MAX) return [];
+  return [{ variable: "DB_POOL_MIN", expected: `at most DB_POOL_MAX (${DB_POOL_MAX}), got ${DB_POOL_MIN}` }];
 }
 
 /**
@@ -193,18 +217,10 @@ function toSettings(env: Variables): Settings {
  *   value
  */
 export function parseSettings(env: Environment): Settings {
-  const given = Object.fromEntries(Object.entries(env).filter(([, text]) => text !== undefined && text !== ""));
-  const parsed = variables.safeParse(given);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
-    throw new BlockedError("SETTINGS_INVALID", `${faults.join("; ")}; see the list of settings in the README`);
-  }
-  const { DB_POOL_MIN, DB_POOL_MAX } = parsed.data;
-  if (DB_POOL_MIN > DB_POOL_MAX) {
-    const text = `expected DB_POOL_MIN to be at most DB_POOL_MAX (${DB_POOL_MAX}), got ${DB_POOL_MIN}`;
-    throw new BlockedError("SETTINGS_INVALID", text);
-  }
-  return toSettings(parsed.data);
+  const given = withoutEmpty(env);
+  const faults = faultsOf(given).map(({ variable, expected }) => `${variable}: ${expected}`);
+  if (faults.length === 0) return toSettings(variables.parse(given));
+  throw new BlockedError("SETTINGS_INVALID", `${faults.join("; ")}; see the list of settings in the README`);
 }
 
 let overrides: Environment = {};
@@ -220,4 +236,15 @@ export function overrideEnvironment(env: Environment): void {
 export function settings(): Settings {
   current ??= parseSettings({ ...process.env, ...overrides });
   return current;
+}
+
+/** The settings of this process as far as they can be read: a variable that is wrong stands at its default. */
+export function inspectSettings(): { readonly settings: Settings; readonly faults: readonly SettingFault[] } {
+  const given = withoutEmpty({ ...process.env, ...overrides });
+  const faults = faultsOf(given);
+  const wrong = new Set(
+    faults.flatMap(({ variable }) => (variable === "DB_POOL_MIN" ? [variable, "DB_POOL_MAX"] : variable)),
+  );
+  const usable = Object.fromEntries(Object.entries(given).filter(([name]) => !wrong.has(name)));
+  return { settings: toSettings(variables.parse(usable)), faults };
 }

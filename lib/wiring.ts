@@ -18,7 +18,7 @@ import { openBatchRecords } from "./ledger/batch-records.ts";
 import { openBatchWatch } from "./ledger/batch-watch.ts";
 import { openClaims } from "./ledger/claims.ts";
 import { openCommits, type Target } from "./ledger/commits.ts";
-import { closeSql, openSql } from "./ledger/connection.ts";
+import { type ConnectionLimits, closeSql, openSql } from "./ledger/connection.ts";
 import { openContractStore } from "./ledger/contracts.ts";
 import { openLeftovers } from "./ledger/leftovers.ts";
 import { openLine } from "./ledger/line.ts";
@@ -60,18 +60,12 @@ async function readSecret(secretArn: string, region: string): Promise<DatabaseLo
 }
 
 /** One connection for a Lambda: the infra's cap counts on it. On a machine of one's own, as many as are allowed. */
-async function openDatabase(current: Settings): Promise<Sql> {
+export async function openDatabase(current: Settings, limits: Partial<ConnectionLimits> = {}): Promise<Sql> {
   const { host, port, name, tls, authorities, poolMax } = current.database;
   const connections = current.localEndpoint === null ? 1 : poolMax;
   const login = await loginOf(current);
-  return openSql({
-    host,
-    port,
-    database: name,
-    ...login,
-    tls: tls === "off" ? null : readAuthorities(authorities),
-    connections,
-  });
+  const encryption = tls === "off" ? null : readAuthorities(authorities);
+  return openSql({ host, port, database: name, ...login, tls: encryption, connections, limits });
 }
 
 /** The PostgreSQL target, as the ledger's transactions use it. */
@@ -108,7 +102,7 @@ export function limitBucket(limits: Partial<BucketLimits>): void {
   bucketLimits = limits;
 }
 
-function openStore(current: Settings) {
+export function openStore(current: Settings) {
   return openObjectStore({
     bucket: current.bucket,
     region: current.region,
@@ -120,7 +114,7 @@ function openStore(current: Settings) {
   });
 }
 
-function prepareTelemetry(current: Settings): void {
+export function prepareTelemetry(current: Settings): void {
   setLogLevel(current.logLevel);
   setMetricsEnabled(current.localEndpoint === null);
 }
@@ -171,7 +165,7 @@ export async function openLoader() {
   return { ports, close: () => closeAll(sql, store) };
 }
 
-/** The same with Step Functions, for what starts executions: sweep and operate. */
+/** The same with Step Functions, for what starts executions: sweep and most of operate. */
 export async function openStarter() {
   const current = settings();
   const executions = openExecutions({

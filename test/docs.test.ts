@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { exitCodes } from "../lib/cli/exit-codes.ts";
 import { parseContracts } from "../lib/core/contract.ts";
+import { findingKinds } from "../lib/core/findings.ts";
 import { defaultBatchIdPattern } from "../lib/core/keys.ts";
 import { accountedFor, type LoadResult, noCounts, sumCounts } from "../lib/core/report.ts";
 import { leaseSeconds } from "../lib/core/states.ts";
@@ -93,14 +94,18 @@ describe("contracts.md", () => {
 describe("errors.md", () => {
   /** Texts that look like codes and are none. */
   const noCodes = [
-    ...["DEAD_LETTER_QUEUE_URL", "LOCAL_ENDPOINT", "LOCAL_MACHINE_ENDPOINT", "STATE_MACHINE_ARN"], // settings
+    ...["LOCAL_ENDPOINT", "LOCAL_MACHINE_ENDPOINT", "STATE_MACHINE_ARN", "DB_POOL_MIN", "DB_POOL_MAX"], // settings
+    ...["ARRIVALS_QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "UNDELIVERED_QUEUE_URL"],
     "FULL_OBJECT", // a kind of S3's checksums
     "PG_VERSION", // a file of PostgreSQL
     "TIMED_OUT", // a state of an execution
     "Z_BUF_ERROR", // zlib's
   ];
   const code = /^([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:$|: )|'([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)'/g;
-  const sources = readSources("lib/**/*.ts", "functions/**/*.ts", "bin/**/*.ts");
+  const sources = readSources("lib/**/*.ts", "functions/**/*.ts", "bin/**/*.ts").filter(
+    // of what doctor finds; doctor.md has them
+    ({ path }) => !/^lib\/(steps\/doctor\/|cli\/doctor\.ts)/.test(path),
+  );
   const texts = sources.flatMap((source) => textsOf(source).map(({ text }) => text));
   const found = texts.flatMap((text) =>
     [...text.matchAll(code)].map(([, plain, quoted]) => (plain ?? quoted) as string),
@@ -121,6 +126,32 @@ describe("errors.md", () => {
       .split("\n")
       .filter((line) => /^\| `[A-Z]+_/.test(line));
     expect(rows.filter((row) => row.split("|").filter((cell) => cell.trim() !== "").length !== 3)).toEqual([]);
+  });
+});
+
+describe("doctor.md", () => {
+  const rows = read("docs/reference/doctor.md")
+    .split("\n")
+    .filter((line) => /^\| `[A-Z]+_/.test(line))
+    .map((line) => line.split("|").map((cell) => cell.trim()));
+
+  test("has a row for everything that may be found, with its severity, and no other", () => {
+    const documented = rows.map(([, code, severity]) => [code?.replaceAll("`", ""), severity]);
+    const kinds = Object.entries(findingKinds).map(([code, { severity }]) => [code, severity]);
+    expect(documented.toSorted()).toEqual(kinds.toSorted());
+  });
+
+  test("says of everything what it means and what to do", () => {
+    expect(rows.filter(([, , , meaning, advice]) => !meaning || !advice)).toEqual([]);
+  });
+
+  test("everything may be found", () => {
+    const texts = new Set(
+      readSources("lib/steps/**/*.ts", "lib/cli/doctor.ts").flatMap((source) =>
+        textsOf(source).map(({ text }) => text),
+      ),
+    );
+    expect(Object.keys(findingKinds).filter((code) => !texts.has(code))).toEqual([]);
   });
 });
 

@@ -14,7 +14,7 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 export const exitCodeHelp = `Exit codes:
   0  done (also where the batch was loaded before)
-  1  the batch failed, or its preview says that it would
+  1  the batch failed, or its preview says that it would; doctor found an error
   2  usage, or input that was refused
   3  not ready: not approved, not complete, or busy elsewhere
   4  blocked by its environment, or the environment cannot be reached

@@ -2,6 +2,7 @@ import { Argument, Command as CommanderCommand, Option } from "commander";
 import { approveBatch } from "./approve.ts";
 import { CliError } from "./cli-error.ts";
 import type { Command } from "./command.ts";
+import { runDoctor } from "./doctor.ts";
 import { type ExitCode, exitCodeHelp } from "./exit-codes.ts";
 import { loadBatch } from "./load.ts";
 import { addLocalCommands } from "./local.ts";
@@ -39,6 +40,9 @@ export function createProgram(ports: ProgramPorts): CommanderCommand {
   }
   addWhere(program.command("batches").description("list the batches that are known or lie in staging")).action(
     (options: CliOptions) => act(ports, { options, batchId: null, run: listBatches }),
+  );
+  addWhere(program.command("doctor").description("find everything that is wrong with the environment, at once")).action(
+    async (options: CliOptions) => ports.end(await runDoctor(ports.io, ports.connect, options)),
   );
   addLocalCommands(program, ports);
   // commands take this over when they are made: only what stands where a command should is looked at by ourselves

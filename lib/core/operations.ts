@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Diagnosis } from "./doctor.ts";
 import type { Fault } from "./errors.ts";
 import { type ExecutionState, executionInput } from "./execution.ts";
 import type { Preview } from "./preview.ts";
@@ -22,6 +23,7 @@ export const operateRequest = z.discriminatedUnion("operation", [
   z.strictObject({ operation: z.literal("preview"), batchId, runId: z.string().max(100) }),
   z.strictObject({ operation: z.literal("report"), batchId }),
   z.strictObject({ operation: z.literal("errors"), batchId }),
+  z.strictObject({ operation: z.literal("doctor") }),
 ]);
 
 export type OperateRequest = z.infer<typeof operateRequest>;
@@ -126,6 +128,7 @@ export type OperateAnswers = {
   readonly preview: Stored<Preview>;
   readonly report: Stored<LoadResult>;
   readonly errors: Stored<ErrorSummary>;
+  readonly doctor: Diagnosis;
 };
 
 /** The function `operate`, wherever it runs. Throws LoaderErrors. */

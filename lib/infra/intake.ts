@@ -44,6 +44,16 @@ export class Intake extends Construct {
     this.sweeps(props);
   }
 
+  /**
+   * For doctor. Names alone: no endpoint leads from the database's network to SQS, and one would cost more than it tells.
+   * So the CLI asks the queues itself, with the permissions of its user (`sqs:GetQueueAttributes`).
+   */
+  nameQueues(operate: LoaderFunction): void {
+    operate.function.addEnvironment("ARRIVALS_QUEUE_URL", this.queue.queueUrl);
+    operate.function.addEnvironment("DEAD_LETTER_QUEUE_URL", this.deadLetters.queueUrl);
+    operate.function.addEnvironment("UNDELIVERED_QUEUE_URL", this.undelivered.queueUrl);
+  }
+
   private arrivals(bucket: IBucket): void {
     new Rule(this, "ObjectCreated", {
       description: "Fragments that arrive below staging/validated/",

@@ -16,7 +16,7 @@ import type { LoaderContext } from "./context.ts";
 import { authoritiesOf } from "./context-files.ts";
 import type { DatabaseAccess } from "./database-access.ts";
 import { LoaderFunction } from "./loader-function.ts";
-import { bucketActions, bucketPermissions, startsExecutions } from "./permissions.ts";
+import { bucketActions, bucketPermissions, machineInspection, startsExecutions } from "./permissions.ts";
 import type { Storage } from "./storage.ts";
 
 export type LoaderFunctionsProps = {
@@ -65,7 +65,7 @@ export class LoaderFunctions extends Construct {
     });
     grantBucket(loader, handler, storage);
     if (usesDatabase) grantDatabase(loader, handler, database);
-    if (startsExecutions[handler]) grantExecutions(loader);
+    if (startsExecutions[handler]) grantExecutions(loader, handler);
     return loader;
   }
 }
@@ -168,7 +168,7 @@ function grantBucket(loader: LoaderFunction, handler: HandlerName, storage: Stor
 }
 
 /** By name, because the machine's definition already names the functions. */
-function grantExecutions(loader: LoaderFunction): void {
+function grantExecutions(loader: LoaderFunction, handler: HandlerName): void {
   const stack = Stack.of(loader);
   const arn = (resource: string, resourceName: string) =>
     stack.formatArn({ service: "states", resource, resourceName, arnFormat: ArnFormat.COLON_RESOURCE_NAME });
@@ -176,4 +176,5 @@ function grantExecutions(loader: LoaderFunction): void {
   loader.function.addEnvironment("STATE_MACHINE_ARN", machineArn);
   loader.allow(["states:StartExecution"], [machineArn]);
   loader.allow(["states:DescribeExecution"], [arn("execution", `${machineName}:*`)]);
+  if (handler === machineInspection.handler) loader.allow(machineInspection.actions, [machineArn]);
 }

@@ -43,7 +43,8 @@ export const bucketPermissions: Readonly<Record<HandlerName, BucketPermissions>>
   "start-load": {},
   // Manifests in staging, and of what it finds in the archive without a commit.
   sweep: { list: true, uploads: true, read: ["staging", "loaded"], abandon: ["loaded", "failed"] },
-  operate: { list: true, read: ["contracts", "loaded", "failed", "previews"], inspect: true },
+  // doctor reads the bucket's settings, and counts unfinished copies; it tries nothing.
+  operate: { list: true, uploads: true, read: ["contracts", "loaded", "failed", "previews"], inspect: true },
   migrate: {},
 };
 
@@ -62,11 +63,22 @@ export const startsExecutions: Readonly<Record<HandlerName, boolean>> = {
   migrate: false,
 };
 
+/** doctor asks whether the machine is there and what runs: by the endpoint by which executions are started. */
+export const machineInspection = {
+  handler: "operate",
+  actions: ["states:DescribeStateMachine", "states:ListExecutions"],
+} as const;
+
 export const bucketActions = {
   list: ["s3:ListBucket", "s3:ListBucketVersions"],
   uploads: ["s3:ListBucketMultipartUploads"],
   abandon: ["s3:AbortMultipartUpload"],
-  inspect: ["s3:GetBucketVersioning", "s3:GetEncryptionConfiguration", "s3:GetBucketNotification"],
+  inspect: [
+    "s3:GetBucketVersioning",
+    "s3:GetEncryptionConfiguration",
+    "s3:GetBucketNotification",
+    "s3:GetLifecycleConfiguration",
+  ],
   read: ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"],
   write: ["s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"],
   remove: ["s3:DeleteObject", "s3:DeleteObjectVersion"],

@@ -27,6 +27,7 @@ export function toVariables({ database, bucket, machinePort, logLevel }: Places)
     LOCAL_ENDPOINT: bucket.endpoint,
     LOCAL_MACHINE_ENDPOINT: `http://127.0.0.1:${machinePort}`,
     STATE_MACHINE_ARN: machineArn(bucket.region),
+    ARRIVALS_QUEUE_URL: bucket.intake.url,
     DEAD_LETTER_QUEUE_URL: bucket.deadLetters.url,
     LOG_LEVEL: logLevel,
   };

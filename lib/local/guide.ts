@@ -34,6 +34,7 @@ Try in another terminal, in this folder:
   npx table-loader local seed                 subjects to refer to, and example files
   npx table-loader local put <file> <key>     drop a file without the aws command
   npx table-loader batches                    what is there
+  npx table-loader doctor                     what is wrong, if anything is
   npx table-loader --help
 
 What arrives and what becomes of it:`;

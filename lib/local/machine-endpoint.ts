@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { machineName } from "../core/states.ts";
 import type { ExecutionRecord } from "./execution-record.ts";
 import { isLocalRequest } from "./local-request.ts";
 import { type LocalMachine, randomExecutionName } from "./machine.ts";
@@ -18,7 +19,7 @@ class ServiceError extends Error {
 const inputLimit = 256 * 1024;
 const bodyLimit = 1024 * 1024;
 
-/** Speaks as much of the protocol of Step Functions as client-sfn needs to start, describe, list and stop. */
+/** Speaks as much of the protocol of Step Functions as client-sfn needs to start, describe, list and stop, and to ask for the machine. */
 export async function openMachineEndpoint(machine: LocalMachine, port = 0): Promise<MachineEndpoint> {
   const server = createServer((request, response) => {
     answer(machine, request).then(
@@ -76,6 +77,10 @@ const actions: Readonly<Record<string, Action>> = {
     const matching = machine.list().filter(({ status }) => statusFilter === undefined || status === statusFilter);
     return { executions: matching.reverse().map(toListItem) };
   },
+  DescribeStateMachine: (machine, { stateMachineArn }) => {
+    requireMachine(machine, stateMachineArn);
+    return { stateMachineArn, name: machineName, status: "ACTIVE", type: "STANDARD" };
+  },
   StopExecution: async (machine, { executionArn, error, cause }) => {
     const { arn } = findExecution(machine, executionArn);
     await machine.stop(arn, { error: error ?? null, cause: cause ?? null });
@@ -86,9 +91,7 @@ const actions: Readonly<Record<string, Action>> = {
 /** As Standard machines do: the same name and input while it runs is the same execution; any other reuse is refused. */
 function startExecution(machine: LocalMachine, request: ExecutionRequest): object {
   const { name = randomExecutionName(), input = "{}", stateMachineArn } = request;
-  if (stateMachineArn !== machine.arn) {
-    throw new ServiceError("StateMachineDoesNotExist", `State Machine Does Not Exist: '${stateMachineArn}'`);
-  }
+  requireMachine(machine, stateMachineArn);
   if (!isExecutionName(name)) throw new ServiceError("InvalidName", `Invalid Name: '${name}'`);
   if (!isInput(input)) throw new ServiceError("InvalidExecutionInput", "Invalid State Machine Execution Input");
   const existing = machine.list().find((execution) => execution.name === name);
@@ -97,6 +100,11 @@ function startExecution(machine: LocalMachine, request: ExecutionRequest): objec
   }
   const { arn, startDate } = existing ?? machine.start(name, input);
   return { executionArn: arn, startDate: toSeconds(startDate) };
+}
+
+function requireMachine({ arn }: LocalMachine, asked: string | undefined): void {
+  if (asked === arn) return;
+  throw new ServiceError("StateMachineDoesNotExist", `State Machine Does Not Exist: '${asked}'`);
 }
 
 function isInput(text: string): boolean {

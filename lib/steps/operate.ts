@@ -15,6 +15,7 @@ import {
 import type { BatchRecords } from "../core/ports.ts";
 import type { Preview } from "../core/preview.ts";
 import type { LoadResult } from "../core/report.ts";
+import { type DoctorPorts, diagnose } from "./doctor.ts";
 import type { ErrorLog } from "./error-log.ts";
 import { surveyBatch, toSeenObject } from "./survey.ts";
 
@@ -31,7 +32,21 @@ export type OperatePorts = {
 
 type Asked<Operation extends OperateRequest["operation"]> = Extract<OperateRequest, { operation: Operation }>;
 
-export async function operate(ports: OperatePorts, request: OperateRequest): Promise<unknown> {
+/** Opened when they are asked for: a diagnosis has to say what the others would only fail with. */
+export type OperatorPorts = {
+  readonly starter: () => Promise<OperatePorts>;
+  readonly doctor: () => DoctorPorts;
+};
+
+/** @param deadline milliseconds since the epoch, when this invocation ends */
+export async function operate(ports: OperatorPorts, request: OperateRequest, deadline: number): Promise<unknown> {
+  if (request.operation === "doctor") return diagnose(ports.doctor(), deadline);
+  return perform(await ports.starter(), request);
+}
+
+type BatchRequest = Exclude<OperateRequest, { operation: "doctor" }>;
+
+async function perform(ports: OperatePorts, request: BatchRequest): Promise<unknown> {
   switch (request.operation) {
     case "start":
       return start(ports, request.input);

@@ -64,3 +64,11 @@ describe("E07: an event that EventBridge cannot deliver", () => {
     expect(metrics).not.toContain(`"${arrivals}"`);
   });
 });
+
+test("operate knows all three queues by name, for the CLI to ask them", () => {
+  const [, operate] = only("AWS::Lambda::Function", ({ Description }) => Description === "Table Loader: operate");
+  const { Variables } = operate.Environment as { Variables: Readonly<Record<string, { readonly Ref: string }>> };
+  const named = ["ARRIVALS", "DEAD_LETTER", "UNDELIVERED"].map((name) => Variables[`${name}_QUEUE_URL`]?.Ref ?? "");
+  const queues = resourcesOf(template, "AWS::SQS::Queue").map(([id]) => id);
+  expect(named.toSorted()).toEqual(queues.toSorted());
+});

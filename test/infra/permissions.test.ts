@@ -67,8 +67,8 @@ describe("permissions", () => {
     expect(bucketPermissions["archive-fragments"].remove).not.toContain("loaded");
   });
 
-  test("let archive-fragments and sweep alone find unfinished copies, and the sweep give up those of the archives", () => {
-    const names = ["ArchiveFragments", "Sweep"];
+  test("let archive-fragments, sweep and operate find unfinished copies, and the sweep give up those of the archives", () => {
+    const names = ["ArchiveFragments", "Sweep", "Operate"];
     for (const [id, statements] of policies) {
       const lists = statements.some(({ Action }) => Action.includes("s3:ListBucketMultipartUploads"));
       expect(lists, id).toBe(names.some((name) => id.startsWith(`Functions${name}Role`)));
@@ -89,6 +89,28 @@ describe("permissions", () => {
       expect(starts.length, id).toBe(starters.some((name) => id.startsWith(`Functions${name}Role`)) ? 1 : 0);
       for (const { Resource } of starts) expect(resolveText(pipeline, Resource[0])).toMatch(/:stateMachine:LoadBatch$/);
     }
+  });
+
+  test("let operate alone look at the machine and at the bucket's settings, and at no queue", () => {
+    const looking = ["states:DescribeStateMachine", "states:ListExecutions", ...bucketActions.inspect];
+    for (const [id, statements] of policies) {
+      const actions = statements.flatMap(({ Action }) => Action);
+      const found = looking.filter((action) => actions.includes(action));
+      expect(found, id).toEqual(id.startsWith("FunctionsOperateRole") ? looking : []);
+    }
+    const machine = statementsOf("Operate").find(({ Action }) => Action.includes("states:ListExecutions"));
+    expect(machine?.Resource.map((resource) => resolveText(pipeline, resource))).toEqual([
+      expect.stringMatching(/:stateMachine:LoadBatch$/),
+    ]);
+    expect(actionsOf("Operate").filter((action) => action.startsWith("sqs:"))).toEqual([]);
+  });
+
+  test("change nothing of what doctor looks at", () => {
+    const writes = actionsOf("Operate").filter((action) =>
+      /:(Put|Delete|Create|Update|Set|Send|Purge|Abort)/.test(action),
+    );
+    // Lambda's own, of which the function's code is denied the use
+    expect(writes.filter((action) => !/^(ec2|xray|logs):/.test(action))).toEqual([]);
   });
 
   test("give the database to its users by token, and the secret to migrate alone", () => {

@@ -31,7 +31,7 @@ export async function openScriptedS3(answers: readonly Answer[], versioning = tr
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   };
-  return { store, requests, close };
+  return { store, endpoint, requests, close };
 }
 
 export function s3Error(status: number, code: string): Answer {

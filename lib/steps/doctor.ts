@@ -1,0 +1,97 @@
+import type {
+  BucketDoctor,
+  DatabaseDoctor,
+  Diagnosis,
+  DoctorSettings,
+  InspectedSettings,
+  MachineDoctor,
+} from "../core/doctor.ts";
+import { loaderVersion } from "../core/plan.ts";
+import { bucketChecks } from "./doctor/bucket-checks.ts";
+import { contractChecks, contractFileChecks } from "./doctor/contract-checks.ts";
+import { type ContractPorts, openContractView } from "./doctor/contract-view.ts";
+import { controlChecks } from "./doctor/control-checks.ts";
+import { databaseChecks } from "./doctor/database-checks.ts";
+import { loadChecks } from "./doctor/load-checks.ts";
+import { machineChecks } from "./doctor/machine-checks.ts";
+import { type Runner, runChecks } from "./doctor/run-checks.ts";
+import { settingsChecks, wrongVariable } from "./doctor/settings-checks.ts";
+import { targetChecks } from "./doctor/target-checks.ts";
+
+/**
+ * doctor: everything that is wrong with an environment, at once. What can be asked is asked and nothing is tried, so
+ * that it leaves no trace; what cannot be asked is said.
+ */
+
+export type DoctorPorts = ContractPorts & {
+  readonly inspected: InspectedSettings;
+  readonly database: DatabaseDoctor;
+  readonly bucket: BucketDoctor;
+  /** Null where the settings name none. */
+  readonly machine: MachineDoctor | null;
+  readonly within: Runner["within"];
+  readonly now: () => number;
+};
+
+/** Less than somebody waits for an answer, and than the function may take. */
+const longestSeconds = 40;
+/** What was begun has to end before the function does. */
+const reserveSeconds = 10;
+
+const databaseVariables = /^DB_|^AWS_REGION$/;
+const bucketVariables = /^S3_|^LOCAL_ENDPOINT$|^AWS_REGION$/;
+const machineVariables = /^STATE_MACHINE_ARN$|^LOCAL_MACHINE_ENDPOINT$|^AWS_REGION$/;
+
+/** @param deadline milliseconds since the epoch, when this invocation ends */
+export async function diagnose(ports: DoctorPorts, deadline: number): Promise<Diagnosis> {
+  const { inspected, database, bucket, now } = ports;
+  const { settings } = inspected;
+  const end = Math.min(deadline - reserveSeconds * 1000, now() + longestSeconds * 1000);
+  const runner: Runner = { within: ports.within, secondsLeft: () => (end - now()) / 1000 };
+  const { machine } = ports;
+  const arn = settings.stateMachineArn;
+  const machinePorts = machine && arn !== null ? { machine, arn, now } : null;
+  // Each of them waits for somebody else.
+  const [own, server, store, states] = await Promise.all([
+    runChecks(runner, settingsChecks(inspected)),
+    runChecks(runner, databaseChecks(database, settings), wrongVariable(inspected, databaseVariables)),
+    runChecks(runner, bucketChecks({ bucket, settings, now }), wrongVariable(inspected, bucketVariables)),
+    runChecks(runner, machineChecks(machinePorts), wrongVariable(inspected, machineVariables)),
+  ]);
+  // On the one connection that a function has.
+  const view = openContractView(ports);
+  const control = await runChecks(runner, controlChecks(database), server.stopped);
+  const file = await runChecks(runner, contractFileChecks(view), store.stopped);
+  const contracts = await runChecks(runner, contractChecks(view, ports), store.stopped ?? server.stopped);
+  const targets = await runChecks(runner, targetChecks(view, { database, settings }), server.stopped);
+  const loads = await runChecks(runner, loadChecks(database), server.stopped);
+  const ran = [own, server, control, file, contracts, targets, store, states, loads];
+  return {
+    checks: ran.flatMap(({ checks }) => checks),
+    loader: describeLoader(settings),
+    queues: [
+      { role: "arrivals", url: settings.arrivalsQueueUrl },
+      { role: "dead letters", url: settings.deadLetterQueueUrl },
+      { role: "undelivered", url: settings.undeliveredQueueUrl },
+    ],
+  };
+}
+
+function describeLoader(settings: DoctorSettings): Diagnosis["loader"] {
+  const { database, region, bucket, requireApproval, maxWorkers, maxLoads, functionVersion } = settings;
+  const { host, port, name, user, auth, tls, schema } = database;
+  return {
+    loader_version: loaderVersion,
+    function_version: functionVersion,
+    region,
+    bucket,
+    database: `${host}:${port}/${name}`,
+    database_user: user,
+    database_auth: auth,
+    database_tls: tls,
+    schema,
+    require_approval: requireApproval,
+    max_workers: maxWorkers,
+    max_loads: maxLoads,
+  };
+}

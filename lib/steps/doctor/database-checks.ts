@@ -1,0 +1,136 @@
+import {
+  type DatabaseDoctor,
+  type DoctorSettings,
+  type Finding,
+  faultFinding,
+  finding,
+  type ServerFacts,
+  type Verdict,
+} from "../../core/doctor.ts";
+import { checkServerLog } from "./log-checks.ts";
+import { once, type PlannedCheck } from "./run-checks.ts";
+import { fixOf } from "./unreachable.ts";
+
+export function databaseChecks(database: DatabaseDoctor, settings: DoctorSettings): PlannedCheck[] {
+  const facts = once(() => database.server());
+  const { host, port, name, user } = settings.database;
+  const where = `${host}:${port}/${name} as ${user}`;
+  const check = (title: string, look: (facts: ServerFacts) => Verdict): PlannedCheck => ({
+    area: "database",
+    name: title,
+    run: async () => look(await facts()),
+  });
+  return [
+    {
+      ...check("login", ({ role, encrypted }) => checkLogin({ where, role, encrypted }, settings)),
+      gate: (fault) => {
+        const what = "the database cannot be used";
+        return faultFinding(fault, { what, where, expected: "a login", fix: fixOf(fault.code) });
+      },
+    },
+    check("server", checkServer),
+    check("connections", (server) => checkConnections(server, settings)),
+    check("clock", checkClock),
+    check("server log", ({ parameters }) => checkServerLog(parameters)),
+    check("time limits", ({ parameters }) => checkTimeLimits(parameters)),
+    check("sessions", checkSessions),
+  ];
+}
+
+type Login = { readonly where: string; readonly role: string; readonly encrypted: boolean };
+
+const loopback = /^(localhost|127\.|::1$)/;
+
+function checkLogin({ where, role, encrypted }: Login, { database }: DoctorSettings): Verdict {
+  const tls = encrypted ? "TLS, certificate verified" : "without TLS";
+  const said = `${where}, logged in as ${role}, ${tls}`;
+  if (encrypted || loopback.test(database.host)) return { said, findings: [] };
+  const fix = "set DB_TLS to verify";
+  return { said, findings: [finding("TLS_OFF", { where: "DB_TLS", got: "off", expected: "verify", fix })] };
+}
+
+const oldestMajor = 16;
+
+export function checkServer({ version, readOnly }: ServerFacts): Verdict {
+  const findings: Finding[] = [];
+  if (Number.parseInt(version, 10) < oldestMajor) {
+    const expected = `PostgreSQL ${oldestMajor} or newer`;
+    findings.push(finding("SERVER_OLD", { where: "server", got: version, expected, fix: "upgrade it" }));
+  }
+  if (readOnly !== null) {
+    const fix = readOnly === "standby" ? "point DB_HOST at the writer" : `set ${readOnly} to off for the role`;
+    findings.push(finding("SERVER_READ_ONLY", { where: "server", got: readOnly, expected: "a writer", fix }));
+  }
+  return { said: `PostgreSQL ${version}, a writer`, findings };
+}
+
+/** What people and their applications keep; see the capacity of the functions. */
+const connectionShare = 0.8;
+
+export function checkConnections({ connections }: ServerFacts, { maxWorkers, maxLoads }: DoctorSettings): Verdict {
+  const wanted = maxWorkers + maxLoads;
+  const shareOf = (limit: number): number => Math.floor(limit * connectionShare);
+  const short = connections.filter(({ limit }) => wanted > shareOf(limit));
+  const used = connections.filter((found) => found.used >= shareOf(found.limit));
+  const findings = [
+    ...short.map(({ of, limit }) =>
+      finding("CONNECTIONS_SHORT", {
+        where: of,
+        got: `${limit} connections, of which the loader may ask ${wanted} (MAX_WORKERS and MAX_LOADS)`,
+        expected: `at most ${shareOf(limit)} of them, ${connectionShare * 100} %`,
+        fix: "raise the limit (max_connections, or that of role or database), or lower MAX_WORKERS",
+      }),
+    ),
+    ...used.map(({ of, limit, used: open }) =>
+      finding("CONNECTIONS_USED", {
+        where: of,
+        got: `${open} of ${limit} are in use`,
+        expected: `fewer than ${shareOf(limit)}`,
+        fix: "see who holds them: select usename, application_name, state from pg_stat_activity",
+      }),
+    ),
+  ];
+  const said = connections.map(({ of, limit, used: open }) => `${open} of ${limit} of ${of} in use`).join(", ");
+  return { said: `${said}; the loader takes up to ${wanted}`, findings };
+}
+
+/** Signatures of AWS bear five minutes; leases and approvals are compared by the database's clock alone. */
+const mostSkewSeconds = 5;
+
+export function checkClock({ clockAhead }: ServerFacts): Verdict {
+  const seconds = Math.abs(clockAhead) / 1000;
+  const said = `${seconds.toFixed(1)} s ${clockAhead < 0 ? "behind" : "ahead of"} the loader's`;
+  if (seconds <= mostSkewSeconds) return { said, findings: [] };
+  const fix = "let both hosts take their time from the same source (NTP)";
+  const expected = `at most ${mostSkewSeconds} s`;
+  return { said: "", findings: [finding("CLOCK_SKEW", { where: "the server's clock", got: said, expected, fix })] };
+}
+
+/** What a transaction without a budget of its own may take. */
+const longestPlain = 60_000;
+
+export function checkTimeLimits(parameters: ServerFacts["parameters"]): Verdict {
+  const short = ["statement_timeout", "transaction_timeout"].filter((name) => {
+    const milliseconds = Number(parameters[name] ?? 0);
+    return milliseconds > 0 && milliseconds < longestPlain;
+  });
+  return {
+    said: "the loader's own limits hold",
+    findings: short.map((name) =>
+      finding("TIMEOUT_SHORT", {
+        where: `parameter ${name}`,
+        got: `${parameters[name]} ms`,
+        expected: `0, or at least ${longestPlain} ms`,
+        fix: `alter role ... set ${name} = 0 for the loader's role; it sets limits of its own`,
+      }),
+    ),
+  };
+}
+
+export function checkSessions({ stuckSessions }: ServerFacts): Verdict {
+  if (stuckSessions.length === 0) return { said: "none of this role is stuck", findings: [] };
+  const got = `processes ${stuckSessions.join(", ")}, idle in a transaction for more than a minute`;
+  const fix = `look at them in pg_stat_activity; select pg_terminate_backend(${stuckSessions[0]})`;
+  const where = "sessions of the role";
+  return { said: "", findings: [finding("SESSION_STUCK", { where, got, expected: "none", fix })] };
+}

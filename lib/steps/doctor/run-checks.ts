@@ -1,0 +1,97 @@
+import { type Check, type DoctorArea, type Finding, finding, outcomeOf, type Verdict } from "../../core/doctor.ts";
+import { type Fault, parseFault, TransientError, toLoaderError } from "../../core/errors.ts";
+
+/** Runs checks one after the other; none of them keeps the others from being run, unless they cannot do without it. */
+
+export type PlannedCheck = {
+  readonly name: string;
+  readonly area: DoctorArea;
+  readonly run: () => Promise<Verdict> | Verdict;
+  /**
+   * Of what the others of the group cannot do without: its fault is a finding of its own, and they are skipped.
+   * @default what goes wrong with the check is no finding about what it looks at
+   */
+  readonly gate?: (fault: Fault) => Finding;
+};
+
+export type Runner = {
+  /** Fails with TransientError NO_ANSWER where the work takes longer. */
+  readonly within: <Answer>(seconds: number, work: Promise<Answer>) => Promise<Answer>;
+  /** Seconds that are left of all. */
+  readonly secondsLeft: () => number;
+};
+
+/** Seconds that one check may take; a little more than what it waits for may. */
+const checkSeconds = 6;
+
+export type Ran = {
+  readonly checks: readonly Check[];
+  /** Why what needs the same cannot be checked. */
+  readonly stopped: string | null;
+};
+
+/** @param stopped why none of them can be run */
+export async function runChecks(
+  runner: Runner,
+  planned: readonly PlannedCheck[],
+  stopped: string | null = null,
+): Promise<Ran> {
+  const checks: Check[] = [];
+  let reason = stopped;
+  for (const check of planned) {
+    const { area, name } = check;
+    if (reason !== null) {
+      checks.push({ area, name, outcome: "skipped", said: `not checked: ${reason}`, findings: [] });
+      continue;
+    }
+    const { verdict, fault } = await runCheck(runner, check);
+    checks.push({ area, name, outcome: outcomeOf(verdict.findings), ...verdict });
+    if (fault && check.gate) reason = `${fault.code} above`;
+  }
+  return { checks, stopped: reason };
+}
+
+async function runCheck(
+  { within, secondsLeft }: Runner,
+  check: PlannedCheck,
+): Promise<{ readonly verdict: Verdict; readonly fault: Fault | null }> {
+  try {
+    const seconds = Math.min(checkSeconds, secondsLeft());
+    if (seconds <= 0) throw new TransientError("NO_ANSWER", "no time was left for it; other checks took it all");
+    // a promise also of what throws at once
+    return { verdict: await within(seconds, Promise.resolve().then(check.run)), fault: null };
+  } catch (error) {
+    const { message, code } = toLoaderError(error);
+    const fault = parseFault(message, code);
+    return { verdict: { said: "", findings: [check.gate?.(fault) ?? notChecked(check, fault)] }, fault };
+  }
+}
+
+function notChecked({ name }: Pick<PlannedCheck, "name">, { code, message }: Fault): Finding {
+  const fix = `see ${code} in docs/reference/errors.md`;
+  return finding("NOT_CHECKED", { where: name, got: `${code}: ${message}`, expected: "an answer", fix });
+}
+
+/** Checks that look at the same facts: where these cannot be had, it is said once. */
+export function checksOf<Facts>(
+  area: DoctorArea,
+  read: () => Promise<Facts>,
+  looks: Readonly<Record<string, (facts: Facts) => Verdict>>,
+): PlannedCheck[] {
+  const facts = once(read);
+  return Object.entries(looks).map(([name, look]) => ({
+    area,
+    name,
+    run: async () => look(await facts()),
+    gate: (fault) => notChecked({ name }, fault),
+  }));
+}
+
+/** The same work for all that ask; a failure is kept, too. */
+export function once<Answer>(work: () => Promise<Answer>): () => Promise<Answer> {
+  let answer: Promise<Answer> | null = null;
+  return () => {
+    answer ??= work();
+    return answer;
+  };
+}
