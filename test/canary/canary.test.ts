@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import postgres from "postgres";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { setMetricsEnabled } from "../../lib/aws/telemetry.ts";
+import { forceMetrics } from "../../lib/aws/measures.ts";
 import { runCli } from "../../lib/cli/main.ts";
 import { overrideEnvironment } from "../../lib/config.ts";
 import type { CrashPoint } from "../../lib/core/ports.ts";
@@ -56,6 +56,8 @@ beforeAll(async () => {
     });
     secrets.keep("the database's password", flow.database.server.password);
     await logTersely(flow);
+    // as they are in a deployed function
+    forceMetrics(true);
     await flow.sql.unsafe(schema);
     for (const [name, way] of Object.entries(ways)) {
       reachAs(() => undefined);
@@ -70,6 +72,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   reachAs(() => undefined);
+  forceMetrics(false);
   vi.unstubAllEnvs();
   await flow?.close();
 });
@@ -81,13 +84,9 @@ async function logTersely({ database }: Flow): Promise<void> {
   await admin.end();
 }
 
-/** At every point metrics are switched on, as they are in a deployed function. */
 function reachAs(reach: (point: CrashPoint) => void): void {
   before = async () => {};
-  onCrashPoint((point) => {
-    setMetricsEnabled(true);
-    return reach(point);
-  });
+  onCrashPoint(reach);
 }
 
 let batches = 0;
