@@ -25,7 +25,7 @@ export default defineConfig({
       {
         test: {
           name: "integration",
-          include: ["test/{ledger,targets,steps,local,canary}/**/*.test.ts"],
+          include: ["test/{ledger,targets,steps,local,canary,monitoring}/**/*.test.ts"],
           ...onDatabase,
         },
       },

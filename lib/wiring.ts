@@ -4,10 +4,11 @@ import type { BucketLimits } from "./aws/bucket-access.ts";
 import { signDatabaseToken } from "./aws/database-token.ts";
 import { openDeadLetters } from "./aws/dead-letters.ts";
 import { openExecutions } from "./aws/executions.ts";
+import { emitMeasures, setMetricsEnabled } from "./aws/measures.ts";
 import { openObjectStore } from "./aws/object-store.ts";
 import { type OpenOperate, openOperateClient } from "./aws/operate-client.ts";
 import { type DatabaseLogin, openDatabaseSecret } from "./aws/secrets.ts";
-import { emitCounts, openLog, setLogLevel, setMetricsEnabled } from "./aws/telemetry.ts";
+import { openLog, setLogLevel } from "./aws/telemetry.ts";
 import { type Settings, settings } from "./config.ts";
 import { BlockedError } from "./core/errors.ts";
 import { hashOf } from "./core/plan.ts";
@@ -154,7 +155,7 @@ export async function openLoader() {
     uploads: store,
     read: readFragment,
     log: openLog(),
-    gauges: { emit: emitCounts },
+    gauges: { emit: emitMeasures },
     reach,
     newId: () => randomUUID(),
     now: () => Date.now(),

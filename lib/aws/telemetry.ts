@@ -1,35 +1,27 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Logger } from "@aws-lambda-powertools/logger";
 import { injectLambdaContext } from "@aws-lambda-powertools/logger/middleware";
-import { Metrics, MetricUnit } from "@aws-lambda-powertools/metrics";
 import type { MiddlewareObj } from "@middy/core";
 import { LoaderError, StaleFence, TransientError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
-import { metricsNamespace, serviceName } from "../core/states.ts";
+import { serviceName } from "../core/states.ts";
 
-/** The only Powertools instances: one JSON line each, line breaks escaped, no record values. */
+/** The only Powertools logger: one JSON line each, line breaks escaped, no record values. */
 
 export type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR" | "CRITICAL" | "SILENT";
 export type LogFields = Readonly<Record<string, unknown>>;
 
 const logger = new Logger({ serviceName, jsonReplacerFn: (_key, value) => redactError(value) });
-const metrics = new Metrics({ namespace: metricsNamespace, serviceName });
 
 /** Locally several handlers run in one process at once, and each has ids of its own. */
 const correlation = new AsyncLocalStorage<LogFields>();
 
 let level: LogLevel | null = null;
-let metricsEnabled = true;
 
 /** Sets the least level that is written; SILENT writes nothing. */
 export function setLogLevel(newLevel: LogLevel): void {
   level = newLevel;
   logger.setLogLevel(newLevel);
-}
-
-/** Metrics are lines on stdout that CloudWatch takes up; where nobody does, as locally, they only disturb. */
-export function setMetricsEnabled(enabled: boolean): void {
-  metricsEnabled = enabled;
 }
 
 export function openLog(): Log {
@@ -51,11 +43,9 @@ export function logFault(message: string, error: LoaderError, fields: LogFields 
   else logger.error(message, line);
 }
 
-/** Counts by metric name, as one line in CloudWatch's embedded format. Its only dimension is `service`. */
-export function emitCounts(counts: Readonly<Record<string, number>>): void {
-  if (!metricsEnabled) return;
-  for (const [name, count] of Object.entries(counts)) metrics.addMetric(name, MetricUnit.Count, count);
-  metrics.publishStoredMetrics();
+/** The ids of what this invocation works for. */
+export function correlationIds(): LogFields {
+  return correlation.getStore() ?? {};
 }
 
 /** Adds function and request id to every line; the sampling in it would put the level back to the environment's. */
@@ -83,7 +73,8 @@ function redactError(value: unknown): unknown {
   return { name, code, message, stack, ...(cause instanceof Error ? { cause: redactError(cause) } : {}) };
 }
 
-function framesOf({ stack = "", message }: Error): string[] {
+/** Where an error was thrown, without its text. */
+export function framesOf({ stack = "", message }: Error): string[] {
   const frames = stack.includes(message) ? stack.slice(stack.indexOf(message) + message.length) : stack;
   return frames
     .split("\n")

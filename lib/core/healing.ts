@@ -53,7 +53,8 @@ export type BatchInLedger = {
 /** How long undo images, audit rows and the sweep's own records are kept, in days. */
 export type Retention = { readonly undoRetentionDays: number; readonly auditRetentionDays: number };
 
-export type CursorName = "staging" | "archive" | "strays";
+/** How far the sweep came; of deadlocks, how many the server had counted. */
+export type CursorName = "staging" | "archive" | "strays" | "deadlocks";
 
 /** The sweep's own records. */
 export interface Sweeps {
@@ -64,8 +65,21 @@ export interface Sweeps {
   cursor(name: CursorName): Promise<string>;
   moveCursor(name: CursorName, position: string): Promise<void>;
   record(healing: Healing): Promise<void>;
-  gauges(): Promise<{ readonly stalled: number; readonly blocked: number }>;
+  gauges(): Promise<SweepGauges>;
 }
+
+/** How it stands at this moment; deadlocks are those since the last time that was asked. */
+export type SweepGauges = {
+  readonly stalled: number;
+  readonly blocked: number;
+  readonly waiting: number;
+  readonly inLine: number;
+  readonly pendingItems: number;
+  readonly secondsSinceCheckpoint: number;
+  /** In percent of max_connections. */
+  readonly connectionsUsed: number;
+  readonly deadlocks: number;
+};
 
 /** Batches as the sweep sees them. None of it waits for a batch row that somebody has locked. */
 export interface BatchWatch {

@@ -3,6 +3,7 @@ import type { Catalog } from "./catalog.ts";
 import type { ContractsVersion } from "./contract.ts";
 import type { Fault } from "./errors.ts";
 import type { StartSource } from "./execution.ts";
+import type { Measures } from "./metrics.ts";
 import type { ObjectVersion } from "./objects.ts";
 import type { PlanBody, PlanKind, TablePlan } from "./plan.ts";
 import type { ReadPosition } from "./records.ts";
@@ -253,9 +254,9 @@ export interface Log {
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-/** Gauges for the alarms, by the names of the metrics. */
+/** Metrics; where nobody takes them up, as locally, nothing happens. */
 export interface Gauges {
-  emit(counts: Readonly<Record<string, number>>): void;
+  emit(measures: Measures): void;
 }
 
 /** Named points where a fault laboratory throws the process's work away; nothing happens there otherwise. */

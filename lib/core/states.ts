@@ -43,11 +43,10 @@ export const answers = {
 
 export type Answer<State extends TaskState> = (typeof answers)[State][number];
 
-/** CloudWatch metrics on which alarms stand; emitted by the sweep and by ValidateBatch. */
+/** Of the metrics in CloudWatch. */
 export const metricsNamespace = "TableLoader";
 /** The service in logs, metrics (their dimension `service`) and traces. */
 export const serviceName = "table-loader";
-export const metricNames = { stalledLoads: "StalledLoads", blockedLoads: "BlockedLoads" } as const;
 
 /** Durations in seconds, such that Lambda < task < lease. */
 export const lambdaTimeoutSeconds = 900;

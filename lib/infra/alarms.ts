@@ -1,21 +1,11 @@
 import { Duration } from "aws-cdk-lib";
-import {
-  Alarm,
-  ComparisonOperator,
-  type IMetric,
-  MathExpression,
-  Metric,
-  TreatMissingData,
-} from "aws-cdk-lib/aws-cloudwatch";
-import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
-import type { ITopic } from "aws-cdk-lib/aws-sns";
+import { ComparisonOperator, type MathExpression, type Metric, TreatMissingData } from "aws-cdk-lib/aws-cloudwatch";
 import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import type { StateMachine } from "aws-cdk-lib/aws-stepfunctions";
-import { Construct } from "constructs";
-import { metricNames, metricsNamespace, serviceName } from "../core/states.ts";
+import type { AddAlarmProps } from "cdk-monitoring-constructs";
+import { failureRate, loaderMetric, period, sum } from "./loader-metrics.ts";
 
-export type AlarmsProps = {
-  readonly topic: ITopic;
+export type AlarmSources = {
   readonly stateMachine: StateMachine;
   /** The queue's dead letters, and the events that were not delivered to it. */
   readonly deadLetterQueues: readonly IQueue[];
@@ -25,78 +15,121 @@ type Watched = {
   /** Of the entry in docs/runbook.md. */
   readonly anchor: string;
   readonly what: string;
-  readonly metric: IMetric;
+  readonly metric: Metric | MathExpression;
+  readonly rule: Pick<AddAlarmProps, "threshold" | "comparisonOperator" | "treatMissingData" | "evaluationPeriods">;
 };
 
-const period = Duration.minutes(5);
+export const alarmNames = [
+  "DeadLetters",
+  "FailedExecutions",
+  "FailureRate",
+  "StalledLoads",
+  "BlockedLoads",
+  "InvalidContracts",
+  "Memory",
+  "DatabaseConnections",
+  "SilentSweep",
+] as const;
 
-/** The alarms, each with its entry in docs/runbook.md. */
-export class Alarms extends Construct {
-  private readonly topic: ITopic;
+export type AlarmName = (typeof alarmNames)[number];
 
-  constructor(scope: Construct, id: string, props: AlarmsProps) {
-    super(scope, id);
-    this.topic = props.topic;
-    this.atLeastOne("DeadLetters", {
+const once = { evaluationPeriods: 1, treatMissingData: TreatMissingData.NOT_BREACHING } as const;
+const any: Watched["rule"] = {
+  ...once,
+  threshold: 1,
+  comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+};
+const above = (threshold: number): Watched["rule"] => ({
+  ...once,
+  threshold,
+  comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
+});
+/** What is not heard of is an alarm here, and only here: without sweeps nobody counts stalled loads. */
+const missingFor = (evaluationPeriods: number): Watched["rule"] => ({
+  evaluationPeriods,
+  threshold: 1,
+  comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
+  treatMissingData: TreatMissingData.BREACHING,
+});
+
+const most = { statistic: "Maximum" } as const;
+
+/** What each alarm watches; each has its entry in docs/runbook.md. */
+export function watchedBy(sources: AlarmSources): Readonly<Record<AlarmName, Watched>> {
+  return {
+    DeadLetters: {
       anchor: "dead-letters",
       what: "an event could not be turned into a load",
-      metric: waiting(props.deadLetterQueues),
-    });
-    this.atLeastOne("FailedExecutions", {
+      metric: deadLetters(sources),
+      rule: any,
+    },
+    FailedExecutions: {
       anchor: "failed-executions",
       what: "a load failed",
-      metric: failures(props.stateMachine),
-    });
-    this.atLeastOne("StalledLoads", {
-      anchor: "stalled-loads",
-      what: "a load has not moved for 5 minutes",
-      metric: ofLoader(metricNames.stalledLoads),
-    });
-    this.atLeastOne("BlockedLoads", {
-      anchor: "blocked-loads",
-      what: "a load waits for its environment",
-      metric: ofLoader(metricNames.blockedLoads),
-    });
-  }
-
-  private atLeastOne(id: string, { anchor, what, metric }: Watched): void {
-    const alarm = new Alarm(this, id, {
-      alarmDescription: `Table Loader: ${what}. What to do: docs/runbook.md#${anchor}`,
-      metric,
-      threshold: 1,
-      evaluationPeriods: 1,
-      comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-      treatMissingData: TreatMissingData.NOT_BREACHING,
-    });
-    alarm.addAlarmAction(new SnsAction(this.topic));
-    alarm.addOkAction(new SnsAction(this.topic));
-  }
+      metric: failedExecutions(sources),
+      rule: any,
+    },
+    ...watchedLoads,
+    Memory: {
+      anchor: "memory",
+      what: "a function holds more than 80 % of its memory",
+      metric: loaderMetric("MemoryUsed", most),
+      rule: above(80),
+    },
+    DatabaseConnections: {
+      anchor: "database-connections",
+      what: "more than 90 % of the database's connections are in use",
+      metric: loaderMetric("ConnectionsUsed", most),
+      rule: above(90),
+    },
+    SilentSweep: {
+      anchor: "silent-sweep",
+      what: "no sweep for 15 minutes, so that nobody sees stalled loads",
+      metric: loaderMetric("Sweeps", { statistic: "Sum" }),
+      rule: missingFor(3),
+    },
+  };
 }
 
-function waiting(queues: readonly IQueue[]): IMetric {
-  return sum(queues.map((queue) => queue.metricApproximateNumberOfMessagesVisible({ period, statistic: "max" })));
+const watchedLoads = {
+  FailureRate: {
+    anchor: "failure-rate",
+    what: "more than 5 % of the batches of an hour failed",
+    metric: failureRate(Duration.hours(1)),
+    rule: above(5),
+  },
+  StalledLoads: {
+    anchor: "stalled-loads",
+    what: "a load has not moved for 5 minutes",
+    metric: loaderMetric("StalledLoads", most),
+    rule: any,
+  },
+  BlockedLoads: {
+    anchor: "blocked-loads",
+    what: "a load waits for its environment",
+    metric: loaderMetric("BlockedLoads", most),
+    rule: any,
+  },
+  InvalidContracts: {
+    anchor: "invalid-contracts",
+    what: "the newest table contracts cannot be used",
+    metric: loaderMetric("ContractsInvalid", most),
+    rule: any,
+  },
+} as const satisfies Partial<Record<AlarmName, Watched>>;
+
+export function deadLetters({ deadLetterQueues }: AlarmSources): MathExpression {
+  const options = { period, statistic: "Maximum" };
+  const waiting = deadLetterQueues.map((queue) => queue.metricApproximateNumberOfMessagesVisible(options));
+  return sum(waiting, "dead letters");
 }
 
-function failures(machine: StateMachine): IMetric {
-  const options = { period, statistic: "sum" };
-  return sum([machine.metricFailed(options), machine.metricTimedOut(options), machine.metricAborted(options)]);
-}
-
-function ofLoader(metricName: string): IMetric {
-  return new Metric({
-    namespace: metricsNamespace,
-    metricName,
-    dimensionsMap: { service: serviceName },
-    statistic: "max",
-    period,
-  });
-}
-
-/** A queue or a machine that reports nothing counts as none. */
-function sum(metrics: readonly IMetric[]): IMetric {
-  const usingMetrics = Object.fromEntries(metrics.map((metric, index) => [`m${index}`, metric]));
-  const expression = Object.keys(usingMetrics)
-    .map((name) => `FILL(${name}, 0)`)
-    .join(" + ");
-  return new MathExpression({ expression, usingMetrics, period });
+export function failedExecutions({ stateMachine }: AlarmSources): MathExpression {
+  const options = { period, statistic: "Sum" };
+  const ended = [
+    stateMachine.metricFailed(options),
+    stateMachine.metricTimedOut(options),
+    stateMachine.metricAborted(options),
+  ];
+  return sum(ended, "failed executions");
 }

@@ -41,8 +41,8 @@ export const bucketPermissions: Readonly<Record<HandlerName, BucketPermissions>>
   "fail-batch": { write: ["previews"] },
   "rollback-batch": {},
   "start-load": {},
-  // Manifests in staging, and of what it finds in the archive without a commit.
-  sweep: { list: true, uploads: true, read: ["staging", "loaded"], abandon: ["loaded", "failed"] },
+  // Manifests in staging, and of what it finds in the archive without a commit; whether the contracts can be used.
+  sweep: { list: true, uploads: true, read: ["contracts", "staging", "loaded"], abandon: ["loaded", "failed"] },
   // doctor reads the bucket's settings, and counts unfinished copies; it tries nothing.
   operate: { list: true, uploads: true, read: ["contracts", "loaded", "failed", "previews"], inspect: true },
   migrate: {},

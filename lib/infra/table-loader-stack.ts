@@ -6,7 +6,6 @@ import { Topic } from "aws-cdk-lib/aws-sns";
 import { Trigger } from "aws-cdk-lib/triggers";
 import type { Construct } from "constructs";
 import { type TaskState, taskStates } from "../core/states.ts";
-import { Alarms } from "./alarms.ts";
 import { assertCapacity, functionSizes } from "./capacity.ts";
 import type { LoaderContext } from "./context.ts";
 import { maxConnections } from "./context-defaults.ts";
@@ -14,6 +13,7 @@ import { type DatabaseAccess, existingDatabase } from "./database-access.ts";
 import { Intake } from "./intake.ts";
 import { LoadMachine } from "./load-machine.ts";
 import { LoaderFunctions } from "./loader-functions.ts";
+import { Monitoring } from "./monitoring.ts";
 import { acknowledgePipeline } from "./nag-acknowledgements.ts";
 import { Storage } from "./storage.ts";
 
@@ -30,7 +30,7 @@ type MachineParts = {
   readonly topic: Topic;
 };
 
-/** Storage, functions, state machine, intake and alarms: everything but the database. */
+/** Storage, functions, state machine, intake and monitoring: everything but the database. */
 export class TableLoaderStack extends Stack {
   constructor(scope: Construct, id: string, props: TableLoaderStackProps) {
     super(scope, id, props);
@@ -46,9 +46,10 @@ export class TableLoaderStack extends Stack {
     const intake = new Intake(this, "Intake", { bucket: storage.bucket, startLoad, sweep, stateMachineArn });
     intake.nameQueues(operate);
     this.migrateBefore(functions, [machine, intake, operate.live(), sweep.live()]);
-    new Alarms(this, "Alarms", {
+    new Monitoring(this, "Monitoring", {
       topic,
       stateMachine: machine.stateMachine,
+      arrivals: intake.queue,
       deadLetterQueues: [intake.deadLetters, intake.undelivered],
     });
     acknowledgePipeline({ stack: this, storage, functions, machine, intake });

@@ -3,8 +3,9 @@ import { decideBatch } from "../core/decide.ts";
 import type { Fault } from "../core/errors.ts";
 import { executionInput } from "../core/execution.ts";
 import { failedPrefixOf, loadedPrefixOf, loadResultKey, previewKey } from "../core/keys.ts";
+import { measuresOfResult } from "../core/metrics.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import type { Attempts, BatchRecords, Plans, Reach, Standing } from "../core/ports.ts";
+import type { Attempts, BatchRecords, Gauges, Plans, Reach, Standing } from "../core/ports.ts";
 import type { Preview } from "../core/preview.ts";
 import { type LoadResult, type LoadStatus, noCounts, noticeOf, sumCounts } from "../core/report.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
@@ -20,6 +21,7 @@ export type ClosePorts = {
   readonly plans: Plans;
   readonly records: BatchRecords;
   readonly store: ObjectStore;
+  readonly gauges: Gauges;
   readonly reach: Reach;
   readonly settings: { readonly requireApproval: boolean };
 };
@@ -48,6 +50,7 @@ export async function closeBatch(ports: ClosePorts, { run }: TaskRequest): Promi
   await ports.reach("after-report");
   const state = finalState(standing);
   const ended = await ports.attempts.close(run, { state, result, fault: standing.fault });
+  if (run.kind === "load") ports.gauges.emit(measuresOfResult(result));
   await ports.reach("after-close");
   return toAnswer(ended === "again" ? await lookAgain(ports, run, standing) : "closed", result);
 }

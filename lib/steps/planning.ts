@@ -4,7 +4,7 @@ import { type Fault, PermanentError, parseFault } from "../core/errors.ts";
 import type { ExecutionInput } from "../core/execution.ts";
 import type { Manifest } from "../core/manifest.ts";
 import { hashOf, loaderVersion, type PlanBody, type PlanOptions, planTables, type TablePlan } from "../core/plan.ts";
-import type { CatalogReader, ContractStore, Log, NewItem } from "../core/ports.ts";
+import type { CatalogReader, ContractStore, Gauges, Log, NewItem } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
 
@@ -14,6 +14,7 @@ export type PlanningPorts = {
   readonly contracts: ContractStore;
   readonly catalog: CatalogReader;
   readonly log: Log;
+  readonly gauges: Gauges;
   readonly settings: { readonly batchSize: number; readonly requireApproval: boolean };
 };
 
@@ -50,6 +51,7 @@ export async function planBody(
 ): Promise<{ readonly body: PlanBody; readonly fault: Fault | null }> {
   const contracts = await ports.contracts.current({ remember: !input.dryRun });
   if (contracts.faults.length > 0) {
+    ports.gauges.emit({ ContractsInvalid: 1 });
     ports.log.warn("CONTRACT_INVALID: the last good contracts are used", { faults: contracts.faults });
   }
   const tables = chosen.tables.map(({ table }) => table);

@@ -2,6 +2,7 @@ import { BlockedError, PermanentError, parseFault, TransientError } from "../cor
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
 import { nextPace, type Pace, startPace } from "../core/pace.ts";
 import type {
+  Gauges,
   Log,
   Plan,
   Plans,
@@ -15,6 +16,7 @@ import type {
 import type { ReadPosition, RecordGroup, TakeRecord } from "../core/records.ts";
 import type { StageRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
+import { openStageProgress, type StageProgress } from "./stage-progress.ts";
 import { type StagingTable, stagingOf } from "./staging-rows.ts";
 import { verifyChecksum } from "./verify-counts.ts";
 
@@ -39,6 +41,7 @@ export type StagePorts = {
   readonly store: ObjectStore;
   readonly read: ReadRecords;
   readonly log: Log;
+  readonly gauges: Gauges;
   readonly reach: Reach;
   readonly now: () => number;
   readonly pause: (milliseconds: number) => Promise<void>;
@@ -68,7 +71,14 @@ export async function stageFragments(
     throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
   const tables = new Map(plan.body.tables.map((table, index) => [table.table, stagingOf(table, index)]));
   const stopAt = deadline - reserveSeconds * 1000;
-  const shift: Shift = { ports, plan, request: { run, worker }, stopAt, pacer: openPacer(ports, plan) };
+  const progress = openStageProgress(ports);
+  const shift: Shift = { ports, plan, request: { run, worker }, stopAt, pacer: openPacer(ports, plan), progress };
+  return await work(shift, tables).finally(progress.tell);
+}
+
+async function work(shift: Shift, tables: ReadonlyMap<string, StagingTable>): Promise<StageAnswer> {
+  const { ports, stopAt } = shift;
+  const { run, worker } = shift.request;
   let idleSince: number | null = null;
   while (ports.now() < stopAt) {
     const item = await ports.items.take(run, worker);
@@ -91,6 +101,7 @@ type Shift = {
   readonly request: Pick<StageRequest, "run" | "worker">;
   readonly stopAt: number;
   readonly pacer: Pacer;
+  readonly progress: StageProgress;
 };
 
 type Pacer = { pace(): Pace; sliceEnded(bytes: number, seconds: number): void };
@@ -149,6 +160,7 @@ async function stageSlice(shift: Shift, item: WorkItem, table: StagingTable | nu
     await ports.reach("after-copy");
     return progress;
   });
+  shift.progress.checkpoint(item, next);
   return next;
 }
 

@@ -1,4 +1,5 @@
-import { metricNames } from "../core/states.ts";
+import type { SweepGauges } from "../core/healing.ts";
+import { checkContracts } from "./check-contracts.ts";
 import { clearLeftovers } from "./clear-leftovers.ts";
 import { healLoads } from "./heal-loads.ts";
 import { startReady } from "./start-ready.ts";
@@ -29,16 +30,31 @@ export async function sweep(ports: SweepPorts, _event: unknown, deadline: number
   const end = Math.min(deadline, ports.now() + longestSeconds * 1000) - reserveSeconds * 1000;
   if (!(await ports.sweeps.begin(owner))) return nothing;
   try {
-    const gauges = await ports.sweeps.gauges();
-    ports.gauges.emit({ [metricNames.stalledLoads]: gauges.stalled, [metricNames.blockedLoads]: gauges.blocked });
+    const { stalled, blocked } = await measureLoads(ports);
     const sweeping: Sweeping = { ports, isOver: () => ports.now() >= end, started: [], healed: {}, faults: [] };
-    for (const part of [healLoads, clearLeftovers, walkArchive, startReady]) {
+    for (const part of [healLoads, checkContracts, clearLeftovers, walkArchive, startReady]) {
       await guarded(sweeping, () => part(sweeping));
     }
     const { started, healed, faults } = sweeping;
     if (faults.length > 0) throw faults[0];
-    return { ran: true, started, healed, ...gauges };
+    return { ran: true, started, healed, stalled, blocked };
   } finally {
     await ports.sweeps.end(owner);
   }
+}
+
+async function measureLoads({ sweeps, gauges }: SweepPorts): Promise<SweepGauges> {
+  const standing = await sweeps.gauges();
+  gauges.emit({
+    Sweeps: 1,
+    StalledLoads: standing.stalled,
+    BlockedLoads: standing.blocked,
+    BatchesWaiting: standing.waiting,
+    BatchesInLine: standing.inLine,
+    WorkItemsPending: standing.pendingItems,
+    SecondsSinceCheckpoint: standing.secondsSinceCheckpoint,
+    ConnectionsUsed: standing.connectionsUsed,
+    Deadlocks: standing.deadlocks,
+  });
+  return standing;
 }

@@ -1,7 +1,7 @@
 import { type Executions, executionInput } from "../core/execution.ts";
 import type { BatchWatch, Healing, HealingKind, Leftovers, Retention, Strays, Sweeps } from "../core/healing.ts";
 import type { ObjectStore, ObjectUploads } from "../core/objects.ts";
-import type { BatchRecords, Gauges, Log } from "../core/ports.ts";
+import type { BatchRecords, ContractStore, Gauges, Log } from "../core/ports.ts";
 
 /** What the parts of a sweep share. */
 
@@ -11,6 +11,7 @@ export type SweepPorts = {
   readonly strays: Strays;
   readonly leftovers: Leftovers;
   readonly records: BatchRecords;
+  readonly contracts: ContractStore;
   readonly store: ObjectStore;
   readonly uploads: ObjectUploads;
   readonly executions: Pick<Executions, "start" | "find">;

@@ -12,6 +12,7 @@ import type {
   Claim,
   Claims,
   ContractStore,
+  Gauges,
   Log,
   Plan,
   Plans,
@@ -39,6 +40,7 @@ export type ValidatePorts = {
   readonly line: Line;
   readonly store: ObjectStore;
   readonly log: Log;
+  readonly gauges: Gauges;
   readonly reach: Reach;
   readonly newId: () => string;
   readonly settings: ValidateSettings;

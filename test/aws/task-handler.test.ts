@@ -1,8 +1,9 @@
 import type { Context } from "aws-lambda";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { setMetricsEnabled } from "../../lib/aws/measures.ts";
 import { type Task, taskHandler } from "../../lib/aws/task-handler.ts";
-import { openLog, setLogLevel, setMetricsEnabled } from "../../lib/aws/telemetry.ts";
+import { openLog, setLogLevel } from "../../lib/aws/telemetry.ts";
 import { BlockedError, PermanentError, StaleFence, TransientError } from "../../lib/core/errors.ts";
 import { captureLines } from "./support/captured-output.ts";
 import { codeOf } from "./support/local-store.ts";
@@ -34,10 +35,9 @@ const throwing = (error: unknown): Partial<TestTask> => ({
   },
 });
 
-afterEach(() => {
-  setLogLevel("INFO");
-  setMetricsEnabled(true);
-});
+/** The log alone; of metrics there is another file. */
+beforeEach(() => setMetricsEnabled(false));
+afterEach(() => setLogLevel("INFO"));
 
 describe("a task", () => {
   test("gives ports, request and deadline to its step, closes, and answers", async () => {
@@ -161,28 +161,22 @@ describe("an error", () => {
     expect(lines).not.toEqual([]);
   });
 
-  test("that blocks is noted and counted, with `service` as the only dimension", async () => {
+  test("that blocks is noted", async () => {
     const noted: unknown[] = [];
     const blocked = new BlockedError("DB_DISK_FULL", "no room");
     const onBlocked = async (_ports: unknown, _request: unknown, fault: unknown) => void noted.push(fault);
     const { handler } = open({ ...throwing(blocked), onBlocked });
-    const lines = await captureLines(() => codeOf(handler(event, context)));
+    await captureLines(() => codeOf(handler(event, context)));
     expect(noted).toEqual([{ code: "DB_DISK_FULL", message: "no room" }]);
-    expect(lines.find((line) => "_aws" in line)).toMatchObject({
-      BlockedLoads: 1,
-      service: "table-loader",
-      _aws: { CloudWatchMetrics: [{ Namespace: "TableLoader", Dimensions: [["service"]] }] },
-    });
   });
 
-  test("that passes is noted and counted as blocking where the machine has waited for it before", async () => {
+  test("that passes is noted as blocking where the machine has waited for it before", async () => {
     const noted: unknown[] = [];
     const away = new TransientError("DB_UNAVAILABLE", "nobody answers");
     const onBlocked = async (_ports: unknown, _request: unknown, fault: unknown) => void noted.push(fault);
     const { handler } = open({ ...throwing(away), onBlocked });
-    const lines = await captureLines(() => codeOf(handler({ ...event, rounds: 1 }, context)));
+    await captureLines(() => codeOf(handler({ ...event, rounds: 1 }, context)));
     expect(noted).toEqual([{ code: "DB_UNAVAILABLE", message: "nobody answers" }]);
-    expect(lines.find((line) => "_aws" in line)).toMatchObject({ BlockedLoads: 1 });
   });
 
   test("that blocks stays the one that is thrown, even if noting and closing fail", async () => {
@@ -196,16 +190,6 @@ describe("an error", () => {
       expect(await codeOf(handler(event, context))).toMatchObject({ code: "DB_DISK_FULL" });
     });
     expect(JSON.stringify(lines)).not.toContain(canary);
-  });
-
-  test("is no alarm where it passes, outside the machine, or where metrics are off", async () => {
-    const lines = await captureLines(async () => {
-      await codeOf(open(throwing(new TransientError("X", "x"))).handler(event, context));
-      await codeOf(open({ ...throwing(new BlockedError("X", "x")), name: "Operate" }).handler(event, context));
-      setMetricsEnabled(false);
-      await codeOf(open(throwing(new BlockedError("X", "x"))).handler(event, context));
-    });
-    expect(lines.filter((line) => "_aws" in line)).toEqual([]);
   });
 });
 

@@ -1,9 +1,8 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import postgres from "postgres";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { setMetricsEnabled } from "../../lib/aws/telemetry.ts";
+import { forceMetrics } from "../../lib/aws/measures.ts";
 import { runCli } from "../../lib/cli/main.ts";
 import { overrideEnvironment } from "../../lib/config.ts";
 import type { CrashPoint } from "../../lib/core/ports.ts";
@@ -14,6 +13,7 @@ import { sweepOnce } from "../support/crash.ts";
 import { type Flow, openFlow, type RunResult } from "../support/flow.ts";
 import { openMarks } from "./marks.ts";
 import { openSearcher } from "./searcher.ts";
+import { openTraceDaemon, type TraceDaemon } from "./trace-daemon.ts";
 import {
   deadLetterTraces,
   ledgerTraces,
@@ -25,7 +25,7 @@ import {
   type Trace,
   watchHandlers,
 } from "./traces.ts";
-import { brokenRecords, contracts, schema, vaultRecord } from "./world.ts";
+import { brokenRecords, contracts, logTersely, schema, vaultRecord } from "./world.ts";
 
 /** P8, X07: marked values and secrets go through every way of a batch, and are nowhere but where they may be. */
 
@@ -35,6 +35,7 @@ const traces: Trace[] = [];
 /** How each way ended, shortly. */
 const runs: Record<string, readonly unknown[]> = {};
 let flow: Flow;
+let daemon: TraceDaemon;
 let cliOutput = "";
 let reports = "";
 
@@ -45,6 +46,7 @@ beforeAll(async () => {
   for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]) {
     vi.stubEnv(name, secrets.word(name));
   }
+  daemon = await openTraceDaemon();
   const { result, written } = await recordOutput(async () => {
     flow = await openFlow({
       contracts,
@@ -56,38 +58,42 @@ beforeAll(async () => {
     });
     secrets.keep("the database's password", flow.database.server.password);
     await logTersely(flow);
+    // as they are in a deployed function
+    forceMetrics(true);
     await flow.sql.unsafe(schema);
     for (const [name, way] of Object.entries(ways)) {
       reachAs(() => undefined);
       const ended = await way();
       runs[name] = [ended].flat().map(shortOf);
     }
+    // alone, as in a process of its own: one that starts something here has it among its own subsegments
+    await flow.invoke("sweep");
     reports = await reportsOf(flow);
+    await vi.waitFor(() => expect(tracedTasks()).toEqual(new Set(tracing)), { timeout: 10_000 });
     const parts = [ledgerTraces(flow), deadLetterTraces(flow), resultTraces(flow), serverTraces(flow)];
     return [...(await Promise.all(parts)).flat(), ...machineTraces(flow)];
   });
   traces.push({ where: "stdout and stderr", text: written }, ...result);
-});
+  traces.push(...daemon.texts.map((text) => ({ where: "trace", text })));
+}, 180_000);
 afterAll(async () => {
   reachAs(() => undefined);
+  forceMetrics(false);
   vi.unstubAllEnvs();
   await flow?.close();
+  daemon.close();
 });
 
-/** As docs/deploy.md says: the server's own words on the rows that broke a rule are left out. */
-async function logTersely({ database }: Flow): Promise<void> {
-  const admin = postgres(database.server.adminUrl, { max: 1 });
-  await admin`alter database ${admin(database.name)} set log_error_verbosity = terse`;
-  await admin.end();
-}
+/** Every handler that a way comes through. */
+const tracing = [
+  ...["ValidateBatch", "StageFragments", "CommitBatch", "ArchiveFragments", "CloseBatch", "FailBatch"],
+  ...["StartLoad", "Sweep", "Operate"],
+];
+const tracedTasks = () => new Set(daemon.segments().map(({ annotations }) => annotations["task"]));
 
-/** At every point metrics are switched on, as they are in a deployed function. */
 function reachAs(reach: (point: CrashPoint) => void): void {
   before = async () => {};
-  onCrashPoint((point) => {
-    setMetricsEnabled(true);
-    return reach(point);
-  });
+  onCrashPoint(reach);
 }
 
 let batches = 0;
@@ -359,11 +365,25 @@ test("the values are where they may be: in the reports, and in what the CLI show
   expect(hitsOf(values, [{ where: "CLI", text: cliOutput }])).not.toEqual([]);
 });
 
+test("a trace has the ids of its batch, an error by its code, and neither event nor answer", () => {
+  const segments = daemon.segments();
+  const staged = segments.filter(({ annotations }) => annotations["task"] === "StageFragments");
+  expect(staged.length).toBeGreaterThan(0);
+  for (const { annotations } of staged) {
+    expect(annotations).toMatchObject({ batchId: expect.stringMatching(/^batch_/), execution: expect.any(String) });
+  }
+  expect(segments.filter(({ metadata }) => metadata !== undefined)).toEqual([]);
+  const errors = segments.flatMap(({ cause }) => cause?.exceptions ?? []).map(({ type, message }) => [type, message]);
+  expect(errors).toContainEqual(["PermanentError", "RECORDS_REJECTED"]);
+  expect(errors).toContainEqual(["BlockedError", "LOADER_BUG"]);
+  expect(errors.filter(([, code]) => !/^[A-Z][A-Z0-9_]+$/.test(String(code)))).toEqual([]);
+});
+
 test("everything was looked at", () => {
   const places = new Set(traces.map(({ where }) => where));
   for (const place of [
     ...["stdout and stderr", "output of commit-batch", "error of stage-fragments", "input of fail-batch"],
-    ...["notice NotifySuccess", "notice NotifyFailure", "history", "dead letters", "the server's STATEMENT"],
+    ...["notice NotifySuccess", "notice NotifyFailure", "history", "dead letters", "trace", "the server's STATEMENT"],
     ...["public.validation_queue.error_summary", "public.load_audit_log.error_message", "public.loader_status.status"],
     ...["table_loader.outcomes.message", "table_loader.batches.reason", "table_loader.attempts.result"],
   ]) {

@@ -1,3 +1,5 @@
+import postgres from "postgres";
+import type { Flow } from "../support/flow.ts";
 import { hex, type Marks, number } from "./marks.ts";
 
 /** Tables with every type and every kind of constraint, and records for them that are marked in every value. */
@@ -99,4 +101,11 @@ export function brokenRecords(marks: Marks): Record<string, Record<string, unkno
     unknown: { ...base("unknown"), no_such_field: marks.word("unknown field's value") },
     "no key": { k: null, needed: marks.word("value without key") },
   };
+}
+
+/** As docs/deploy.md says: the server's own words on the rows that broke a rule are left out. */
+export async function logTersely({ database }: Flow): Promise<void> {
+  const admin = postgres(database.server.adminUrl, { max: 1 });
+  await admin`alter database ${admin(database.name)} set log_error_verbosity = terse`;
+  await admin.end();
 }

@@ -60,8 +60,8 @@ describe("permissions", () => {
     expect(bucketPermissions["fail-batch"]).toEqual({ write: ["previews"] });
     expect(actionsOf("StageFragments")).not.toContain("s3:PutObject");
     expect(actionsOf("Sweep")).not.toContain("s3:PutObject");
-    // Manifests, and the reports of previews: nothing else of the bucket.
-    expect(bucketPermissions.sweep.read).toEqual(["staging", "loaded"]);
+    // Manifests and contracts, and the reports of previews: nothing else of the bucket.
+    expect(bucketPermissions.sweep.read).toEqual(["contracts", "staging", "loaded"]);
     expect(bucketPermissions["close-batch"].read).toEqual(["staging", "previews", "loadedResults", "failedResults"]);
     expect(archivePatterns.loadedResults).toBe("loaded/*/load_result*.json");
     expect(bucketPermissions["archive-fragments"].remove).not.toContain("loaded");

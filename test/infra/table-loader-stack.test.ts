@@ -179,12 +179,20 @@ describe("the pipeline stack", () => {
     expect(waits("AWS::Lambda::Alias")).toHaveLength(2);
   });
 
-  test("raises four alarms, each with its entry in the runbook", () => {
+  test("raises its alarms, each with its entry in the runbook, and says when they are over", () => {
     const alarms = properties("AWS::CloudWatch::Alarm");
     expect(alarms.map(({ AlarmDescription }) => String(AlarmDescription).replace(/^.*#/, "")).toSorted()).toEqual([
-      ...["blocked-loads", "dead-letters", "failed-executions", "stalled-loads"],
+      ...["blocked-loads", "database-connections", "dead-letters", "failed-executions", "failure-rate"],
+      ...["invalid-contracts", "memory", "silent-sweep", "stalled-loads"],
     ]);
-    for (const { AlarmActions } of alarms) expect(AlarmActions).toHaveLength(1);
+    const [[topic] = []] = resourcesOf(pipeline, "AWS::SNS::Topic");
+    for (const { AlarmActions, OKActions, ActionsEnabled } of alarms) {
+      expect({ AlarmActions, OKActions, ActionsEnabled }).toEqual({
+        AlarmActions: [{ Ref: topic }],
+        OKActions: [{ Ref: topic }],
+        ActionsEnabled: true,
+      });
+    }
     expect(properties("AWS::SNS::Topic")[0]?.KmsMasterKeyId).toBeDefined();
   });
 

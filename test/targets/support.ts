@@ -206,6 +206,7 @@ function stagePorts(parts: Parts, texts: ReadonlyMap<string, Buffer>) {
     store: store as ObjectStore,
     read: readFragment,
     log: { info: () => undefined, warn: () => undefined },
+    gauges: { emit: () => undefined },
     reach: () => undefined,
     now: () => Date.now(),
     pause: async () => undefined,

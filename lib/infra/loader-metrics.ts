@@ -1,0 +1,64 @@
+import { Duration } from "aws-cdk-lib";
+import { type IMetric, MathExpression, Metric } from "aws-cdk-lib/aws-cloudwatch";
+import type { MetricName, metricCatalog } from "../core/metrics.ts";
+import { metricsNamespace, serviceName } from "../core/states.ts";
+
+/** The loader's own metrics in CloudWatch, as alarms and dashboard read them. */
+
+/** As often as the sweep looks. */
+export const period = Duration.minutes(5);
+
+type NamesBy<By extends string> = {
+  [Name in MetricName]: (typeof metricCatalog)[Name]["by"] extends By ? Name : never;
+}[MetricName];
+
+export type Statistic = "Sum" | "Maximum" | "Average";
+
+export type Reading = {
+  readonly statistic: Statistic;
+  /** @default - the metric's name */
+  readonly label?: string;
+  /** @default five minutes */
+  readonly period?: Duration;
+};
+
+export function loaderMetric(metricName: NamesBy<"service">, reading: Reading): Metric {
+  return new Metric({
+    namespace: metricsNamespace,
+    metricName,
+    dimensionsMap: { service: serviceName },
+    period,
+    ...reading,
+  });
+}
+
+/** The same of each function. */
+export function taskMetrics(
+  metricName: NamesBy<"task">,
+  tasks: readonly string[],
+  { statistic }: { readonly statistic: Statistic },
+): Metric[] {
+  return tasks.map((task) => {
+    const dimensionsMap = { service: serviceName, task };
+    return new Metric({ namespace: metricsNamespace, metricName, dimensionsMap, statistic, period, label: task });
+  });
+}
+
+/** A queue or a machine that reports nothing counts as none. */
+export function sum(metrics: readonly IMetric[], label: string): MathExpression {
+  const usingMetrics = Object.fromEntries(metrics.map((metric, index) => [`m${index}`, metric]));
+  const expression = Object.keys(usingMetrics)
+    .map((name) => `FILL(${name}, 0)`)
+    .join(" + ");
+  return new MathExpression({ expression, usingMetrics, period, label });
+}
+
+/** Failed batches of those that ended, in percent; none where none failed. */
+export function failureRate(over: Duration): MathExpression {
+  const usingMetrics = {
+    failed: loaderMetric("BatchesFailed", { statistic: "Sum", period: over }),
+    loaded: loaderMetric("BatchesLoaded", { statistic: "Sum", period: over }),
+  };
+  const expression = "IF(FILL(failed, 0) > 0, 100 * failed / (failed + FILL(loaded, 0)), 0)";
+  return new MathExpression({ expression, usingMetrics, period: over, label: "failed batches" });
+}
