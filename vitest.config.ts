@@ -54,6 +54,16 @@ export default defineConfig({
           globalSetup: [...onDatabase.globalSetup, "test/support/moto-server.ts"],
         },
       },
+      {
+        test: {
+          name: "deploy",
+          include: ["test/deploy/**/*.test.ts"],
+          globalSetup: ["test/deploy/global-setup.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
       { test: { name: "infra", include: ["test/infra/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 120_000 } },
     ],
   },
