@@ -65,7 +65,7 @@ type Objects = Pick<Pipeline, "put" | "keys" | "json">;
 function bucketActions({ s3 }: Clients, Bucket: string): Objects {
   return {
     async put(Key, body) {
-      const Body = typeof body === "string" ? body : Buffer.from(body);
+      const Body = Buffer.from(body);
       const { VersionId } = await s3.send(new PutObjectCommand({ Bucket, Key, Body }));
       return VersionId ?? "";
     },
