@@ -43,7 +43,7 @@ export class TableLoaderStack extends Stack {
     const { operate, sweep, "start-load": startLoad } = functions.byHandler;
     const { stateMachineArn } = machine.stateMachine;
     const intake = new Intake(this, "Intake", { bucket: storage.bucket, startLoad, sweep, stateMachineArn });
-    this.migrateBefore(functions, [machine, intake, operate.live(), sweep.live()]);
+    this.migrateBefore(functions, [storage.contracts, machine, intake, operate.live(), sweep.live()]);
     new Alarms(this, "Alarms", {
       topic,
       stateMachine: machine.stateMachine,

@@ -1,17 +1,17 @@
 import { readFile } from "node:fs/promises";
 import type { TestProject } from "vitest/node";
 import type { EmulatorAddress } from "./emulator.ts";
-import { type Deployment, deploy, type StackOutputs } from "./stack.ts";
+import { deploy, type StackOutputs, synthesize } from "./stack.ts";
 import { contextOf, openWorld, type World } from "./world.ts";
 
 /** The stack that the tests of a run share, deployed once; what changes or destroys a stack has a world of its own. */
 
 export type Deployed = {
   readonly emulator: EmulatorAddress;
+  readonly folder: string;
   readonly database: { readonly port: number; readonly url: string };
   readonly secretArn: string;
   readonly outputs: StackOutputs;
-  readonly assembly: string;
 };
 
 declare module "vitest" {
@@ -25,8 +25,8 @@ let world: World | null = null;
 export async function setup(project: TestProject): Promise<void> {
   world = await openWorld();
   try {
-    const deployment = await deploy(world, "first", contextOf(world));
-    project.provide("deployed", describeDeployed(world, deployment));
+    const assembly = await synthesize(world, "first", { context: contextOf(world) });
+    project.provide("deployed", describeDeployed(world, await deploy(world, assembly)));
   } catch (error) {
     const log = await readFile(world.emulator.logFile, "utf8").catch(() => "");
     console.error(log.slice(-10_000));
@@ -40,18 +40,9 @@ export async function teardown(): Promise<void> {
 }
 
 /** What a test needs of a world and of the stack in it. */
-export function describeDeployed(
-  { emulator, database, secretArn }: World,
-  { outputs, assembly }: Deployment,
-): Deployed {
+export function describeDeployed({ emulator, folder, database, secretArn }: World, outputs: StackOutputs): Deployed {
   const { endpoint, caFile, environment, logFile } = emulator;
   const { host, port, user, password, database: name } = database;
   const url = `postgres://${user}:${encodeURIComponent(password)}@${host}:${port}/${name}`;
-  return {
-    emulator: { endpoint, caFile, environment, logFile },
-    database: { port, url },
-    secretArn,
-    outputs,
-    assembly,
-  };
+  return { emulator: { endpoint, caFile, environment, logFile }, folder, database: { port, url }, secretArn, outputs };
 }

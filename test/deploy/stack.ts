@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { cp, readFile, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -51,25 +51,47 @@ export function bootstrap(at: Cdk): Promise<string> {
   return cdk(at, ["bootstrap", `aws://${account}/${region}`], at.folder);
 }
 
-export type Deployment = {
-  readonly outputs: StackOutputs;
-  /** Everything that the CDK said. */
-  readonly said: string;
-  /** The folder of the assembly. */
-  readonly assembly: string;
+/**
+ * @param name of the assembly's folder
+ * @param project where the app lies
+ * @returns the folder
+ */
+export async function synthesize(at: Cdk, name: string, { context, project = root }: Sources): Promise<string> {
+  const assembly = join(at.folder, name);
+  const flags = Object.entries(context).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
+  await cdk(at, ["synth", "--quiet", "--output", assembly, ...flags], project);
+  return assembly;
+}
+
+export type Sources = {
+  readonly context: Context;
+  /** @default this project */
+  readonly project?: string;
 };
 
-/** @param name of the assembly's folder */
-export async function deploy(at: Cdk, name: string, context: Context): Promise<Deployment> {
-  const assembly = join(at.folder, name);
-  const outputsFile = join(at.folder, `${name}.outputs.json`);
-  const flags = Object.entries(context).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
-  const files = ["--output", assembly, "--outputs-file", outputsFile];
-  const said = await cdk(at, ["deploy", stackName, "--require-approval", "never", ...files, ...flags]);
-  const outputs = JSON.parse(await readFile(outputsFile, "utf8"))[stackName] as StackOutputs;
-  return { outputs, said, assembly };
+export async function deploy(at: Cdk, assembly: string): Promise<StackOutputs> {
+  const outputsFile = `${assembly}.outputs.json`;
+  await cdk(at, ["deploy", stackName, "--app", assembly, "--require-approval", "never", "--outputs-file", outputsFile]);
+  return JSON.parse(await readFile(outputsFile, "utf8"))[stackName] as StackOutputs;
 }
 
 export function destroy(at: Cdk, assembly: string): Promise<string> {
   return cdk(at, ["destroy", stackName, "--force", "--app", assembly]);
+}
+
+/** The project once more, with the same packages, for a test to change. */
+export async function copyProject(folder: string): Promise<string> {
+  const copied = [
+    "bin",
+    "functions",
+    "lib",
+    "config",
+    "cdk.json",
+    "package.json",
+    "package-lock.json",
+    "tsconfig.json",
+  ];
+  for (const name of copied) await cp(join(root, name), join(folder, name), { recursive: true });
+  await symlink(join(root, "node_modules"), join(folder, "node_modules"));
+  return folder;
 }

@@ -13,6 +13,9 @@ export type World = Cdk & {
   readonly emulator: Emulator;
   readonly database: LocalPostgres;
   readonly secretArn: string;
+  stopDatabase(): Promise<void>;
+  /** At the same address, with everything that was in it. */
+  startDatabase(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -26,16 +29,29 @@ export async function openWorld(): Promise<World> {
     await mkdir(join(folder, "emulator"));
     const emulator = await startEmulator(join(folder, "emulator"));
     closing.push(emulator.close);
-    const database = await openPostgres({ dataDir: join(folder, "postgres"), parameters: { fsync: "off" } });
-    closing.push(database.close);
+    const database = await openPostgres(databaseOptions(folder));
+    let running: LocalPostgres | null = database;
+    const stopDatabase = async (): Promise<void> => {
+      await running?.close();
+      running = null;
+    };
+    const startDatabase = async (): Promise<void> => {
+      running = await openPostgres({ ...databaseOptions(folder), port: database.port });
+    };
+    closing.push(stopDatabase);
     await applySampleSchema(database);
     const secretArn = await storeLogin(emulator, database);
     await bootstrap({ emulator, folder });
-    return { emulator, folder, database, secretArn, close };
+    return { emulator, folder, database, secretArn, stopDatabase, startDatabase, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** Nothing here has to survive a crash. */
+function databaseOptions(folder: string) {
+  return { dataDir: join(folder, "postgres"), parameters: { fsync: "off", max_connections: "100" } };
 }
 
 async function storeLogin(emulator: Emulator, { user, password }: LocalPostgres): Promise<string> {
