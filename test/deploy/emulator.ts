@@ -1,7 +1,8 @@
 import { execFile } from "node:child_process";
 import { appendFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { get } from "node:https";
+import http from "node:http";
+import https from "node:https";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -23,7 +24,7 @@ const script = fileURLToPath(new URL("./emulator.py", import.meta.url));
 
 /** What a client needs to reach it; plain data, so that vitest can hand it to its workers. */
 export type EmulatorAddress = {
-  /** `https://127.0.0.1:<port>` */
+  /** `https://127.0.0.1:<port>`, or `http://` where it is not guarded */
   readonly endpoint: string;
   /** The authority of its certificate. */
   readonly caFile: string;
@@ -41,12 +42,18 @@ export const account = "000000000000";
 /** The account's root, which no policy binds. */
 export const rootCredentials = { accessKeyId: "test", secretAccessKey: "test" };
 
-/** @param folder for everything that it writes */
-export async function startEmulator(folder: string): Promise<Emulator> {
+export type EmulatorOptions = {
+  /** For everything that it writes. */
+  readonly folder: string;
+  /** Whether it asks for TLS and enforces IAM. @default true */
+  readonly guarded?: boolean;
+};
+
+export async function startEmulator({ folder, guarded = true }: EmulatorOptions): Promise<Emulator> {
   const python = await openPython(ministack);
   const caFile = await makeCertificate(python, folder);
   const port = await findFreePort();
-  const endpoint = `https://127.0.0.1:${port}`;
+  const endpoint = `${guarded ? "https" : "http"}://127.0.0.1:${port}`;
   const environment = environmentOf(folder, endpoint, caFile);
   const logFile = join(folder, "emulator.log");
   const ca = await readFile(caFile, "utf8");
@@ -55,7 +62,7 @@ export async function startEmulator(folder: string): Promise<Emulator> {
     python,
     args: [script],
     directory: folder,
-    env: { ...environment, ...gateway(folder, port) },
+    env: { ...environment, ...gateway(port), ...(guarded && guards(folder)) },
     log: (text) => appendFileSync(logFile, text),
     answers: (signal) => isHealthy(endpoint, ca, signal),
   });
@@ -85,17 +92,12 @@ function environmentOf(folder: string, endpoint: string, caFile: string): Record
   };
 }
 
-function gateway(folder: string, port: number): Record<string, string> {
+function gateway(port: number): Record<string, string> {
   return {
     BIND_HOST: "127.0.0.1",
     MINISTACK_HOST: "127.0.0.1",
     GATEWAY_PORT: String(port),
     MINISTACK_REGION: region,
-    AUTH: "true",
-    // the buckets' policies refuse what is not encrypted
-    USE_SSL: "1",
-    MINISTACK_SSL_CERT: join(folder, "server.pem"),
-    MINISTACK_SSL_KEY: join(folder, "server.key"),
     SFTP_ENABLED: "0",
     IOT_MTLS_ENABLED: "0",
     // where CDK's own functions find the SDK that Lambda's runtime brings along
@@ -103,7 +105,18 @@ function gateway(folder: string, port: number): Record<string, string> {
   };
 }
 
+function guards(folder: string): Record<string, string> {
+  return {
+    AUTH: "true",
+    // the buckets' policies refuse what is not encrypted
+    USE_SSL: "1",
+    MINISTACK_SSL_CERT: join(folder, "server.pem"),
+    MINISTACK_SSL_KEY: join(folder, "server.key"),
+  };
+}
+
 function isHealthy(endpoint: string, ca: string, signal: AbortSignal): Promise<boolean> {
+  const get = endpoint.startsWith("https") ? https.get : http.get;
   return new Promise((resolve, reject) => {
     const request = get(`${endpoint}/_ministack/health`, { ca, signal }, (response) => {
       response.resume();

@@ -5,7 +5,7 @@ import { type LocalPostgres, openPostgres } from "../../lib/local/postgres.ts";
 import { makeTemporaryDirectory } from "../../lib/local/postgres-binaries.ts";
 import { applySampleSchema } from "../../lib/local/sample-setup.ts";
 import { openClients } from "./clients.ts";
-import { type Emulator, startEmulator } from "./emulator.ts";
+import { type Emulator, type EmulatorOptions, startEmulator } from "./emulator.ts";
 import { bootstrap, type Cdk, type Context } from "./stack.ts";
 
 /** What a deployment needs to be there before it: an account, a database, and the secret of its user. */
@@ -19,7 +19,8 @@ export type World = Cdk & {
   close(): Promise<void>;
 };
 
-export async function openWorld(): Promise<World> {
+/** @param options of the emulator */
+export async function openWorld(options: Pick<EmulatorOptions, "guarded"> = {}): Promise<World> {
   const folder = await makeTemporaryDirectory();
   const closing: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true, maxRetries: 5 })];
   const close = async (): Promise<void> => {
@@ -27,7 +28,7 @@ export async function openWorld(): Promise<World> {
   };
   try {
     await mkdir(join(folder, "emulator"));
-    const emulator = await startEmulator(join(folder, "emulator"));
+    const emulator = await startEmulator({ folder: join(folder, "emulator"), ...options });
     closing.push(emulator.close);
     const database = await openPostgres(databaseOptions(folder));
     let running: LocalPostgres | null = database;

@@ -12,7 +12,12 @@ declare module "vitest" {
   }
 }
 
-const moto: PythonPackage = { name: "moto", version: "5.2.5", extra: "server", modules: ["flask"] };
+const moto: PythonPackage = {
+  name: "moto",
+  version: "5.2.5",
+  extra: "server,stepfunctions",
+  modules: ["flask", "antlr4", "jsonpath_ng"],
+};
 
 let server: MotoServer | null = null;
 
