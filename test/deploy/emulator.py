@@ -55,6 +55,17 @@ def accept_metric_math():
     provisioners._cw_metric_alarm_record = expression
 
 
+def name_master_secrets():
+    """RDS keeps an instance's master login in a secret of its own; here there is none, and only its name is given."""
+    attributes = provisioners._rds_db_instance_attrs
+
+    def naming(instance):
+        arn = instance.get("DBInstanceArn", "").replace(":rds:", ":secretsmanager:").replace(":db:", ":secret:rds!db-")
+        return {**attributes(instance), "MasterUserSecret.SecretArn": arn}
+
+    provisioners._rds_db_instance_attrs = naming
+
+
 def follow():
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
@@ -63,6 +74,7 @@ def follow():
 if __name__ == "__main__":
     keep_error_names()
     accept_metric_math()
+    name_master_secrets()
     threading.Thread(target=follow, daemon=True).start()
     sys.argv = ["ministack"]
     from ministack.app import main

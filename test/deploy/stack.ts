@@ -56,10 +56,10 @@ export function bootstrap(at: Cdk): Promise<string> {
  * @param project where the app lies
  * @returns the folder
  */
-export async function synthesize(at: Cdk, name: string, { context, project = root }: Sources): Promise<string> {
+export async function synthesize(at: Cdk, name: string, { context, project = root, stack }: Sources): Promise<string> {
   const assembly = join(at.folder, name);
   const flags = Object.entries(context).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
-  await cdk(at, ["synth", "--quiet", "--output", assembly, ...flags], project);
+  await cdk(at, ["synth", ...(stack ? [stack] : []), "--quiet", "--output", assembly, ...flags], project);
   return assembly;
 }
 
@@ -67,12 +67,18 @@ export type Sources = {
   readonly context: Context;
   /** @default this project */
   readonly project?: string;
+  /** The only one whose code is bundled. @default all */
+  readonly stack?: string;
 };
 
 export async function deploy(at: Cdk, assembly: string): Promise<StackOutputs> {
+  return (await deployStack(at, assembly, stackName)) as StackOutputs;
+}
+
+export async function deployStack(at: Cdk, assembly: string, stack: string): Promise<Record<string, string>> {
   const outputsFile = `${assembly}.outputs.json`;
-  await cdk(at, ["deploy", stackName, "--app", assembly, "--require-approval", "never", "--outputs-file", outputsFile]);
-  return JSON.parse(await readFile(outputsFile, "utf8"))[stackName] as StackOutputs;
+  await cdk(at, ["deploy", stack, "--app", assembly, "--require-approval", "never", "--outputs-file", outputsFile]);
+  return JSON.parse(await readFile(outputsFile, "utf8"))[stack] as Record<string, string>;
 }
 
 export function destroy(at: Cdk, assembly: string): Promise<string> {

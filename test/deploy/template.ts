@@ -10,12 +10,15 @@ export async function deployedTemplate({ cloudFormation }: Pick<Clients, "cloudF
   return JSON.parse(TemplateBody) as CloudTemplate;
 }
 
-/** The names that the stack's resources got, by logical id. */
-export async function physicalIds({ cloudFormation }: Pick<Clients, "cloudFormation">): Promise<Map<string, string>> {
+/** The names that a stack's resources got, by logical id. */
+export async function physicalIds(
+  { cloudFormation }: Pick<Clients, "cloudFormation">,
+  StackName: string = stackName,
+): Promise<Map<string, string>> {
   const ids = new Map<string, string>();
   let NextToken: string | undefined;
   do {
-    const page = await cloudFormation.send(new ListStackResourcesCommand({ StackName: stackName, NextToken }));
+    const page = await cloudFormation.send(new ListStackResourcesCommand({ StackName, NextToken }));
     for (const { LogicalResourceId: logical, PhysicalResourceId: physical } of page.StackResourceSummaries ?? []) {
       if (logical && physical) ids.set(logical, physical);
     }
