@@ -65,6 +65,26 @@ export default defineConfig({
       {
         test: {
           ...patience,
+          name: "deploy",
+          include: ["test/deploy/**/*.test.ts"],
+          globalSetup: ["test/deploy/global-setup.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          ...patience,
+          name: "interpreter",
+          include: ["test/interpreter/**/*.test.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
+          ...patience,
           name: "infra",
           include: ["test/infra/**/*.test.ts"],
           testTimeout: 120_000,

@@ -21,7 +21,7 @@ const loopbackUrl = z
 const queueUrl = z
   .string()
   .regex(
-    /^(https:\/\/([a-z0-9-]+\.)+amazonaws\.(com|com\.cn|eu)|http:\/\/(127\.0\.0\.1|localhost|\[::1\]):\d+)\/[\w/.-]+$/,
+    /^(https:\/\/([a-z0-9-]+\.)+amazonaws\.(com|com\.cn|eu)|https?:\/\/(127\.0\.0\.1|localhost|\[::1\]):\d+)\/[\w/.-]+$/,
     "the URL of a queue of AWS",
   );
 

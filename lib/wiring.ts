@@ -25,6 +25,7 @@ import { openLeftovers } from "./ledger/leftovers.ts";
 import { openLine } from "./ledger/line.ts";
 import { grantLoader } from "./ledger/loader-role.ts";
 import { migrate } from "./ledger/migrate.ts";
+import { explainingFault } from "./ledger/migration-fault.ts";
 import { openOperations } from "./ledger/operations.ts";
 import { openPlans } from "./ledger/plans.ts";
 import { openStrays } from "./ledger/strays.ts";
@@ -217,12 +218,13 @@ export async function openMigrator() {
   const sql = await openDatabase(current);
   const { schema } = current.database;
   const ports = {
-    migrate: async () => {
-      const applied = await migrate(sql);
-      const role = await loaderRole(current);
-      if (role !== null) await grantLoader(sql, { ...role, schema });
-      return applied;
-    },
+    migrate: () =>
+      explainingFault(current.database, async () => {
+        const applied = await migrate(sql);
+        const role = await loaderRole(current);
+        if (role !== null) await grantLoader(sql, { ...role, schema });
+        return applied;
+      }),
   };
   return { ports, close: () => closeSql(sql) };
 }

@@ -47,6 +47,7 @@ describe("X11: an address in the settings", () => {
       "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/dead-letters",
       "http://127.0.0.1:4566/000000000000/dead-letters",
       "http://localhost:4566/000000000000/dead-letters",
+      "https://127.0.0.1:4566/000000000000/dead-letters",
     ]) {
       expect(parseSettings({ DEAD_LETTER_QUEUE_URL: url }).deadLetterQueueUrl).toBe(url);
     }

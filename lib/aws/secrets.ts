@@ -50,7 +50,7 @@ async function fetchText(client: SecretsManagerClient, SecretId: string): Promis
     const fault = classifyAwsError(error, `secret ${SecretId}`);
     if (fault instanceof TransientError) throw fault;
     const name = error instanceof Error ? error.name : "unknown";
-    const text = `secret ${SecretId}: cannot be read (${name}); check DB_SECRET_ARN and the role's permissions`;
+    const text = `secret ${SecretId}: cannot be read (${name}); check DB_SECRET_ARN (of a deployment: databaseSecretArn) and the role's permissions`;
     throw new BlockedError("DB_AUTH", text, { name, cause: error });
   }
 }

@@ -23,6 +23,12 @@ export type StorageProps = {
   readonly contractsFile: string;
 };
 
+/**
+ * Kept when the stack goes, but not when its first deployment fails: the next one could not make a bucket of that name
+ * again, and there is nothing in it yet.
+ */
+const keepData = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE;
+
 /** The bucket of fragments, archive and reports, its key, and the table contracts in it. */
 export class Storage extends Construct {
   readonly key: Key;
@@ -48,7 +54,7 @@ export class Storage extends Construct {
 
   /** One key for fragments, notices and logs; logs and alarms are services that use it in their own name. */
   private encryptionKey(): Key {
-    const key = new Key(this, "Key", { enableKeyRotation: true, description: "Table Loader" });
+    const key = new Key(this, "Key", { enableKeyRotation: true, description: "Table Loader", removalPolicy: keepData });
     allowLogs(key);
     key.addToResourcePolicy(
       new PolicyStatement({
@@ -75,7 +81,7 @@ export class Storage extends Construct {
       serverAccessLogsBucket: this.accessLogs as IBucket,
       serverAccessLogsPrefix: "fragments/",
       lifecycleRules,
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: keepData,
     });
     // Set by hand: the construct's own option brings a custom resource with a wildcard role.
     const cfnBucket = bucket.node.defaultChild as CfnBucket;

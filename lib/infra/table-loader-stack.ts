@@ -45,7 +45,7 @@ export class TableLoaderStack extends Stack {
     const { stateMachineArn } = machine.stateMachine;
     const intake = new Intake(this, "Intake", { bucket: storage.bucket, startLoad, sweep, stateMachineArn });
     intake.nameQueues(operate);
-    this.migrateBefore(functions, [machine, intake, operate.live(), sweep.live()]);
+    this.migrateBefore(functions, [storage.contracts, machine, intake, operate.live(), sweep.live()]);
     new Monitoring(this, "Monitoring", {
       topic,
       stateMachine: machine.stateMachine,

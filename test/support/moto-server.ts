@@ -1,14 +1,9 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import type { TestProject } from "vitest/node";
 import { findFreePort } from "../../lib/local/free-port.ts";
+import { openPython, type PythonPackage } from "./python-environment.ts";
+import { type PythonServer, startPythonServer } from "./python-server.ts";
 
-/** A stand-in for a versioned S3: moto (PyPI), in a virtual environment that is made once and used again. */
+/** A stand-in for a versioned S3, and a second interpreter of state machines: moto (PyPI). */
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -17,13 +12,17 @@ declare module "vitest" {
   }
 }
 
-const version = "5.2.5";
-const folder = fileURLToPath(new URL("../../.venv/", import.meta.url));
+const moto: PythonPackage = {
+  name: "moto",
+  version: "5.2.5",
+  extra: "server,stepfunctions",
+  modules: ["flask", "antlr4", "jsonpath_ng"],
+};
 
-let server: Server | null = null;
+let server: MotoServer | null = null;
 
 export async function setup(project: TestProject): Promise<void> {
-  server = await startServer(await openEnvironment());
+  server = await startMoto();
   project.provide("motoEndpoint", server.endpoint);
 }
 
@@ -31,51 +30,7 @@ export async function teardown(): Promise<void> {
   await server?.close();
 }
 
-/** The interpreter of the environment, which is there as a whole or not at all: it is made aside, and then renamed. */
-async function openEnvironment(): Promise<string> {
-  const home = join(folder, `moto-${version}`);
-  if (!(await hasMoto(home))) await makeEnvironment(home);
-  return pythonOf(home);
-}
-
-const pythonOf = (home: string): string => join(home, "bin", "python");
-
-/** False also where the Python that it was made with is gone. */
-async function hasMoto(home: string): Promise<boolean> {
-  const script = "import importlib.metadata, flask; print(importlib.metadata.version('moto'))";
-  const found = await run(pythonOf(home), ["-c", script]).catch(() => "");
-  return found.trim() === version;
-}
-
-async function makeEnvironment(home: string): Promise<void> {
-  const aside = `${home}.${process.pid}`;
-  await mkdir(folder, { recursive: true });
-  try {
-    await run("python3", ["-m", "venv", aside]).catch(refuse("python3 -m venv", "python3 and python3-venv"));
-    const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", `moto[server]==${version}`];
-    await run(pythonOf(aside), install).catch(refuse("pip install moto", "nothing, but reach PyPI"));
-    await rm(home, { recursive: true, force: true });
-    await rename(aside, home);
-  } catch (error) {
-    // another run was faster
-    if (!(await hasMoto(home))) throw error;
-  } finally {
-    await rm(aside, { recursive: true, force: true });
-  }
-}
-
-function refuse(command: string, need: string): (error: Error) => never {
-  return (error) => {
-    const text = `${command} does not work; install ${need} (on Debian: apt-get install python3 python3-venv)`;
-    throw new Error(`TEST_VERSIONED_S3: ${text}: ${error.message.trim()}`, { cause: error });
-  };
-}
-
-async function run(command: string, args: readonly string[]): Promise<string> {
-  return (await promisify(execFile)(command, [...args], { encoding: "utf8" })).stdout;
-}
-
-type Server = { readonly endpoint: string; close(): Promise<void> };
+export type MotoServer = PythonServer & { readonly endpoint: string };
 
 /**
  * What moto_server runs, and a thread that ends it as soon as our end of its standard input is closed or we die. To list
@@ -102,53 +57,17 @@ from moto.server import main
 main(sys.argv[1:])
 `;
 
-async function startServer(python: string): Promise<Server> {
+/** @param variables of its environment, besides ours */
+export async function startMoto(variables: Readonly<Record<string, string>> = {}): Promise<MotoServer> {
+  const python = await openPython(moto);
   const port = await findFreePort();
-  const child = spawn(python, ["-c", script, "-H", "127.0.0.1", "-p", String(port)], {
-    stdio: ["pipe", "ignore", "pipe"],
-  });
-  const said = collectTail(child);
-  const exited = once(child, "exit");
-  const ended = exited.then(([code]) => {
-    throw new Error(`TEST_VERSIONED_S3: moto_server ended with ${code}: ${said()}`);
-  });
   const endpoint = `http://127.0.0.1:${port}`;
-  const stop = new AbortController();
-  const close = async (): Promise<void> => {
-    child.stdin?.end();
-    await exited;
-  };
-  try {
-    await Promise.race([answers(endpoint, stop.signal), ended]);
-  } catch (error) {
-    await close();
-    throw error;
-  } finally {
-    stop.abort();
-    ended.catch(() => {});
-  }
-  return { endpoint, close };
-}
-
-const longestWait = 60_000;
-const longestPause = 500;
-
-async function answers(endpoint: string, signal: AbortSignal): Promise<void> {
-  const until = Date.now() + longestWait;
-  for (let wait = 25; !signal.aborted; wait = Math.min(wait * 2, longestPause)) {
-    const answer = await fetch(`${endpoint}/moto-api/data.json`, { signal }).catch(() => null);
-    if (answer?.ok) return;
-    if (Date.now() > until)
-      throw new Error(`TEST_VERSIONED_S3: no answer from ${endpoint} after ${longestWait / 1000} s`);
-    await pause(wait);
-  }
-}
-
-/** The access log goes to stderr; a full pipe would stop the server. */
-function collectTail(child: ChildProcess): () => string {
-  let tail = "";
-  child.stderr?.on("data", (chunk: Buffer) => {
-    tail = `${tail}${chunk.toString("utf8")}`.slice(-4_000);
+  const server = await startPythonServer({
+    name: "moto_server",
+    python,
+    args: ["-c", script, "-H", "127.0.0.1", "-p", String(port)],
+    env: { ...(process.env as Record<string, string>), ...variables },
+    answers: async (signal) => (await fetch(`${endpoint}/moto-api/data.json`, { signal })).ok,
   });
-  return () => tail.trim();
+  return { endpoint, ...server };
 }

@@ -1,0 +1,75 @@
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { CreateSecretCommand } from "@aws-sdk/client-secrets-manager";
+import { type LocalPostgres, openPostgres } from "../../lib/local/postgres.ts";
+import { makeTemporaryDirectory } from "../../lib/local/postgres-binaries.ts";
+import { applySampleSchema } from "../../lib/local/sample-setup.ts";
+import { openClients } from "./clients.ts";
+import { type Emulator, type EmulatorOptions, startEmulator } from "./emulator.ts";
+import { bootstrap, type Cdk, type Context } from "./stack.ts";
+
+/** What a deployment needs to be there before it: an account, a database, and the secret of its user. */
+export type World = Cdk & {
+  readonly emulator: Emulator;
+  readonly database: LocalPostgres;
+  readonly secretArn: string;
+  stopDatabase(): Promise<void>;
+  /** At the same address, with everything that was in it. */
+  startDatabase(): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** @param options of the emulator */
+export async function openWorld(options: Pick<EmulatorOptions, "guarded"> = {}): Promise<World> {
+  const folder = await makeTemporaryDirectory();
+  const closing: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true, maxRetries: 5 })];
+  const close = async (): Promise<void> => {
+    for (const step of closing.toReversed()) await step();
+  };
+  try {
+    await mkdir(join(folder, "emulator"));
+    const emulator = await startEmulator({ folder: join(folder, "emulator"), ...options });
+    closing.push(emulator.close);
+    const database = await openPostgres(databaseOptions(folder));
+    let running: LocalPostgres | null = database;
+    const stopDatabase = async (): Promise<void> => {
+      await running?.close();
+      running = null;
+    };
+    const startDatabase = async (): Promise<void> => {
+      running = await openPostgres({ ...databaseOptions(folder), port: database.port });
+    };
+    closing.push(stopDatabase);
+    await applySampleSchema(database);
+    const secretArn = await storeLogin(emulator, database);
+    await bootstrap({ emulator, folder });
+    return { emulator, folder, database, secretArn, stopDatabase, startDatabase, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Nothing here has to survive a crash. */
+function databaseOptions(folder: string) {
+  return { dataDir: join(folder, "postgres"), parameters: { fsync: "off", max_connections: "100" } };
+}
+
+async function storeLogin(emulator: Emulator, { user, password }: LocalPostgres): Promise<string> {
+  const SecretString = JSON.stringify({ username: user, password });
+  const { ARN } = await openClients(emulator).secrets.send(new CreateSecretCommand({ Name: "database", SecretString }));
+  return ARN ?? "";
+}
+
+/** The context that names the world's database. */
+export function contextOf({ database, secretArn }: Pick<World, "database" | "secretArn">): Context {
+  return {
+    stage: "dev",
+    databaseHost: database.host,
+    databasePort: database.port,
+    databaseName: database.database,
+    databaseUser: database.user,
+    databaseSecretArn: secretArn,
+    databaseTls: "off",
+  };
+}
