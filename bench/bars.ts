@@ -1,4 +1,4 @@
-import { type MemoryResult, type Results, rateRatio, type ScenarioResult } from "./results.ts";
+import { importRatio, type MemoryResult, type Results, rateRatio, type ScenarioResult } from "./results.ts";
 
 /** What the loader is held to. Only ratios, and sizes: seconds belong to the machine that took them. */
 
@@ -126,6 +126,14 @@ export const bars: readonly Bar[] = [
     most: 1.5,
     unit: "MB",
     measure: ({ bundles }) => (bundles.length === 0 ? null : Math.max(...bundles.map(({ bytes }) => bytes)) / megabyte),
+    needs: "a run without --scenario",
+    sized: false,
+  },
+  {
+    name: "cold import of a handler: that of an empty one with its SDK clients, the worst of all",
+    most: 3,
+    unit: "x",
+    measure: ({ bundles }) => (bundles.length === 0 ? null : Math.max(...bundles.map(importRatio))),
     needs: "a run without --scenario",
     sized: false,
   },

@@ -1,12 +1,18 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { type BuildOptions, build, type Metafile } from "esbuild";
 import { bundleOptions } from "../lib/infra/bundle-options.ts";
 import { functionSizes, type HandlerName } from "../lib/infra/capacity.ts";
 
 /** The handlers as they are deployed: one file each, made by esbuild with the options of the stack. */
-export type Bundle = { readonly handler: HandlerName; readonly file: string; readonly bytes: number };
+export type Bundle = {
+  readonly handler: HandlerName;
+  readonly file: string;
+  readonly bytes: number;
+  /** A handler that does nothing, bundled in the same way with the SDK's clients and commands that are in `file`. */
+  readonly bare: string;
+};
 
 export const handlerNames = Object.keys(functionSizes) as HandlerName[];
 
@@ -24,11 +30,21 @@ export async function bundleHandlers(folder: string): Promise<Map<HandlerName, B
 }
 
 async function bundleHandler(handler: HandlerName, folder: string): Promise<Bundle> {
-  const { banner, ...options } = bundleOptions;
   const file = join(folder, handler, "index.mjs");
-  await build({
+  const { inputs } = await bundle({ entryPoints: [sourceOf(handler)] }, file);
+  const bare = join(folder, handler, "bare.mjs");
+  await bundle({ stdin: { contents: bareSource(inputs), resolveDir: projectRoot, sourcefile: "bare.js" } }, bare);
+  return { handler, file, bytes: (await stat(file)).size, bare };
+}
+
+type Entry = Pick<BuildOptions, "entryPoints" | "stdin">;
+type Output = Metafile["outputs"][string];
+
+async function bundle(entry: Entry, file: string): Promise<Output> {
+  const { banner, ...options } = bundleOptions;
+  const { metafile } = await build({
     ...options,
-    entryPoints: [sourceOf(handler)],
+    ...entry,
     outfile: file,
     bundle: true,
     platform: "node",
@@ -36,6 +52,27 @@ async function bundleHandler(handler: HandlerName, folder: string): Promise<Bund
     banner: { js: banner },
     absWorkingDir: projectRoot,
     logLevel: "error",
+    metafile: true,
   });
-  return { handler, file, bytes: (await stat(file)).size };
+  return Object.values(metafile.outputs)[0] as Output;
+}
+
+/** A package of the SDK that talks to a service, and in it the class of a client or a command. */
+const sdkClass = /node_modules\/(@aws-sdk\/(?:client-[^/]+|rds-signer))\/dist-[^/]+\/(?:commands\/)?([A-Z]\w*)\.js$/;
+const clientOrCommand = /(?:Client|Command|Signer)$/;
+
+/**
+ * The source of a handler that does nothing but hold what another one has of the SDK.
+ *
+ * @param inputs the files that went into the other one's bundle, as esbuild names them
+ */
+export function bareSource(inputs: Readonly<Record<string, { readonly bytesInOutput: number }>>): string {
+  const classes = Object.entries(inputs).flatMap(([path, { bytesInOutput }]) => {
+    const [, name, exported] = sdkClass.exec(path) ?? [];
+    return name && exported && bytesInOutput > 0 && clientOrCommand.test(exported) ? [{ name, exported }] : [];
+  });
+  const imports = classes.map(({ name, exported }) => `import { ${exported} } from "${name}";`);
+  return [...imports, `export const handler = () => [${classes.map(({ exported }) => exported).join(", ")}];`].join(
+    "\n",
+  );
 }

@@ -10,25 +10,35 @@ import { type BundleResult, type MemoryResult, median } from "./results.ts";
 
 /** What the functions weigh: bytes to upload, time to import, memory to run. */
 
-/** @param imports how often each bundle is imported; the median counts */
-export async function measureBundles({ folder, bundles }: Laboratory, imports: number): Promise<BundleResult[]> {
+/** Of fewer imports the median is a matter of luck, and bars stand on it. */
+const leastImports = 3;
+
+/** @param rounds how often each file is imported, but at least three times; the median counts */
+export async function measureBundles({ folder, bundles }: Laboratory, rounds: number): Promise<BundleResult[]> {
+  const imports = Math.max(rounds, leastImports);
   const empty = join(folder, "empty.mjs");
   await writeFile(empty, "export {};\n");
-  const nothing = await importMilliseconds(empty, imports);
+  const nothing = (await importTimes([empty], imports))[0] ?? 0;
   const results: BundleResult[] = [];
-  for (const { handler, file, bytes } of bundles.values())
-    results.push({ handler, bytes, importMilliseconds: (await importMilliseconds(file, imports)) - nothing });
+  for (const { handler, file, bytes, bare } of bundles.values()) {
+    const [own = 0, other = 0] = await importTimes([file, bare], imports);
+    results.push({ handler, bytes, importMilliseconds: own - nothing, bareMilliseconds: other - nothing });
+  }
   return results;
 }
 
-async function importMilliseconds(file: string, times: number): Promise<number> {
-  const measured: number[] = [];
-  for (let time = 0; time < times; time += 1) {
-    const child = await openChild<{ milliseconds: number }>({ file: "cold-import.ts", args: [file] });
-    measured.push(child.hello.milliseconds);
-    await child.close();
-  }
-  return median(measured);
+/** The median time of each file; they take turns, so that what else the machine does meets all alike. */
+async function importTimes(files: readonly string[], rounds: number): Promise<number[]> {
+  const measured = files.map((): number[] => []);
+  for (let round = 0; round < rounds; round += 1)
+    for (const [index, file] of files.entries()) measured[index]?.push(await importMilliseconds(file));
+  return measured.map(median);
+}
+
+async function importMilliseconds(file: string): Promise<number> {
+  const child = await openChild<{ milliseconds: number }>({ file: "cold-import.ts", args: [file] });
+  await child.close();
+  return child.hello.milliseconds;
 }
 
 const bytesPerRecord = 235;

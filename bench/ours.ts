@@ -8,6 +8,7 @@ import { type Child, openChild } from "./child.ts";
 import { checkpoint, type Database } from "./database.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Laboratory } from "./laboratory.ts";
+import type { Usage } from "./meter.ts";
 
 /** A load by the deployed handlers, each in a process of its own, called as the state machine calls them. */
 
@@ -38,9 +39,22 @@ export type LoadRequest = {
   readonly expected?: "committed" | "compared";
   /** Where every function leaves its CPU profile; the sources run in place of the bundles. @default - none */
   readonly profileFolder?: string;
+  /** @default WARN */
+  readonly logLevel?: "INFO" | "WARN";
+  /** Told of every invocation. */
+  readonly observe?: (invocation: Invocation) => void;
+  /** True where every function has run once before, as most of Lambda's have. @default false */
+  readonly warm?: boolean;
 };
 
-type Said = { readonly answer: unknown; readonly fault: string | null; readonly peakBytes: number };
+export type Invocation = { readonly handler: HandlerName; readonly seconds: number; readonly usage: Usage };
+
+type Said = {
+  readonly answer: unknown;
+  readonly fault: string | null;
+  readonly peakBytes: number;
+  readonly usage: Usage;
+};
 type Lambda = Child<Said>;
 /** ValidateBatch answers the run itself. */
 type Answer = Run & { readonly next: string };
@@ -112,23 +126,52 @@ async function deliver({ laboratory, database, delivery, contract, batchId }: Lo
 }
 
 async function openLambda(stack: AsyncDisposableStack, request: LoadRequest, handler: HandlerName): Promise<Lambda> {
-  const { laboratory, database, profileFolder } = request;
+  const { laboratory, database, profileFolder, logLevel = "WARN" } = request;
   const file = profileFolder ? sourceOf(handler) : (laboratory.bundles.get(handler)?.file ?? "");
   const lambda = await openChild<Said>({
     file: "worker.ts",
     args: [handler, file, ...(profileFolder ? [profileFolder] : [])],
     flags: laboratory.nodeFlags,
+    // what a function says of a batch that there is not
+    quiet: request.warm ?? false,
     env: {
       ...database.variables,
       S3_BUCKET: laboratory.objects.bucket,
       S3_VERSIONING: "disabled",
       AWS_REGION: "us-east-1",
       LOCAL_ENDPOINT: laboratory.objects.endpoint,
-      LOG_LEVEL: "WARN",
+      LOG_LEVEL: logLevel,
     },
   });
   stack.defer(() => lambda.close());
-  return lambda;
+  if (request.warm) await lambda.ask(idleEvent);
+  return request.observe ? observed(lambda, handler, request.observe) : lambda;
+}
+
+/** Of a batch that there is not: a function finds that out with database and bucket, and gives up. */
+const idleEvent = {
+  input: { batchId: "batch_19990101_000000", source: "arrival" },
+  run: {
+    batchId: "batch_19990101_000000",
+    kind: "load",
+    planId: 0,
+    fence: 0,
+    epoch: 1,
+    attempt: 1,
+    runId: "",
+    workers: [1],
+  },
+  execution: "nobody",
+  worker: 1,
+};
+
+function observed(lambda: Lambda, handler: HandlerName, observe: (invocation: Invocation) => void): Lambda {
+  const ask = async (event: object): Promise<Said> => {
+    const { seconds, result } = await timed(() => lambda.ask(event));
+    observe({ handler, seconds, usage: result.usage });
+    return result;
+  };
+  return { ...lambda, ask };
 }
 
 type Event = { readonly run: Run; readonly execution: string };

@@ -29,8 +29,10 @@ export type MemoryResult = { readonly bytes: number; readonly peakBytes: number 
 export type BundleResult = {
   readonly handler: string;
   readonly bytes: number;
-  /** To import it, over what an empty file takes. */
+  /** Processor time to import it, over what an empty file takes. */
   readonly importMilliseconds: number;
+  /** The same of a handler that does nothing, with the clients of the SDK that this one needs. */
+  readonly bareMilliseconds: number;
 };
 
 export type Results = {
@@ -61,3 +63,7 @@ export function rateRatio(result: ScenarioResult | undefined, name: string, othe
   });
   return ratios.length === 0 ? null : median(ratios);
 }
+
+/** How many times the cold import of an empty handler with the same clients of the SDK. */
+export const importRatio = ({ importMilliseconds, bareMilliseconds }: BundleResult): number =>
+  importMilliseconds / bareMilliseconds;

@@ -3,10 +3,13 @@ import { Session } from "node:inspector/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Handler, invokeLambda } from "../lib/local/lambda.ts";
+import { meterProcess } from "./meter.ts";
 
 /** One deployed function in a process of its own, as in Lambda. It answers an event a message. */
 
 const [name = "", file = "", profileFolder] = process.argv.slice(2);
+// before the handler is imported: its logger may take hold of what it writes to
+const takeUsage = meterProcess();
 const { handler } = (await import(pathToFileURL(file).href)) as { handler: Handler };
 
 /**
@@ -38,15 +41,16 @@ async function profiled<T>(folder: string, work: () => Promise<T>): Promise<T> {
 }
 
 process.on("message", async (event) => {
+  takeUsage();
   const invoke = (): Promise<unknown> => invokeLambda({ name, handler }, event);
   try {
     const answer = await (profileFolder === undefined ? invoke() : profiled(profileFolder, invoke));
-    process.send?.({ answer, fault: null, peakBytes: peakBytes() });
+    process.send?.({ answer, fault: null, peakBytes: peakBytes(), usage: takeUsage() });
   } catch (error) {
-    process.send?.({ answer: null, fault: String(error), peakBytes: peakBytes() });
+    process.send?.({ answer: null, fault: String(error), peakBytes: peakBytes(), usage: takeUsage() });
   }
 });
 // Ctrl-C reaches the whole group; whoever asked ends us.
 process.on("SIGINT", () => {});
 process.once("disconnect", () => process.exit());
-process.send?.({ answer: null, fault: null, peakBytes: peakBytes() });
+process.send?.({ answer: null, fault: null, peakBytes: peakBytes(), usage: takeUsage() });

@@ -46,6 +46,7 @@ describe("bars", () => {
       ["1.10x", "<= 1.2x"],
       ["121.00 MB", "<= 256 MB"],
       ["1.26 MB", "<= 1.5 MB"],
+      ["3.00x", "<= 3x"],
     ]);
   });
 
@@ -77,8 +78,14 @@ describe("bars", () => {
       { bytes: small ?? 0, peakBytes: 110_000_000 },
       { bytes: large ?? 0, peakBytes: 257_000_000 },
     ];
-    const bundles = [{ handler: "sweep", bytes: 1_510_000, importMilliseconds: 1 }];
+    const bundles = [{ handler: "sweep", bytes: 1_510_000, importMilliseconds: 1, bareMilliseconds: 1 }];
     expect(verdictsOf({ ...everything, memory, bundles }).filter((verdict) => verdict === "missed")).toHaveLength(3);
+  });
+
+  test("one handler that imports slowly misses its bar, however fast the others are", () => {
+    const slow = { handler: "migrate", bytes: 1, importMilliseconds: 91, bareMilliseconds: 30 };
+    const judged = judgeBars({ ...everything, bundles: [...everything.bundles, slow] }, true);
+    expect(judged.at(-1)).toMatchObject({ measured: "3.03x", verdict: "missed" });
   });
 
   test("name the flag that measures them where they were not measured", () => {

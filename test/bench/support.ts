@@ -51,7 +51,7 @@ export const everything: Results = {
     { bytes: 2_000_000_000, peakBytes: 121_000_000 },
   ],
   bundles: [
-    { handler: "validate-batch", bytes: 1_240_000, importMilliseconds: 100 },
-    { handler: "sweep", bytes: 1_260_000, importMilliseconds: 120 },
+    { handler: "validate-batch", bytes: 1_240_000, importMilliseconds: 100, bareMilliseconds: 80 },
+    { handler: "sweep", bytes: 1_260_000, importMilliseconds: 120, bareMilliseconds: 40 },
   ],
 };

@@ -1,0 +1,139 @@
+import postgres from "postgres";
+import { overrideEnvironment } from "../../lib/config.ts";
+import { closeSql, openSql } from "../../lib/ledger/connection.ts";
+import { openContractStore } from "../../lib/ledger/contracts.ts";
+import { migrate } from "../../lib/ledger/migrate.ts";
+import type { LocalPostgres } from "../../lib/local/postgres.ts";
+import { openLoader } from "../../lib/wiring.ts";
+import { asSuperuser } from "../database.ts";
+import { blood, tableSql } from "../datasets.ts";
+import { type MemoryBucket, openMemoryBucket } from "./memory-bucket.ts";
+
+/**
+ * What the real steps meet in a simulation: a database of their own whose clock, sessions and limit of connections are
+ * the simulation's, and a bucket in memory.
+ */
+export type World = {
+  readonly sql: postgres.Sql;
+  readonly bucket: MemoryBucket;
+  readonly ports: LoaderPorts;
+  /** What the database believes from now on. */
+  set(state: { readonly seconds: number; readonly connections: number }): Promise<void>;
+  /** Rows in the table that is loaded. */
+  rows(): Promise<number>;
+  /** What the ledger and the control tables take on disk, with their indexes. */
+  ledgerBytes(): Promise<number>;
+  close(): Promise<void>;
+};
+
+export type LoaderPorts = Awaited<ReturnType<typeof openLoader>>["ports"];
+
+export type WorldOptions = {
+  readonly server: LocalPostgres;
+  readonly maxConnections: number;
+  readonly maxWorkers: number;
+  readonly maxLoads: number;
+};
+
+export const dataset = blood();
+/** When simulated time begins. */
+export const epoch = Date.UTC(2026, 0, 1);
+export const dateAt = (seconds: number): Date => new Date(epoch + seconds * 1000);
+
+let worlds = 0;
+
+export async function openWorld(options: WorldOptions): Promise<World> {
+  const { server } = options;
+  worlds += 1;
+  const name = `world_${process.pid}_${worlds}`;
+  await asSuperuser(server, (admin) => admin`create database ${admin(name)} owner ${admin(server.user)}`);
+  const { host, port, user, password } = server;
+  const login = { host, port, user, password, database: name };
+  await simulateServer(login, options);
+  const sql = postgres({ ...login, max: 1, onnotice: () => {} });
+  await migrate(sql);
+  await sql.unsafe(tableSql(dataset));
+  const contract = { natural_key: dataset.key, update_strategy: "insert_only" };
+  const contracts = JSON.stringify({ commit: "batch", tables: { [dataset.table]: contract } });
+  const bucket = openMemoryBucket(contracts, recordOf);
+  const loader = await openPorts(login, options, bucket);
+  return {
+    sql,
+    bucket,
+    ports: loader.ports,
+    set: async ({ seconds, connections }) => {
+      await sql`update simulated.state set at = ${dateAt(seconds).toISOString()}, connections = ${connections}`;
+    },
+    rows: async () => Number((await sql<{ count: string }[]>`select count(*) from ${sql(dataset.table)}`)[0]?.count),
+    ledgerBytes: () => ledgerBytes(sql),
+    close: async () => {
+      await loader.close();
+      await sql.end();
+      await asSuperuser(server, (admin) => admin`drop database ${admin(name)} with (force)`);
+    },
+  };
+}
+
+type Login = Readonly<Record<"host" | "user" | "password" | "database", string>> & { readonly port: number };
+
+/**
+ * Names are looked up in the schema `simulated` before the server's own catalog, so that the loader's statements, word
+ * for word as they are deployed, read the simulation's clock and sessions.
+ */
+async function simulateServer({ host, port, user, password, database }: Login, { maxConnections }: WorldOptions) {
+  const sql = postgres({ host, port, user, password, database, max: 1, onnotice: () => {} });
+  try {
+    await sql.unsafe(`
+      alter database ${database} set search_path = simulated, pg_catalog, public;
+      create schema simulated;
+      create table simulated.state (at timestamptz, connections integer, max_connections integer);
+      insert into simulated.state values ('${dateAt(0).toISOString()}', 0, ${maxConnections});
+      create function simulated.clock_timestamp() returns timestamptz language sql volatile
+        as 'select at from simulated.state';
+      create function simulated.now() returns timestamptz language sql stable as 'select at from simulated.state';
+      create view simulated.pg_stat_database as select connections as numbackends from simulated.state;
+      create function simulated.current_setting(text) returns text language sql stable as $$
+        select case when $1 = 'max_connections' then (select max_connections::text from simulated.state)
+                    else pg_catalog.current_setting($1) end $$;
+      create schema if not exists public;`);
+  } finally {
+    await sql.end();
+  }
+}
+
+async function openPorts(login: Login, { maxWorkers, maxLoads }: WorldOptions, bucket: MemoryBucket) {
+  const { host, port, user, password, database } = login;
+  overrideEnvironment({
+    ...{ DB_HOST: host, DB_PORT: String(port), DB_NAME: database, DB_USER: user, DB_PASSWORD: password },
+    ...{ DB_AUTH: "password", DB_TLS: "off", DB_POOL_MIN: "1", DB_POOL_MAX: "1" },
+    ...{ MAX_WORKERS: String(maxWorkers), MAX_LOADS: String(maxLoads), BATCH_ID_PATTERN: "^batch_[0-9]+_[0-9]+$" },
+    // nobody is called there: the bucket in memory stands in for S3
+    ...{ LOCAL_ENDPOINT: "http://127.0.0.1:9", LOG_LEVEL: "SILENT" },
+  });
+  const loader = await openLoader();
+  const sql = openSql({ host, port, database, user, password: () => password, tls: null });
+  const contracts = openContractStore({ sql, store: bucket, catalog: loader.ports.catalog });
+  const close = async (): Promise<void> => {
+    await closeSql(sql);
+    await loader.close();
+  };
+  return { ports: { ...loader.ports, store: bucket as never, archive: bucket as never, contracts }, close };
+}
+
+async function ledgerBytes(sql: postgres.Sql): Promise<number> {
+  const [row] = await sql<{ bytes: string }[]>`
+    select sum(pg_total_relation_size(c.oid)) as bytes
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'r'
+      and (n.nspname = 'table_loader' or (n.nspname = 'public' and c.relname <> ${dataset.table}))
+  `;
+  return Number(row?.bytes ?? 0);
+}
+
+/** One record, whose key no other fragment has. */
+function recordOf(homeKey: string): object {
+  const { fields, key } = dataset;
+  const required = fields.filter(({ notNull, name }) => notNull && !key.includes(name));
+  const values = required.map(({ name, type }) => [name, type === "date" ? "2026-01-01" : "simulated"]);
+  return { ...Object.fromEntries(key.map((name) => [name, homeKey])), ...Object.fromEntries(values) };
+}
