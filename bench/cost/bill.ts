@@ -1,5 +1,5 @@
+import { metricCatalog } from "../../lib/core/metrics.ts";
 import { wantedWorkers } from "../../lib/core/room.ts";
-import { metricNames } from "../../lib/core/states.ts";
 import { functionSizes, type HandlerName } from "../../lib/infra/capacity.ts";
 import { type RequestKind, requestKinds } from "../meter.ts";
 import { costsOf, processorMb, requestSeconds, type Work, workOf } from "../scale/durations.ts";
@@ -46,6 +46,12 @@ function requestItems(of: (kind: RequestKind) => number): Item[] {
   ];
 }
 
+/** CloudWatch counts a metric once for every value of its dimensions; a metric of tasks has one a function. */
+const metricSeries = Object.values(metricCatalog).reduce(
+  (sum, { by }) => sum + (by === "task" ? Object.keys(functionSizes).length : 1),
+  0,
+);
+
 /** What costs money although nothing is loaded, by the month. */
 export function idleItems({ stacks, around }: ScaleResults, stage: Stage): Item[] {
   const stack = stacks[stage];
@@ -58,7 +64,7 @@ export function idleItems({ stacks, around }: ScaleResults, stage: Stage): Item[
     { what: "secrets", quantity: stack.secrets, price: "secret" },
     { what: "alarms", quantity: stack.alarmMetrics, price: "alarmMetric" },
     { what: "dashboards", quantity: stack.dashboards, price: "dashboard" },
-    { what: "custom metrics", quantity: Object.keys(metricNames).length, price: "customMetric" },
+    { what: "custom metrics", quantity: metricSeries, price: "customMetric" },
     {
       what: "sweep: Lambda",
       quantity: sweeps * gbSeconds("sweep", secondsOf("sweep", around.sweep)),
