@@ -78,6 +78,7 @@ const variables = z.object({
   DEAD_LETTER_QUEUE_URL: queueUrl.optional(),
   OPERATE_FUNCTION: z.string().optional(),
   AWS_LAMBDA_FUNCTION_MEMORY_SIZE: whole(1).optional(),
+  AWS_EXECUTION_ENV: z.string().optional(),
   LOCAL_ENDPOINT: loopbackUrl.optional(),
   LOCAL_MACHINE_ENDPOINT: loopbackUrl.optional(),
 });
@@ -128,6 +129,7 @@ export type Settings = {
   readonly operateFunction: string | null;
   /** What Lambda gives the function; null elsewhere. */
   readonly memoryBytes: number | null;
+  readonly onLambda: boolean;
   /** Loopback addresses of the stand-ins for S3 and SQS, and for Step Functions; null on AWS. */
   readonly localEndpoint: string | null;
   readonly localMachineEndpoint: string | null;
@@ -175,6 +177,7 @@ function toSettings(env: Variables): Settings {
     deadLetterQueueUrl: env.DEAD_LETTER_QUEUE_URL ?? null,
     operateFunction: env.OPERATE_FUNCTION ?? null,
     memoryBytes: mebibytes(env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE),
+    onLambda: env.AWS_EXECUTION_ENV?.startsWith("AWS_Lambda_") ?? false,
     localEndpoint: env.LOCAL_ENDPOINT ?? null,
     localMachineEndpoint: env.LOCAL_MACHINE_ENDPOINT ?? null,
   };
