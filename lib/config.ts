@@ -84,6 +84,7 @@ const variables = z.object({
   OPERATE_FUNCTION: z.string().optional(),
   AWS_LAMBDA_FUNCTION_MEMORY_SIZE: whole(1).optional(),
   AWS_LAMBDA_FUNCTION_VERSION: z.string().optional(),
+  AWS_EXECUTION_ENV: z.string().optional(),
   LOCAL_ENDPOINT: loopbackUrl.optional(),
   LOCAL_MACHINE_ENDPOINT: loopbackUrl.optional(),
 });
@@ -142,6 +143,7 @@ export type Settings = {
   readonly memoryBytes: number | null;
   /** The published version that runs; null outside of Lambda. */
   readonly functionVersion: string | null;
+  readonly onLambda: boolean;
   /** Loopback addresses of the stand-ins for S3 and SQS, and for Step Functions; null on AWS. */
   readonly localEndpoint: string | null;
   readonly localMachineEndpoint: string | null;
@@ -194,6 +196,7 @@ function toSettings(env: Variables): Settings {
     operateFunction: env.OPERATE_FUNCTION ?? null,
     memoryBytes: mebibytes(env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE),
     functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION ?? null,
+    onLambda: env.AWS_EXECUTION_ENV?.startsWith("AWS_Lambda_") ?? false,
     localEndpoint: env.LOCAL_ENDPOINT ?? null,
     localMachineEndpoint: env.LOCAL_MACHINE_ENDPOINT ?? null,
   };

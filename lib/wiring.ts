@@ -9,6 +9,7 @@ import { openObjectStore } from "./aws/object-store.ts";
 import { type OpenOperate, openOperateClient } from "./aws/operate-client.ts";
 import { type DatabaseLogin, openDatabaseSecret } from "./aws/secrets.ts";
 import { openLog, setLogLevel } from "./aws/telemetry.ts";
+import { traceWhere } from "./aws/tracing.ts";
 import { type Settings, settings } from "./config.ts";
 import { BlockedError } from "./core/errors.ts";
 import { hashOf } from "./core/plan.ts";
@@ -89,6 +90,15 @@ function postgresTarget(schema: string): Target {
 function postgresCatalog(sql: Sql, schema: string): CatalogReader {
   return { read: (tables) => inTransaction(sql, {}, (tx) => openCatalog(tx, schema).read(tables)) };
 }
+
+// Every handler imports this file, and asks when it is invoked first. Settings that are wrong are told by what opens.
+traceWhere(() => {
+  try {
+    return settings().onLambda;
+  } catch {
+    return false;
+  }
+});
 
 let reachPoint: Reach = () => undefined;
 const reach: Reach = (point) => reachPoint(point);

@@ -75,7 +75,7 @@ beforeAll(async () => {
   });
   traces.push({ where: "stdout and stderr", text: written }, ...result);
   traces.push(...daemon.texts.map((text) => ({ where: "trace", text })));
-}, 180_000);
+}, 300_000);
 afterAll(async () => {
   reachAs(() => undefined);
   forceMetrics(false);

@@ -40,7 +40,7 @@ export async function drawChart(widget: Widget, timeline: Timeline, { width, hei
     type: "nominal",
     sort: null,
     scale: { domain: labels, range: palette },
-    legend: { orient: "bottom", title: null, columns: labels.length > 4 ? 3 : 4, symbolSize: 40, labelLimit: 130 },
+    legend: legendOf(labels.length),
   };
   const sides = [false, true].map((right) => ({ right, rows: rowsOf(widget, timeline, right) }));
   const drawn = sides.filter(({ rows }, index) => index === 0 || rows.length > 0);
@@ -58,7 +58,20 @@ export async function drawChart(widget: Widget, timeline: Timeline, { width, hei
     resolve: { scale: { y: drawn.length > 1 ? "independent" : "shared" } },
   };
   const view = new View(parse(compile(spec as unknown as TopLevelSpec).spec), { renderer: "none" });
-  return (await view.toSVG()).replace(/^<\?xml[^>]*>/, "");
+  return asGroup(await view.toSVG());
+}
+
+/** Names of functions are long: they get a smaller letter. */
+function legendOf(count: number): object {
+  const isLong = count > 7;
+  const letters = { labelFontSize: isLong ? 8 : 10, symbolSize: isLong ? 25 : 40 };
+  return { orient: "bottom", title: null, columns: count > 4 ? 3 : 4, labelLimit: 0, columnPadding: 8, ...letters };
+}
+
+/** A part of a larger picture: no document of its own, and without the roles that only a live chart has. */
+function asGroup(svg: string): string {
+  const body = svg.replace(/^[\s\S]*?<svg[^>]*>/, "").replace(/<\/svg>\s*$/, "");
+  return body.replaceAll(/ (?:role|class|aria-[a-z]+)="[^"]*"/g, "").replaceAll(/ pointer-events="none"/g, "");
 }
 
 const axisStyle = {
@@ -82,7 +95,9 @@ type Layer = {
 function layerOf({ properties }: Widget, { right, rows, color, timeline }: Layer): object {
   const axis: Axis = (right ? properties.yAxis?.right : properties.yAxis?.left) ?? {};
   const last = timeline.periods.length * timeline.seconds;
-  const scale = { domainMin: axis.min ?? 0, ...(axis.max !== undefined && { domainMax: axis.max }), nice: true };
+  const most = mostOf(rows, properties.stacked ?? false);
+  const limits = right ? [] : (properties.annotations?.horizontal ?? []).map(({ value }) => value);
+  const scale = { domain: [axis.min ?? 0, axis.max ?? Math.max(1, 1.1 * Math.max(most, ...limits))], nice: true };
   const y = {
     field: "value",
     type: "quantitative",
@@ -99,6 +114,13 @@ function layerOf({ properties }: Widget, { right, rows, color, timeline }: Layer
   const line = { type: "line", interpolate: "linear", strokeWidth: 1.6, clip: true, point: { size: 14, filled: true } };
   const mark = properties.stacked ? { type: "area", opacity: 0.75, clip: true } : line;
   return { data: { values: rows }, mark, encoding: { x, y, color } };
+}
+
+function mostOf(rows: readonly Row[], stacked: boolean): number {
+  const heights = stacked
+    ? [...Map.groupBy(rows, ({ second }) => second).values()].map((at) => at.reduce((sum, { value }) => sum + value, 0))
+    : rows.map(({ value }) => value);
+  return Math.max(0, ...heights);
 }
 
 function thresholdsOf({ properties }: Widget): object[] {

@@ -2,9 +2,10 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { synthesizeApp } from "../../infra/support/synthesize.ts";
 import { isRaised, type Period } from "../cloud-watch.ts";
+import { keyOf } from "../emf.ts";
 import { type Alarm, alarmsOf, dashboardOf, metricsOfAlarm, metricsOfWidget, type Widget } from "../template.ts";
 import { drawChart, type Timeline } from "./chart.ts";
-import { runForPicture } from "./run.ts";
+import { asPoints, runForPicture } from "./run.ts";
 
 /**
  * Draws docs/dashboard.svg: the widgets of the synthesized dashboard, where they stand in it, with what a run on this
@@ -21,17 +22,18 @@ const gap = 8;
 const target = fileURLToPath(new URL("../../../docs/dashboard.svg", import.meta.url));
 
 async function draw(): Promise<void> {
+  // first the run: its memory shall not be that of the synthesis
+  const run = await runForPicture(batches);
   const { pipeline } = synthesizeApp();
   const alarms = alarmsOf(pipeline);
   const { widgets } = dashboardOf(pipeline);
   const read = [...alarms.flatMap(metricsOfAlarm), ...widgets.flatMap(metricsOfWidget)];
-  const run = await runForPicture(
-    batches,
-    read.filter(({ namespace }) => namespace !== "TableLoader"),
-  );
+  const foreign = read.filter(({ namespace }) => namespace !== "TableLoader");
+  const unique = [...new Map(foreign.map((metric) => [keyOf(metric), metric])).values()];
+  const points = [...run.points, ...asPoints(run.counted, unique)];
   const count = Math.ceil((run.end - run.start) / (periodSeconds * 1000));
   const periods: Period[] = Array.from({ length: count }, (_, index) =>
-    run.points.filter(({ at }) => Math.floor((at - run.start) / (periodSeconds * 1000)) === index),
+    points.filter(({ at }) => Math.floor((at - run.start) / (periodSeconds * 1000)) === index),
   );
   const drawn: string[] = [];
   for (const widget of widgets) drawn.push(await drawWidget(widget, { periods, seconds: periodSeconds }, alarms));
@@ -41,7 +43,8 @@ async function draw(): Promise<void> {
 
 function frame(parts: readonly string[], { width, height }: { width: number; height: number }): string {
   const open = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="DejaVu Sans, Arial, sans-serif">`;
-  return [open, `<rect width="${width}" height="${height}" fill="#f2f3f3"/>`, ...parts, "</svg>"].join("\n");
+  const title = "<title>The dashboard of Table Loader, drawn from its template and a run on one machine</title>";
+  return [open, title, `<rect width="${width}" height="${height}" fill="#f2f3f3"/>`, ...parts, "</svg>"].join("\n");
 }
 
 async function drawWidget(widget: Widget, timeline: Timeline, alarms: readonly Alarm[]): Promise<string> {
@@ -84,7 +87,7 @@ function drawAlarms(title: string, { timeline, alarms, box }: Scene): string {
     const x = index * width + gap;
     return [
       `<rect x="${x}" y="34" width="${width - gap}" height="${box.height - 42}" rx="3" fill="${fill}" stroke="${stroke}"/>`,
-      `<text x="${x + 10}" y="56" font-size="12" font-weight="bold" fill="#16191f">${alarm.name}</text>`,
+      `<text x="${x + 10}" y="56" font-size="11" font-weight="bold" fill="#16191f">${alarm.name}</text>`,
       `<text x="${x + 10}" y="76" font-size="11" fill="${stroke}">${word}</text>`,
       `<text x="${x + 10}" y="94" font-size="10" fill="#545b64">raised in ${raised} of ${states.length}</text>`,
     ].join("");

@@ -4,39 +4,48 @@ import { forceMetrics } from "../../../lib/aws/measures.ts";
 import { contractsKey, stagingPrefixOf } from "../../../lib/core/keys.ts";
 import { type LocalEnvironment, openLocalEnvironment } from "../../../lib/local/environment.ts";
 import { loadFunction } from "../../../lib/local/functions.ts";
-import { brokenBatch } from "../../../lib/local/sample/broken-batch.ts";
-import { sampleBatch } from "../../../lib/local/sample/sample-batch.ts";
-import { secondBatch } from "../../../lib/local/sample/second-batch.ts";
-import { defaultSampleSize, type SampleFragment } from "../../../lib/local/sample/types.ts";
 import { onCrashPoint } from "../../../lib/wiring.ts";
+import { bloods, specimens, subjects } from "../../support/records.ts";
 import { type Point, parsePoints } from "../emf.ts";
 import type { MetricId } from "../template.ts";
 
 /** A run of the whole loader on this machine, some minutes long, and what it measured. */
 
-export type Run = { readonly points: readonly Point[]; readonly start: number; readonly end: number };
+export type Run = {
+  readonly points: readonly Point[];
+  readonly counted: readonly Counted[];
+  readonly start: number;
+  readonly end: number;
+};
 
+/** What a service of AWS would count; `queue` as its logical id begins. */
+export type Counted = { readonly name: string; readonly queue?: string; readonly value: number; readonly at: number };
+
+/** All functions share one process here. */
+const megabytes = 1024;
 const sweepSeconds = 5;
-const secondsBetweenBatches = 2;
-const size = { ...defaultSampleSize, now: new Date("2026-01-01T12:00:00Z") };
+const secondsBetweenBatches = 2.5;
 
-/** Batches of every kind; that of every seventh is broken, one waits for its approval. */
-function fragmentsOf(number: number): readonly SampleFragment[] {
-  const subjects = 100 + ((number * 137) % 400);
-  const options = { ...size, seed: 1 + Math.floor(number / 3), subjects, samplesPerTable: subjects };
-  if (number % 7 === 6) return brokenBatch(options).fragments;
-  return number % 3 === 2 ? secondBatch(options).fragments : sampleBatch(options);
+/** New rows, the same again, changed ones; every ninth batch is broken. */
+function fragmentsOf(number: number): Readonly<Record<string, object[]>> {
+  const prefix = `P${Math.floor(number / 3)}`;
+  const count = 300 + ((Math.floor(number / 3) * 397) % 1500);
+  const tables = { subject: subjects(prefix, count), blood: bloods(prefix, count), specimen: specimens(prefix, count) };
+  if (number % 9 === 7) return { ...tables, blood: bloods(`${prefix}X`, count, { volume_ml: "12,5" }) };
+  const changed = { source_updated_at: "2025-01-01T00:00:00Z", center_code: "NEW" };
+  if (number % 3 === 2) return { ...tables, subject: subjects(prefix, Math.ceil(count / 2), changed) };
+  return tables;
 }
 
-export async function runForPicture(batches: number, foreign: readonly MetricId[]): Promise<Run> {
+export async function runForPicture(batches: number): Promise<Run> {
   const written = takeOutput();
-  const environment = await openLocalEnvironment({ directory: null, logLevel: "SILENT", sweepSeconds, load: in512Mb });
+  const environment = await openLocalEnvironment({ directory: null, logLevel: "SILENT", sweepSeconds, load: asLambda });
   const sql = postgres(environment.databaseUrl, { max: 1, onnotice: () => undefined });
-  const counted: Point[] = [];
+  const counted: Counted[] = [];
   try {
     forceMetrics(true);
     const start = Date.now();
-    const watch = setInterval(() => void countQueues(environment, foreign, counted), 1000);
+    const watch = setInterval(() => void countQueues(environment, counted), 1000);
     for (let number = 0; number < batches; number += 1) {
       await stir(environment, number / batches);
       await deliver({ environment, sql }, number);
@@ -44,8 +53,8 @@ export async function runForPicture(batches: number, foreign: readonly MetricId[
     }
     await pause(2 * sweepSeconds * 1000);
     clearInterval(watch);
-    countExecutions(environment, foreign, counted);
-    return { points: [...parsePoints(written.text()), ...counted], start, end: Date.now() };
+    countExecutions(environment, counted);
+    return { points: parsePoints(written.text()), counted, start, end: Date.now() };
   } finally {
     written.restore();
     await sql.end({ timeout: 1 });
@@ -53,9 +62,21 @@ export async function runForPicture(batches: number, foreign: readonly MetricId[
   }
 }
 
-const in512Mb: typeof loadFunction = async (name) => {
+/** As points of the metrics that the dashboard names. */
+export function asPoints(counted: readonly Counted[], metrics: readonly MetricId[]): Point[] {
+  return metrics.flatMap((metric) => {
+    const queue = metric.dimensions["QueueName"];
+    const own = counted.filter(({ name, queue: id = "" }) => name === metric.name && (queue ?? "").startsWith(id));
+    return own.map(({ value, at }) => ({ ...metric, unit: "Count", value, at }));
+  });
+}
+
+const asLambda: typeof loadFunction = async (name) => {
   const loaded = await loadFunction(name);
-  return { ...loaded, handler: (event, context) => loaded.handler(event, { ...context, memoryLimitInMB: "512" }) };
+  return {
+    ...loaded,
+    handler: (event, context) => loaded.handler(event, { ...context, memoryLimitInMB: String(megabytes) }),
+  };
 };
 
 function takeOutput() {
@@ -76,17 +97,16 @@ type World = { readonly environment: LocalEnvironment; readonly sql: postgres.Sq
 async function deliver({ environment, sql }: World, number: number): Promise<void> {
   const batchId = `batch_20260101_${String(number).padStart(6, "0")}`;
   const fragments = fragmentsOf(number);
-  const tables = [...new Set(fragments.map(({ table }) => table))];
-  const approved = number % 9 !== 4;
+  const tables = Object.keys(fragments);
+  const approved = number % 12 !== 9;
   await sql`
     insert into validation_queue
       (batch_id, table_name, validation_status, approved_for_load, approved_by, approved_at)
     select ${batchId}, t.table_name, 'validated', ${approved}, ${approved ? "validator" : null},
            case when ${approved} then clock_timestamp() end
     from unnest(${tables}::text[]) as t(table_name)`;
-  for (const { fileName, body } of fragments) {
-    const bytes = typeof body === "string" ? body : new Uint8Array(body);
-    await environment.bucket.put(`${stagingPrefixOf(batchId)}${fileName}`, bytes);
+  for (const [table, records] of Object.entries(fragments)) {
+    await environment.bucket.put(`${stagingPrefixOf(batchId)}${table}.json`, JSON.stringify(records));
   }
 }
 
@@ -111,34 +131,23 @@ async function textOf(bucket: LocalEnvironment["bucket"]): Promise<string | null
 }
 
 /** What SQS would count. */
-async function countQueues(
-  { bucket }: LocalEnvironment,
-  foreign: readonly MetricId[],
-  counted: Point[],
-): Promise<void> {
+async function countQueues({ bucket }: LocalEnvironment, counted: Counted[]): Promise<void> {
   const at = Date.now();
-  const messages = async (QueueUrl: string): Promise<number> => {
+  const queues = { IntakeArrivals: bucket.intake.url, IntakeDeadLetters: bucket.deadLetters.url };
+  for (const [queue, QueueUrl] of Object.entries(queues)) {
     const asked = await bucket.sqs("GetQueueAttributes", { QueueUrl, AttributeNames: ["ApproximateNumberOfMessages"] });
     const { Attributes } = asked as { Attributes: Record<string, string> };
-    return Number(Attributes["ApproximateNumberOfMessages"]);
-  };
-  for (const metric of foreign.filter(({ name }) => name === "ApproximateNumberOfMessagesVisible")) {
-    const queue = metric.dimensions["QueueName"] ?? "";
-    const url = queue.startsWith("IntakeDeadLetters") ? bucket.deadLetters.url : bucket.intake.url;
-    const value = queue.startsWith("IntakeUndelivered") ? 0 : await messages(url);
-    counted.push({ ...metric, unit: "Count", value, at });
+    const value = Number(Attributes["ApproximateNumberOfMessages"]);
+    counted.push({ name: "ApproximateNumberOfMessagesVisible", queue, value, at });
   }
 }
 
 /** What Step Functions would count. */
-function countExecutions({ machine }: LocalEnvironment, foreign: readonly MetricId[], counted: Point[]): void {
+function countExecutions({ machine }: LocalEnvironment, counted: Counted[]): void {
   const names: Readonly<Record<string, string>> = { SUCCEEDED: "ExecutionsSucceeded", FAILED: "ExecutionsFailed" };
-  const count = (name: string | undefined, at: Date | null): void => {
-    const metric = foreign.find((one) => one.name === name);
-    if (metric && at) counted.push({ ...metric, unit: "Count", value: 1, at: at.getTime() });
-  };
   for (const { status, startDate, stopDate } of machine.list()) {
-    count("ExecutionsStarted", startDate);
-    count(names[status], stopDate);
+    counted.push({ name: "ExecutionsStarted", value: 1, at: startDate.getTime() });
+    const name = names[status];
+    if (name && stopDate) counted.push({ name, value: 1, at: stopDate.getTime() });
   }
 }
