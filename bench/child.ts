@@ -19,14 +19,17 @@ export type ChildOptions = {
   readonly env?: Readonly<Record<string, string>>;
   /** Flags of Node. @default none */
   readonly flags?: readonly string[];
+  /** True where nobody reads what it says to stderr. @default false */
+  readonly quiet?: boolean;
 };
 
 /** @throws Error where it ends before it has answered */
-export async function openChild<Message>({ file, args, env = {}, flags = [] }: ChildOptions): Promise<Child<Message>> {
+export async function openChild<Message>(options: ChildOptions): Promise<Child<Message>> {
+  const { file, args, env = {}, flags = [], quiet = false } = options;
   const child = fork(fileURLToPath(new URL(file, import.meta.url)), [...args], {
     execArgv: [...flags],
     env: { PATH: process.env.PATH ?? "", TMPDIR: process.env.TMPDIR ?? "", ...env },
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
+    stdio: ["ignore", "ignore", quiet ? "ignore" : "inherit", "ipc"],
   });
   const exited = once(child, "exit");
   return {

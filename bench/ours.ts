@@ -43,6 +43,8 @@ export type LoadRequest = {
   readonly logLevel?: "INFO" | "WARN";
   /** Told of every invocation. */
   readonly observe?: (invocation: Invocation) => void;
+  /** True where every function has run once before, as most of Lambda's have. @default false */
+  readonly warm?: boolean;
 };
 
 export type Invocation = { readonly handler: HandlerName; readonly seconds: number; readonly usage: Usage };
@@ -130,6 +132,8 @@ async function openLambda(stack: AsyncDisposableStack, request: LoadRequest, han
     file: "worker.ts",
     args: [handler, file, ...(profileFolder ? [profileFolder] : [])],
     flags: laboratory.nodeFlags,
+    // what a function says of a batch that there is not
+    quiet: request.warm ?? false,
     env: {
       ...database.variables,
       S3_BUCKET: laboratory.objects.bucket,
@@ -140,8 +144,26 @@ async function openLambda(stack: AsyncDisposableStack, request: LoadRequest, han
     },
   });
   stack.defer(() => lambda.close());
+  if (request.warm) await lambda.ask(idleEvent);
   return request.observe ? observed(lambda, handler, request.observe) : lambda;
 }
+
+/** Of a batch that there is not: a function finds that out with database and bucket, and gives up. */
+const idleEvent = {
+  input: { batchId: "batch_19990101_000000", source: "arrival" },
+  run: {
+    batchId: "batch_19990101_000000",
+    kind: "load",
+    planId: 0,
+    fence: 0,
+    epoch: 1,
+    attempt: 1,
+    runId: "",
+    workers: [1],
+  },
+  execution: "nobody",
+  worker: 1,
+};
 
 function observed(lambda: Lambda, handler: HandlerName, observe: (invocation: Invocation) => void): Lambda {
   const ask = async (event: object): Promise<Said> => {

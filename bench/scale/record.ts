@@ -87,7 +87,7 @@ async function recordLoad(laboratory: Laboratory, size: Size): Promise<Loaded> {
       async (observe) => {
         const contract = { update_strategy: "insert_only" };
         const batchId = newBatchId();
-        return loadBatch({ laboratory, database, delivery, contract, batchId, logLevel: "INFO", observe });
+        return loadBatch({ laboratory, database, delivery, contract, batchId, logLevel: "INFO", warm: true, observe });
       },
       size,
     );

@@ -32,6 +32,8 @@ export type SimulationOptions = WorldOptions & {
   readonly processors: number;
   /** False where only the planner runs for real. @default true */
   readonly effects?: boolean;
+  /** Reserved concurrency in place of the deployed one. @default none */
+  readonly reserved?: Partial<Record<HandlerName, number>>;
 };
 
 export type Ended = Pick<Flight, "batch" | "polls" | "admittedAt" | "committedAt"> & {
@@ -114,8 +116,13 @@ async function deliver({ sql, bucket }: World, batches: readonly Batch[]): Promi
 }
 
 /** The reserved concurrency of the deployment; stage and commit have what the planner deals out. */
-function openGates(clock: VirtualClock, { maxWorkers, maxLoads }: WorldOptions): Record<string, Gate> {
-  const given: Partial<Record<HandlerName, number>> = { "stage-fragments": maxWorkers, "commit-batch": maxLoads };
+function openGates(clock: VirtualClock, options: SimulationOptions): Record<string, Gate> {
+  const { maxWorkers, maxLoads, reserved } = options;
+  const given: SimulationOptions["reserved"] = {
+    "stage-fragments": maxWorkers,
+    "commit-batch": maxLoads,
+    ...reserved,
+  };
   const handlers = Object.values(taskStates);
   return Object.fromEntries(
     handlers.map((name) => [name, openGate(clock, given[name] ?? functionSizes[name].connections ?? 0)]),
