@@ -9,15 +9,20 @@ export const valueAt = ({ base, perFragment, perRecord }: Line, fragments: numbe
 /**
  * The line that lies nearest to the points, by the least squares, among those of which no part is negative: nothing
  * becomes cheaper by having more of it. Parts that would be negative are left out, one set after the other.
+ *
+ * @param readsRecords false where records cannot cost anything. @default true
  */
-export function fitLine(points: readonly Point[]): Line {
-  const candidates = subsets.map((parts) => solve(points, parts)).filter((line) => line !== null);
+export function fitLine(points: readonly Point[], readsRecords = true): Line {
+  const allowed = subsets.filter((parts) => readsRecords || !parts.includes(perRecordPart));
+  const candidates = allowed.map((parts) => solve(points, parts)).filter((line) => line !== null);
   const [best] = candidates
     .filter((line) => line.every((part) => part >= 0))
     .toSorted((a, b) => residual(points, a) - residual(points, b));
   const [base = 0, perFragment = 0, perRecord = 0] = best ?? [];
   return { base, perFragment, perRecord };
 }
+
+const perRecordPart = 2;
 
 type Solution = readonly [number, number, number];
 

@@ -70,7 +70,13 @@ export async function recordLoads(laboratory: Laboratory, options: RecordOptions
       note(`  ${round}/${rounds} ${size.fragments} fragments, ${size.records} records: ${load.seconds.toFixed(2)} s`);
     }
   }
-  const lines = phases.map((phase) => [phase, linesOf(samples.filter(({ handler }) => handler === phase))]);
+  const lines = phases.map((phase) => [
+    phase,
+    linesOf(
+      phase,
+      samples.filter(({ handler }) => handler === phase),
+    ),
+  ]);
   return { sizes, rounds, phases: Object.fromEntries(lines) as Recording["phases"] };
 }
 
@@ -115,9 +121,15 @@ async function observeLoad(
   return { load: await load(observe), samples };
 }
 
-function linesOf(samples: readonly Sample[]): Recorded {
+/** The others look at objects and at the ledger, and read no record. */
+const readers: readonly Phase[] = ["stage-fragments", "commit-batch"];
+
+function linesOf(phase: Phase, samples: readonly Sample[]): Recorded {
   const line = (of: (sample: Sample) => number): Line =>
-    fitLine(samples.map((sample) => ({ fragments: sample.fragments, records: sample.records, value: of(sample) })));
+    fitLine(
+      samples.map((sample) => ({ fragments: sample.fragments, records: sample.records, value: of(sample) })),
+      readers.includes(phase),
+    );
   const requests = requestKinds.map((kind) => [kind, line(({ usage }) => usage.requests[kind])]);
   return {
     wall: line(({ seconds }) => seconds),
