@@ -1,5 +1,6 @@
 import type { Judged } from "./bars.ts";
 import type { Facts } from "./facts.ts";
+import { table, thousands } from "./markdown.ts";
 import type { OurLoad } from "./ours.ts";
 import {
   type BundleResult,
@@ -98,14 +99,7 @@ function renderBundles(bundles: readonly BundleResult[]): string {
   ].join("\n\n");
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
-  return [line(head), `|${"---|".repeat(head.length)}`, ...rows.map(line)].join("\n");
-}
-
 const plural = (count: number, noun: string): string => `${thousands(count)} ${noun}${count === 1 ? "" : "s"}`;
-const thousands = (count: number): string => Math.round(count).toLocaleString("en-US");
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
 
 /** docs/performance.md */

@@ -10,8 +10,8 @@ const price = z.strictObject({
   unit: z.string(),
   /** The vendor's page that lists it. */
   page: z.url(),
-  /** Where the number was read. */
-  read: z.url(),
+  /** Where the number was read; null where no copy of a page was at hand, and it has to be looked up again. */
+  read: z.url().nullable(),
   /** When that page says its prices are of; null where it does not say. */
   of: z.string().nullable(),
   note: z.string().optional(),
@@ -35,3 +35,10 @@ export const pricedBatch: Batch = {
   batchId: "batch_20260101_000000",
   ...{ fragments: 10, recordsPerFragment: 10_000, bytes: 2_330_000, approvedAt: -1, startsAt: 0 },
 };
+
+/** @throws Error where the file has no such price */
+export function priceOf({ prices }: Prices, name: string): number {
+  const found = prices[name];
+  if (found === undefined) throw new Error(`prices: ${name}, got none; add it to bench/cost/prices.json`);
+  return found.usd;
+}

@@ -1,0 +1,165 @@
+import { wantedWorkers } from "../../lib/core/room.ts";
+import { metricNames } from "../../lib/core/states.ts";
+import { functionSizes, type HandlerName } from "../../lib/infra/capacity.ts";
+import { type RequestKind, requestKinds } from "../meter.ts";
+import { costsOf, processorMb, requestSeconds, type Work, workOf } from "../scale/durations.ts";
+import { valueAt } from "../scale/fit.ts";
+import { type Phase, phases, type Recording } from "../scale/record.ts";
+import type { Around, ScaleResults, Stage } from "../scale/results.ts";
+import { batchesOfMillion, type Prices, pricedBatch, priceOf } from "./prices.ts";
+
+/** How much of what, at which price. */
+export type Item = { readonly what: string; readonly quantity: number; readonly price: string };
+export type BilledItem = Item & { readonly usd: number };
+
+export const bill = (items: readonly Item[], prices: Prices): BilledItem[] =>
+  items.map((item) => ({ ...item, usd: item.quantity * priceOf(prices, item.price) }));
+
+export const totalOf = (items: readonly BilledItem[]): number => items.reduce((sum, { usd }) => sum + usd, 0);
+
+export const hoursOfMonth = 730;
+export const daysOfMonth = hoursOfMonth / 24;
+const sweepsOfDay = 288;
+/** Lambda polls a queue with five connections, each asking every 20 s while nothing comes. */
+const pollsOfMonth = (5 * hoursOfMonth * 3600) / 20;
+/** START, END and REPORT, which Lambda itself logs of an invocation. */
+const platformLogBytes = 500;
+/** A line of the machine's log, without data: one for each event. */
+const eventLogBytes = 400;
+const gigabyte = 1e9;
+
+/** GB-seconds of a function that is at work so long. */
+export const gbSeconds = (handler: HandlerName, seconds: number): number =>
+  (seconds * functionSizes[handler].memoryMb) / 1024;
+
+const paid: Readonly<Record<RequestKind, string | null>> = {
+  ...{ get: "s3Get", head: "s3Get", put: "s3Put", copy: "s3Put", list: "s3Put", delete: null },
+};
+
+/** @param of how many requests of a kind */
+function requestItems(of: (kind: RequestKind) => number): Item[] {
+  const sum = (price: string): number =>
+    requestKinds.reduce((total, kind) => total + (paid[kind] === price ? of(kind) : 0), 0);
+  return [
+    { what: "S3: GET, HEAD", quantity: sum("s3Get"), price: "s3Get" },
+    { what: "S3: PUT, COPY, LIST", quantity: sum("s3Put"), price: "s3Put" },
+  ];
+}
+
+/** What costs money although nothing is loaded, by the month. */
+export function idleItems({ stacks, around }: ScaleResults, stage: Stage): Item[] {
+  const stack = stacks[stage];
+  const sweeps = sweepsOfDay * daysOfMonth;
+  return [
+    { what: `RDS: ${stack.instance}`, quantity: hoursOfMonth * stack.instances, price: stack.instance },
+    { what: "RDS: storage", quantity: stack.storageGb * stack.instances, price: "rdsStorageGb" },
+    { what: "interface endpoints", quantity: hoursOfMonth * stack.endpoints, price: "endpointHour" },
+    { what: "KMS key", quantity: stack.keys, price: "kmsKey" },
+    { what: "secrets", quantity: stack.secrets, price: "secret" },
+    { what: "alarms", quantity: stack.alarmMetrics, price: "alarmMetric" },
+    { what: "dashboards", quantity: stack.dashboards, price: "dashboard" },
+    { what: "custom metrics", quantity: Object.keys(metricNames).length, price: "customMetric" },
+    {
+      what: "sweep: Lambda",
+      quantity: sweeps * gbSeconds("sweep", secondsOf("sweep", around.sweep)),
+      price: "lambdaGbSecond",
+    },
+    { what: "sweep: invocations", quantity: sweeps, price: "lambdaRequest" },
+    ...requestItems((kind) => sweeps * around.sweep.requests[kind]).map((item) => ({
+      ...item,
+      what: `sweep, ${item.what}`,
+    })),
+    { what: "sweep: logs", quantity: (sweeps * (around.sweep.logBytes + platformLogBytes)) / gigabyte, price: "logGb" },
+    { what: "SQS: asking whether there is anything", quantity: pollsOfMonth, price: "sqsRequest" },
+  ];
+}
+
+/** As it would be on AWS: less of a processor, and a bucket that is farther away. */
+export function secondsOf(handler: HandlerName, { wall, cpu, requests }: Around): number {
+  const asked = requestKinds.reduce((sum, kind) => sum + requests[kind], 0);
+  return Math.max(0, wall - cpu) + (cpu * processorMb) / functionSizes[handler].memoryMb + asked * requestSeconds;
+}
+
+/** What a million records cost, in ten batches. */
+export function millionItems(results: ScaleResults): Item[] {
+  const { recording, around, priced } = results;
+  const { fragments, recordsPerFragment, bytes } = pricedBatch;
+  const records = fragments * recordsPerFragment;
+  const workers = wantedWorkers(Array.from({ length: fragments }, () => bytes));
+  const calls = (phase: Phase): number => (phase === "stage-fragments" ? workers : 1);
+  const per = (of: (phase: Phase) => number): number =>
+    batchesOfMillion * phases.reduce((sum, phase) => sum + of(phase), 0);
+  const invocations = per(calls) + batchesOfMillion;
+  const starts = batchesOfMillion * gbSeconds("start-load", secondsOf("start-load", around["start-load"]));
+  const logged =
+    per((phase) => calls(phase) * recording.phases[phase].logBytes.base) +
+    batchesOfMillion * around["start-load"].logBytes;
+  const arrivals = batchesOfMillion * (fragments + 1);
+  return [
+    {
+      what: "Lambda: at work",
+      quantity: per((phase) => gbSeconds(phase, loadSeconds(recording, phase, workers))) + starts,
+      price: "lambdaGbSecond",
+    },
+    { what: "Lambda: invocations", quantity: invocations, price: "lambdaRequest" },
+    { what: "Step Functions: transitions", quantity: batchesOfMillion * priced.transitions, price: "transition" },
+    ...requestItems((kind) => per((phase) => valueAt(recording.phases[phase].requests[kind], fragments, records))),
+    { what: "EventBridge: events of S3", quantity: arrivals, price: "serviceEvent" },
+    // sent, received and deleted, each by itself at worst
+    { what: "SQS: arrivals", quantity: 3 * arrivals, price: "sqsRequest" },
+    {
+      what: "CloudWatch: logs",
+      quantity: (logged + invocations * platformLogBytes + batchesOfMillion * priced.events * eventLogBytes) / gigabyte,
+      price: "logGb",
+    },
+    { what: "X-Ray: traces", quantity: 2 * batchesOfMillion, price: "trace" },
+  ];
+}
+
+/** Seconds that a phase of one batch is paid for, of all its workers together. */
+export function loadSeconds(recording: Recording, phase: Phase, workers: number): number {
+  const { fragments, recordsPerFragment } = pricedBatch;
+  const cost = costsOf(recording)[phase];
+  const sum = ({ lambda, database }: Work): number => lambda + database;
+  const more = phase === "stage-fragments" ? (workers - 1) * sum(cost.base) : 0;
+  return sum(workOf(cost, fragments, fragments * recordsPerFragment)) + more;
+}
+
+export type Alternative = {
+  readonly name: string;
+  /** US dollars: a month without a load, and a million records. */
+  readonly idle: number;
+  readonly million: number;
+  readonly assumes: string;
+};
+
+/** Of a Glue job: the fewest workers it takes, and what it takes to start them and to load a tenth of a million. */
+const glue = { dpu: 2, minutes: 2 };
+/** A record of nine columns has 233 bytes of JSON. */
+const millionGb = 0.233;
+
+export function alternatives(prices: Prices): Alternative[] {
+  const at = (name: string): number => priceOf(prices, name);
+  return [
+    {
+      name: "AWS Glue, a Spark job for each batch",
+      idle: 0,
+      million: ((batchesOfMillion * glue.dpu * glue.minutes) / 60) * at("glueDpuHour"),
+      assumes: `${glue.dpu} DPU for ${glue.minutes} minutes a batch, start included; the database, its network and what keeps a batch from loading twice come on top`,
+    },
+    {
+      name: "AWS DMS, from S3",
+      idle: hoursOfMonth * at("dmsHour"),
+      million: 0,
+      assumes:
+        "one dms.t3.medium that is always on; reads CSV and Parquet, so that something has to turn the JSON into them; the database comes on top",
+    },
+    {
+      name: "Snowpipe",
+      idle: 0,
+      million: millionGb * at("snowpipeGbCredits") * at("snowflakeCredit"),
+      assumes:
+        "Standard edition, into Snowflake and not into PostgreSQL; the warehouse that merges and is asked comes on top: one credit an hour at least, for every minute that it runs",
+    },
+  ];
+}

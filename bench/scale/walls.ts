@@ -1,0 +1,95 @@
+import { longestInLine, waitInLine } from "../../lib/core/room.ts";
+import { functionSizes } from "../../lib/infra/capacity.ts";
+import { amount, thousands } from "../markdown.ts";
+import { type Costs, type Work, workOf } from "./durations.ts";
+import { delivered } from "./experiments.ts";
+import type { Phase, Recording } from "./record.ts";
+
+/** Where each limit lies, by the recorded costs alone. */
+export type Wall = { readonly limit: string; readonly value: string; readonly at: string; readonly moves: string };
+
+const secondsOf = ({ lambda, database }: Work): number => lambda + database;
+const places = (phase: Phase): number => functionSizes[phase].connections ?? 0;
+const hour = 3600;
+/** @see TRANSACTION_TIMEOUT in lib/config.ts */
+const transactionSeconds = 300;
+const records = delivered.fragments * delivered.recordsPerFragment;
+
+/** Seconds that a batch of the simulations keeps one of the places of MAX_LOADS, with so many workers. */
+export function placeSeconds(costs: Costs, workers: number): number {
+  const stage = costs["stage-fragments"];
+  const share = Math.ceil(delivered.fragments / workers);
+  const staged =
+    secondsOf(stage.base) + share * secondsOf(workOf({ ...stage, base: none }, 1, delivered.recordsPerFragment));
+  return staged + secondsOf(workOf(costs["commit-batch"], delivered.fragments, records));
+}
+
+const none: Work = { lambda: 0, database: 0 };
+
+/** Questions of batches in line that ValidateBatch answers in a second. */
+export const asksPerSecond = (costs: Costs, concurrency = places("validate-batch")): number =>
+  concurrency / secondsOf(workOf(costs["validate-batch"], delivered.fragments, 0));
+
+/** Fragments that one execution moves to the archive in a second. */
+export const archivedPerSecond = (costs: Costs): number => 1 / secondsOf(costs["archive-fragments"].perFragment);
+
+/** Records that fit into one commit. */
+export const recordsPerCommit = (costs: Costs): number =>
+  (transactionSeconds - secondsOf(costs["commit-batch"].base)) / secondsOf(costs["commit-batch"].perRecord);
+
+export function wallsOf(costs: Costs, { phases }: Recording): Wall[] {
+  const asks = asksPerSecond(costs);
+  const archived = archivedPerSecond(costs);
+  const archivers = places("archive-fragments");
+  const requests = phases["archive-fragments"].requests;
+  const copies = archivers * archived;
+  const longest = waitInLine(1e6, longestInLine);
+  return [
+    {
+      limit: "archiving, one object after the other",
+      value: `${amount(archived)} fragments/s of one batch, ${amount(archivers * archived)} of all`,
+      at: `a batch of 10,000 fragments is archived ${amount(10_000 / archived / 60)} minutes after its commit`,
+      moves:
+        "fewer and larger fragments; moving several objects at a time in ArchiveFragments; its reserved concurrency",
+    },
+    {
+      limit: `reserved concurrency of ValidateBatch, ${places("validate-batch")}`,
+      value: `${amount(asks)} questions/s`,
+      at: `about ${thousands(asks * longest)} batches in line that each ask every ${longest} s; from there on calls are refused and tried again`,
+      moves:
+        "more of it in `lib/infra/capacity.ts` (each place is a connection); longer waits in `lib/core/room.ts`; fewer batches at once",
+    },
+    {
+      limit: `MAX_LOADS, ${places("commit-batch")}`,
+      value: `${thousands((places("commit-batch") * hour) / placeSeconds(costs, delivered.fragments))} batches/h of 200,000 records`,
+      at: "all the time, where more batches arrive than that",
+      moves:
+        "reserved concurrency of CommitBatch, from which it follows; a larger database, once its processors are busy",
+    },
+    {
+      limit: `TRANSACTION_TIMEOUT, ${transactionSeconds} s`,
+      value: `${thousands(recordsPerCommit(costs))} new records in one commit`,
+      at: "one batch of that size; two failures fail it (`DB_TIMEOUT`)",
+      moves: "TRANSACTION_TIMEOUT up to 840 s (Lambda ends at 900); smaller batches",
+    },
+    {
+      limit: "S3, requests to one prefix: 5,500 GET or HEAD and 3,500 PUT, COPY or DELETE a second",
+      value: `${amount(copies * requests.head.perFragment)} HEAD/s and ${amount(copies * (requests.copy.perFragment + requests.delete.perFragment))} COPY and DELETE/s with every archiver at work`,
+      at: "far away: the whole loader is nearer to it by three orders of magnitude only if archiving becomes parallel",
+      moves: "S3 splits prefixes by itself; batches have prefixes of their own",
+    },
+    {
+      limit: "the sweep: 5 pages of 1,000 keys of the archive every 5 minutes",
+      value: `${thousands((5 * 1_000 * 24 * 60) / 5)} keys a day`,
+      at: "an archive of that size is looked through once a day; a restored database is noticed later in a larger one",
+      moves: "`pagesAtOnce` in `lib/steps/walk-archive.ts`; events start loads all the same",
+    },
+    {
+      limit:
+        "StartExecution, 1,300 at once and 300/s (AWS's default for Standard workflows in us-east-1; in no page that was at hand)",
+      value: "start-load runs 5 at a time and starts one execution a batch and delivery",
+      at: "not reached: refused starts stay in the queue and come again",
+      moves: "a quota of the account",
+    },
+  ];
+}
