@@ -38,6 +38,8 @@ export type Figures = {
   readonly rows: number;
   readonly usage: Readonly<Record<string, number>>;
   readonly mostConnections: number;
+  /** By which the ledger grew. */
+  readonly ledgerBytes: number;
 };
 
 const stageShare = functionSizes["stage-fragments"].connections ?? 1;
@@ -101,7 +103,7 @@ export async function run(bench: Bench, setup: Setup, batches: readonly Batch[])
   return figuresOf(setup.name, await simulate(options));
 }
 
-export function figuresOf(name: string, { executions, rows, usage, mostConnections }: Outcome): Figures {
+export function figuresOf(name: string, { executions, ...rest }: Outcome): Figures {
   const sum = (of: (execution: Ended) => number): number => executions.reduce((total, one) => total + of(one), 0);
   const most = (of: (execution: Ended) => number): number => Math.max(...executions.map(of));
   const began = Math.min(...executions.map(({ batch }) => batch.startsAt));
@@ -119,9 +121,7 @@ export function figuresOf(name: string, { executions, rows, usage, mostConnectio
     polls: sum(({ polls }) => polls),
     retries: sum(({ history }) => history.retries),
     overtaken: mostOvertaken(executions),
-    rows,
-    usage,
-    mostConnections,
+    ...rest,
   };
 }
 

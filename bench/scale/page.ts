@@ -153,8 +153,10 @@ function setupTable(figures: readonly Figures[]): string {
 
 function hourText(many: Figures): string {
   const { batches, committedAfter, events, largestPayload, polls, retries, overtaken, fragments, rows } = many;
-  return `**${thousands(batches)} batches**, one every 3.6 s, as deployed: all ${thousands(batches)} are loaded, with ${thousands(rows)} rows of ${thousands(fragments)} fragments; the last commit comes ${amount(committedAfter / 60)} minutes after the first start (${thousands((batches * 3600) / committedAfter)} batches/h, ${thousands(many.records / committedAfter)} records/s). ValidateBatch was called ${thousands(polls)} times, ${thousands(retries)} calls were refused and tried again, no execution had more than ${thousands(events)} events or a payload above ${thousands(largestPayload)} bytes, and no batch was overtaken by more than ${overtaken}. Busiest: ${busiest(many)}.`;
+  return `**${thousands(batches)} batches**, one every 3.6 s, as deployed: all ${thousands(batches)} are loaded, with ${thousands(rows)} rows of ${thousands(fragments)} fragments; the last commit comes ${amount(committedAfter / 60)} minutes after the first start (${thousands((batches * 3600) / committedAfter)} batches/h, ${thousands(many.records / committedAfter)} records/s). ValidateBatch was called ${thousands(polls)} times, ${thousands(retries)} calls were refused and tried again, no execution had more than ${thousands(events)} events or a payload above ${thousands(largestPayload)} bytes, and no batch was overtaken by more than ${overtaken}. Busiest: ${busiest(many)}.\n\nThe ledger grew by ${amount(many.ledgerBytes / batches / 1e3)} kB a batch, on disk and with its indexes: ${amount((many.ledgerBytes / batches / 1e9) * yearOfBatches)} GB in a year of ${thousands(yearOfBatches / 365)} batches a day. Undo images, which go with the records and are kept for UNDO_RETENTION_DAYS, are nearly left out of it: there was one record to a fragment.`;
 }
+
+const yearOfBatches = 365 * 1_000;
 
 function recordTable({ recording }: ScaleResults): string {
   const cells = ({ base, perFragment, perRecord }: Line): string =>

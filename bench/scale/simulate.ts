@@ -50,6 +50,8 @@ export type Outcome = {
   /** Share of the places taken on average, by function and of the database's processors. */
   readonly usage: Readonly<Record<string, number>>;
   readonly mostConnections: number;
+  /** By which the ledger grew. */
+  readonly ledgerBytes: number;
 };
 
 export async function simulate(options: SimulationOptions): Promise<Outcome> {
@@ -70,6 +72,7 @@ type Simulation = Stage & {
 
 async function run(world: World, options: SimulationOptions): Promise<Outcome> {
   const { batches, definition } = options;
+  const before = await world.ledgerBytes();
   await deliver(world, batches);
   const clock = openClock();
   let mostConnections = 0;
@@ -93,7 +96,8 @@ async function run(world: World, options: SimulationOptions): Promise<Outcome> {
   });
   clock.leave();
   const executions = await ended(ending, clock);
-  return { executions, rows: Number(await world.rows()), usage: usageOf(simulation), mostConnections };
+  const ledgerBytes = (await world.ledgerBytes()) - before;
+  return { executions, rows: await world.rows(), usage: usageOf(simulation), mostConnections, ledgerBytes };
 }
 
 /** @throws Error where executions wait for each other for ever */

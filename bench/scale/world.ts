@@ -21,6 +21,8 @@ export type World = {
   set(state: { readonly seconds: number; readonly connections: number }): Promise<void>;
   /** Rows in the table that is loaded. */
   rows(): Promise<number>;
+  /** What the ledger and the control tables take on disk, with their indexes. */
+  ledgerBytes(): Promise<number>;
   close(): Promise<void>;
 };
 
@@ -62,7 +64,8 @@ export async function openWorld(options: WorldOptions): Promise<World> {
     set: async ({ seconds, connections }) => {
       await sql`update simulated.state set at = ${dateAt(seconds).toISOString()}, connections = ${connections}`;
     },
-    rows: async () => (await sql<{ count: string }[]>`select count(*) from ${sql(dataset.table)}`)[0]?.count as never,
+    rows: async () => Number((await sql<{ count: string }[]>`select count(*) from ${sql(dataset.table)}`)[0]?.count),
+    ledgerBytes: () => ledgerBytes(sql),
     close: async () => {
       await loader.close();
       await sql.end();
@@ -115,6 +118,16 @@ async function openPorts(login: Login, { maxWorkers, maxLoads }: WorldOptions, b
     await loader.close();
   };
   return { ports: { ...loader.ports, store: bucket as never, archive: bucket as never, contracts }, close };
+}
+
+async function ledgerBytes(sql: postgres.Sql): Promise<number> {
+  const [row] = await sql<{ bytes: string }[]>`
+    select sum(pg_total_relation_size(c.oid)) as bytes
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'r'
+      and (n.nspname = 'table_loader' or (n.nspname = 'public' and c.relname <> ${dataset.table}))
+  `;
+  return Number(row?.bytes ?? 0);
 }
 
 /** One record, whose key no other fragment has. */

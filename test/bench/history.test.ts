@@ -77,7 +77,7 @@ test("many batches are approved before any arrives, in an order of their own", (
 const figures: Figures = {
   ...{ name: "as deployed", batches: 1, fragments: 4, records: 400, failed: 0, committedAfter: 1, endedAfter: 50_000 },
   ...{ events: 24_999, transitions: 10, largestPayload: 262_143, polls: 1, retries: 0, overtaken: 0, rows: 4 },
-  ...{ usage: {}, mostConnections: 1 },
+  ...{ usage: {}, mostConnections: 1, ledgerBytes: 1 },
 };
 const simulated: Simulated = { sizes: [figures], workers: [figures], setups: [figures], many: figures, line: figures };
 
