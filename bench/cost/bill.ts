@@ -165,7 +165,7 @@ export function alternatives(prices: Prices): Alternative[] {
       idle: 0,
       million: millionGb * at("snowpipeGbCredits") * at("snowflakeCredit"),
       assumes:
-        "Standard edition, into Snowflake and not into PostgreSQL; the warehouse that merges and is asked comes on top: one credit an hour at least, for every minute that it runs",
+        "Standard edition, into Snowflake and not into PostgreSQL; the warehouse that merges and is asked comes on top: the smallest takes one credit for each hour that it runs",
     },
   ];
 }

@@ -38,8 +38,8 @@ export type Figures = {
   readonly rows: number;
   readonly usage: Readonly<Record<string, number>>;
   readonly mostConnections: number;
-  /** By which the ledger grew. */
-  readonly ledgerBytes: number;
+  /** By which the ledger grew; not in results that are older than this figure. */
+  readonly ledgerBytes?: number;
 };
 
 const stageShare = functionSizes["stage-fragments"].connections ?? 1;

@@ -20,7 +20,7 @@ export function renderScale(results: ScaleResults): string {
       walls.map(({ limit, value, at, moves }) => [limit, value, at, moves]),
     ),
     "## One batch",
-    `Every fragment has 100 records. Events are of at most ${thousands(mostEvents)}, payloads of at most ${thousands(mostPayload)} bytes; the plan stands in the ledger, so neither grows with the fragments, but for the rounds of archiving.`,
+    `Every fragment has 100 records. Events are of at most ${thousands(mostEvents)}, payloads of at most ${thousands(mostPayload)} bytes; the plan stands in the ledger, so neither grows with the fragments, but for the rounds of archiving. Above 1,000 fragments CloseBatch's answer, the largest payload of the others, is not among them: there the steps behind the planner only take their time.`,
     sizeTable([...simulated.sizes, simulated.line]),
     "## Workers",
     `One batch of ${thousands(simulated.workers[0]?.fragments ?? 0)} fragments, by MAX_WORKERS. A load gets eight at most, so that more serve other loads.`,
@@ -61,7 +61,8 @@ execution comes near a limit of Step Functions, a batch is not loaded, or the or
   ([AWS](https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html): one whole at ${processorMb.toLocaleString("en-US")} MB); S3 takes
   ${requestSeconds * 1000} ms for a request ([AWS](https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html): 100 to 200 ms for small
   objects); functions are warm; a processor of RDS is one of this machine's, and 2 of them serve \`m7g.large\`.
-  Left out: round trips to the database, the throughput of its disk, what else the database has to do, credits of t4g.
+  Left out: round trips to the database, waiting for its disk (the time of a commit as a whole is several times
+  that of its processor, see below), what else the database has to do, credits of t4g.
 - **Documented by AWS**: ${thousands(mostEvents)} events an execution and ${thousands(mostPayload)} bytes a payload
   ([quotas](https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html)); 3,500 and 5,500 requests a second to
   a prefix of S3. Events are counted by the kinds of the
@@ -153,10 +154,16 @@ function setupTable(figures: readonly Figures[]): string {
 
 function hourText(many: Figures): string {
   const { batches, committedAfter, events, largestPayload, polls, retries, overtaken, fragments, rows } = many;
-  return `**${thousands(batches)} batches**, one every 3.6 s, as deployed: all ${thousands(batches)} are loaded, with ${thousands(rows)} rows of ${thousands(fragments)} fragments; the last commit comes ${amount(committedAfter / 60)} minutes after the first start (${thousands((batches * 3600) / committedAfter)} batches/h, ${thousands(many.records / committedAfter)} records/s). ValidateBatch was called ${thousands(polls)} times, ${thousands(retries)} calls were refused and tried again, no execution had more than ${thousands(events)} events or a payload above ${thousands(largestPayload)} bytes, and no batch was overtaken by more than ${overtaken}. Busiest: ${busiest(many)}.\n\nThe ledger grew by ${amount(many.ledgerBytes / batches / 1e3)} kB a batch, on disk and with its indexes: ${amount((many.ledgerBytes / batches / 1e9) * yearOfBatches)} GB in a year of ${thousands(yearOfBatches / 365)} batches a day. Undo images, which go with the records and are kept for UNDO_RETENTION_DAYS, are nearly left out of it: there was one record to a fragment.`;
+  return `**${thousands(batches)} batches**, one every 3.6 s, as deployed: all ${thousands(batches)} are loaded, with ${thousands(rows)} rows of ${thousands(fragments)} fragments; the last commit comes ${amount(committedAfter / 60)} minutes after the first start (${thousands((batches * 3600) / committedAfter)} batches/h, ${thousands(many.records / committedAfter)} records/s). ValidateBatch was called ${thousands(polls)} times, ${thousands(retries)} calls were refused and tried again, no execution had more than ${thousands(events)} events or a payload above ${thousands(largestPayload)} bytes, and no batch was overtaken by more than ${overtaken}. Busiest: ${busiest(many)}.${ledgerText(many)}`;
 }
 
 const yearOfBatches = 365 * 1_000;
+
+function ledgerText({ ledgerBytes, batches }: Figures): string {
+  if (ledgerBytes === undefined) return "";
+  const each = ledgerBytes / batches;
+  return `\n\nThe ledger grew by ${amount(each / 1e3)} kB a batch, on disk and with its indexes: ${amount((each * yearOfBatches) / 1e9)} GB in a year of ${thousands(yearOfBatches / 365)} batches a day. Undo images, which go with the records and are kept for UNDO_RETENTION_DAYS, are nearly left out of it: there was one record to a fragment.`;
+}
 
 function recordTable({ recording }: ScaleResults): string {
   const cells = ({ base, perFragment, perRecord }: Line): string =>
