@@ -41,7 +41,9 @@ function reduced(): CloudTemplate {
 
 describe("the database stack", () => {
   test("holds nothing that the emulator lacks but what is named here", async () => {
-    const command = new CreateStackCommand({ StackName: "Whole", TemplateBody: JSON.stringify(template) });
+    const Capabilities = ["CAPABILITY_IAM" as const];
+    const body = JSON.stringify(template);
+    const command = new CreateStackCommand({ StackName: "Whole", TemplateBody: body, Capabilities });
     const refusal = await pipeline.clients.cloudFormation.send(command).then(String, (error: Error) => error.message);
     expect(refusal).toContain(`Unrecognized resource types: [${lacking.join(", ")}]`);
     console.log(`not deployed, since the emulator does not know it: ${lacking.join(", ")}`);

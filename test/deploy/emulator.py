@@ -55,6 +55,28 @@ def accept_metric_math():
     provisioners._cw_metric_alarm_record = expression
 
 
+def reserve_concurrency():
+    """CloudFormation passes over ReservedConcurrentExecutions, which caps the connections to the database."""
+    functions = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+    create, update = functions["create"], functions["update"]
+
+    def reserve(name, properties):
+        reserved = properties.get("ReservedConcurrentExecutions")
+        lambda_svc._functions[name]["concurrency"] = None if reserved is None else int(reserved)
+
+    def creating(logical_id, properties, stack):
+        created = create(logical_id, properties, stack)
+        reserve(created[0], properties)
+        return created
+
+    def updating(physical_id, before, after, *others, **named):
+        updated = update(physical_id, before, after, *others, **named)
+        reserve(updated[0], after)
+        return updated
+
+    functions["create"], functions["update"] = creating, updating
+
+
 def name_master_secrets():
     """RDS keeps an instance's master login in a secret of its own; here there is none, and only its name is given."""
     attributes = provisioners._rds_db_instance_attrs
@@ -75,6 +97,7 @@ if __name__ == "__main__":
     keep_error_names()
     accept_metric_math()
     name_master_secrets()
+    reserve_concurrency()
     threading.Thread(target=follow, daemon=True).start()
     sys.argv = ["ministack"]
     from ministack.app import main
