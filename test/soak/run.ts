@@ -101,7 +101,7 @@ async function strikeAll(soak: Soak, { faults, batches }: SoakPlan): Promise<voi
     for (const [index, fault] of faults.entries()) {
       const due = ((index - mostAhead) * batches.length) / faults.length;
       while (soak.fed - soak.flights.size < due && !isStuck(soak)) await pause(pollMilliseconds);
-      await strike(soak.lab, fault);
+      await strike({ ...soak.lab, sql: soak.sql }, fault);
       for (const flight of soak.flights.values()) flight.met = Date.now();
       soak.struck[fault.kind] = (soak.struck[fault.kind] ?? 0) + 1;
       soak.faultsLeft -= 1;
@@ -217,6 +217,14 @@ function openSweeps({ lab, sql }: Soak): { close(): Promise<void> } {
   };
 }
 
+/** Each batch with what the ledger says of it. */
+async function standingsOf({ sql }: Lab, batchIds: readonly string[]): Promise<string[]> {
+  const rows = await sql<{ batch: string; standing: string | null }[]>`
+    select named.batch_id as batch, b.state || coalesce(', held by ' || b.owner, '') || coalesce(', ' || b.reason_code, '') as standing
+    from unnest(${batchIds as string[]}::text[]) as named(batch_id) left join table_loader.batches b using (batch_id)`;
+  return rows.map(({ batch, standing }) => `${batch}: ${standing ?? "unknown to the ledger"}`);
+}
+
 async function figuresOf(soak: Soak, size: SoakSize, started: number): Promise<SoakFigures> {
   const { lab, struck, wrong, longestRecovery, flights } = soak;
   const [counts] = await lab.sql<{ loaded: number; failed: number; rows: number }[]>`
@@ -233,7 +241,7 @@ async function figuresOf(soak: Soak, size: SoakSize, started: number): Promise<S
     loaded: counts?.loaded ?? 0,
     failed: counts?.failed ?? 0,
     rows: counts?.rows ?? 0,
-    stuck: [...flights.keys()],
+    stuck: await standingsOf(lab, [...flights.keys()]),
     wrong,
     longestRecovery: Math.round(longestRecovery * 10) / 10,
     broken: await brokenInvariants(evidenceOf(lab)),

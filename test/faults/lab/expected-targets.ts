@@ -17,7 +17,7 @@ type Contract = {
   readonly immutable_fields?: readonly string[] | undefined;
 };
 
-type Archived = { readonly table: string; readonly batch: string; readonly key: string };
+type Archived = { readonly table: string; readonly batch: string; readonly key: string | null };
 
 /** Rows that are missing, unknown or of other content, each by table and key. */
 export async function targetFaults(evidence: VersionedEvidence): Promise<object[]> {
@@ -26,7 +26,7 @@ export async function targetFaults(evidence: VersionedEvidence): Promise<object[
   const faults: object[] = [];
   const targets = new Map<string, Map<string, JsonRecord>>(Object.keys(naturalKeys).map((table) => [table, new Map()]));
   for (const { table, batch, key } of archived) {
-    const text = await evidence.text(key);
+    const text = key === null ? null : await evidence.text(key);
     if (text === null) faults.push({ table, batch, key, fault: "the archived object is gone" });
     const contract = contracts[table] as Contract;
     for (const record of readRecords(text ?? "[]")) merge(targets.get(table), { table, contract, record });

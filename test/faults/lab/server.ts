@@ -74,7 +74,8 @@ export async function openLabServer(): Promise<LabServer> {
 
 async function waitUntilReady(adminUrl: string): Promise<void> {
   for (;;) {
-    const admin = postgres(adminUrl, { max: 1, onnotice: () => {} });
+    // without asking for types, whose error the driver would leave to nobody
+    const admin = postgres(adminUrl, { max: 1, fetch_types: false, onnotice: () => {} });
     try {
       await admin`select 1`;
       return;
