@@ -62,7 +62,7 @@ async function migrateIn(asset: string): Promise<string> {
 
 test("a bundle finds the authorities where the deployment lays them", async () => {
   const asset = assets.get("migrate") ?? "";
-  expect(await migrateIn(asset)).toMatch(/^DB_UNAVAILABLE/);
+  expect(await migrateIn(asset)).toMatch(/^DB_UNAVAILABLE/m);
   const bare = mkdtempSync(join(folder, "bare-"));
   copyFileSync(join(asset, "index.mjs"), join(bare, "index.mjs"));
   expect(await migrateIn(bare)).toBe(
