@@ -19,6 +19,7 @@ export default defineConfig({
         test: {
           ...patience,
           name: "unit",
+          testTimeout: 30_000,
           include: ["test/*.test.ts", "test/{core,readers,aws,bench,cli,events}/**/*.test.ts"],
         },
       },

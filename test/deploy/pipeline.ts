@@ -36,6 +36,8 @@ export type Pipeline = {
   quiet(): Promise<void>;
   /** How many executions there are of each status. */
   executions(): Promise<Readonly<Record<string, number>>>;
+  /** Until so many objects of a batch have arrived, and what they started has ended. */
+  arrived(batchId: string, objects: number): Promise<void>;
   log(): Promise<string>;
   close(): Promise<void>;
 };
@@ -49,15 +51,28 @@ export function openPipeline({
   const connection = { application_name: testerName };
   const sql = postgres(database.url, { max: 4, connection, onnotice: () => {} });
   const objects = bucketActions(clients, outputs.BucketName);
+  const machine = machineActions(clients, outputs.StateMachineArn);
+  const log = () => readFile(emulator.logFile, "utf8");
   return {
     clients,
     sql,
     ...objects,
     ...batchActions(sql, objects),
-    ...machineActions(clients, outputs.StateMachineArn),
-    log: () => readFile(emulator.logFile, "utf8"),
+    ...machine,
+    log,
+    async arrived(batchId, expected) {
+      const seen = async (): Promise<number> => startedObjects(await log(), batchId);
+      await until(`${expected} objects of ${batchId} to arrive`, async () => (await seen()) >= expected, seen);
+      await machine.quiet();
+    },
     close: () => sql.end({ timeout: 1 }),
   };
+}
+
+/** How many objects start-load says that it has started executions for. */
+function startedObjects(log: string, batchId: string): number {
+  const lines = log.split("\n").filter((line) => line.includes(`"batchId":"${batchId}"`));
+  return lines.reduce((sum, line) => sum + Number(/"objects":(\d+)/.exec(line)?.[1] ?? 0), 0);
 }
 
 type Objects = Pick<Pipeline, "put" | "keys" | "json">;

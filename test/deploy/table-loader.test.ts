@@ -20,6 +20,8 @@ async function staged(more: object = {}): Promise<{ id: string; prefix: string }
   const batch = { id: `batch_20260104_${String(used).padStart(6, "0")}`, prefix: `CLI${used}` };
   await dropBlood(batch, more);
   await pipeline.put(`staging/validated/${batch.id}/subject.json`, JSON.stringify(subjects(batch.prefix, 3)));
+  // an arrival that is looked at after the approval would load the batch before the command does
+  await pipeline.arrived(batch.id, 2);
   return batch;
 }
 
@@ -58,6 +60,7 @@ const commands: Readonly<Record<string, () => Promise<void>>> = {
       document: { status: "failed", code: "RECORDS_REJECTED", records_rejected: 3 },
     });
     await dropBlood(batch);
+    await pipeline.arrived(batch.id, 3);
     expect((await run("approve", batch.id, "--no-load")).exitCode).toBe(0);
     expect(await json("retry", batch.id)).toMatchObject({ exitCode: 0, document: { attempt: 2, ...loaded } });
   },

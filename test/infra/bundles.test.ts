@@ -65,7 +65,7 @@ test("a bundle finds the authorities where the deployment lays them", async () =
   expect(await migrateIn(asset)).toMatch(/^DB_UNAVAILABLE/m);
   const bare = mkdtempSync(join(folder, "bare-"));
   copyFileSync(join(asset, "index.mjs"), join(bare, "index.mjs"));
-  expect(await migrateIn(bare)).toBe(
+  expect(await migrateIn(bare)).toContain(
     `DB_TLS: certificate authorities: ${join(bare, "database-ca.pem")} is no readable PEM file of certificates; correct DB_CA or the file`,
   );
 });
