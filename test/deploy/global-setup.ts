@@ -15,6 +15,7 @@ export type Deployed = {
   readonly context: Context;
   readonly database: { readonly port: number; readonly url: string };
   readonly secretArn: string;
+  readonly loaderSecretArn: string;
   readonly outputs: StackOutputs;
   /** JSON text of what CloudFormation had after the first deployment. */
   readonly template: string;
@@ -49,7 +50,7 @@ export async function teardown(): Promise<void> {
 
 /** What a test needs of a world and of the stack in it. */
 export function describeDeployed(world: World, outputs: StackOutputs): Omit<Deployed, "template"> {
-  const { emulator, folder, database, secretArn } = world;
+  const { emulator, folder, database, secretArn, loaderSecretArn } = world;
   const { endpoint, caFile, environment, logFile } = emulator;
   const { host, port, user, password, database: name } = database;
   const url = `postgres://${user}:${encodeURIComponent(password)}@${host}:${port}/${name}`;
@@ -59,6 +60,7 @@ export function describeDeployed(world: World, outputs: StackOutputs): Omit<Depl
     context: contextOf(world),
     database: { port, url },
     secretArn,
+    loaderSecretArn,
     outputs,
   };
 }

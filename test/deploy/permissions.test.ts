@@ -12,7 +12,7 @@ import { DescribeExecutionCommand, StopExecutionCommand, UpdateStateMachineComma
 import { PurgeQueueCommand, SendMessageCommand } from "@aws-sdk/client-sqs";
 import { AssumeRoleCommand, GetCallerIdentityCommand } from "@aws-sdk/client-sts";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import type { HandlerName } from "../../lib/infra/capacity.ts";
+import { functionSizes, type HandlerName } from "../../lib/infra/capacity.ts";
 import { bucketPermissions, startsExecutions } from "../../lib/infra/permissions.ts";
 import type { CloudTemplate } from "../../lib/infra/template.ts";
 import { type Role, rolesOf } from "../infra/support/policies.ts";
@@ -107,12 +107,15 @@ describe.each(handlers)("the role of %s", (handler) => {
     expect(await surprises(actor)).toEqual([]);
   });
 
-  test("lists the bucket, reads the secret and watches executions only where it has to", async () => {
+  test("lists the bucket, reads its own secret and watches executions only where it has to", async () => {
     const { s3, secrets, sfn } = actor.as;
     const execution = `arn:aws:states:${region}:${account}:execution:LoadBatch:nobody`;
     const passed = {
       list: await isLetPass(() => s3.send(new ListObjectsV2Command({ Bucket }))),
-      secret: await isLetPass(() => secrets.send(new GetSecretValueCommand({ SecretId: deployed.secretArn }))),
+      ownersSecret: await isLetPass(() => secrets.send(new GetSecretValueCommand({ SecretId: deployed.secretArn }))),
+      loadersSecret: await isLetPass(() =>
+        secrets.send(new GetSecretValueCommand({ SecretId: deployed.loaderSecretArn })),
+      ),
       executions: await isLetPass(() => sfn.send(new DescribeExecutionCommand({ executionArn: execution }))),
       letters: await isLetPass(() =>
         actor.as.sqs.send(new SendMessageCommand({ QueueUrl: ArrivalsQueueUrl, MessageBody: "{}" })),
@@ -121,7 +124,9 @@ describe.each(handlers)("the role of %s", (handler) => {
     const { list = false } = bucketPermissions[handler];
     expect(passed).toEqual({
       list,
-      secret: actor.role.may("secretsmanager:GetSecretValue", deployed.secretArn),
+      // it makes the loader's role with the loader's password
+      ownersSecret: handler === "migrate",
+      loadersSecret: functionSizes[handler].connections !== null,
       executions: startsExecutions[handler],
       letters: false,
     });
@@ -135,7 +140,7 @@ describe.each(handlers)("the role of %s", (handler) => {
     const forbidden: Readonly<Record<string, () => Promise<unknown>>> = {
       "read another secret": () => secrets.send(new GetSecretValueCommand({ SecretId: otherSecret })),
       "change the secret": () =>
-        secrets.send(new PutSecretValueCommand({ SecretId: deployed.secretArn, SecretString: "{}" })),
+        secrets.send(new PutSecretValueCommand({ SecretId: deployed.loaderSecretArn, SecretString: "{}" })),
       "change the bucket's policy": () => s3.send(new PutBucketPolicyCommand({ Bucket, Policy: document })),
       "change its own policy": () =>
         iam.send(new PutRolePolicyCommand({ RoleName, PolicyName: "more", PolicyDocument: document })),

@@ -76,6 +76,11 @@ const commands: Readonly<Record<string, () => Promise<void>>> = {
     const { stdout } = await run("batches");
     expect(stdout).toContain(id);
   },
+  async doctor() {
+    const { exitCode, document } = await json("doctor");
+    console.log(JSON.stringify(document, null, 1));
+    expect(exitCode).toBe(0);
+  },
 };
 
 /** They need no deployed stack. */

@@ -28,16 +28,18 @@ function differences(left: unknown, right: unknown, path = ""): string[] {
   );
 }
 
+const otherNames = { databaseName: "usual", databaseLoaderSecretArn: `${existingDatabase.databaseSecretArn}2` };
+
 describe("the deployed template", () => {
   let found: string[];
   beforeAll(() => {
-    const usual = synthesizeApp({ ...existingDatabase, databaseName: "usual", databaseUser: "usual" }).pipeline;
+    const usual = synthesizeApp({ ...existingDatabase, ...otherNames }).pipeline;
     found = differences(comparable(usual), comparable(JSON.parse(deployed.template)));
   });
 
   test("is that of an existing database, but for where the database is, and without TLS", () => {
     const value =
-      /\.Environment\.Variables\.(DB_HOST|DB_PORT|DB_NAME|DB_USER|DB_TLS|DB_SECRET_ARN|NODE_EXTRA_CA_CERTS): /;
+      /\.Environment\.Variables\.(DB_HOST|DB_PORT|DB_NAME|DB_USER|DB_TLS|DB_CA|DB_SECRET_ARN|DB_LOADER_SECRET_ARN): /;
     const secret = /\.PolicyDocument\.Statement\.\d+\.Resource: "arn:aws:secretsmanager:/;
     expect(found.filter((difference) => !value.test(difference) && !secret.test(difference))).toEqual([]);
     expect(found.some((difference) => difference.includes("DB_HOST"))).toBe(true);

@@ -1,6 +1,8 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { CreateSecretCommand } from "@aws-sdk/client-secrets-manager";
+import postgres from "postgres";
 import { type LocalPostgres, openPostgres } from "../../lib/local/postgres.ts";
 import { makeTemporaryDirectory } from "../../lib/local/postgres-binaries.ts";
 import { applySampleSchema } from "../../lib/local/sample-setup.ts";
@@ -12,7 +14,10 @@ import { bootstrap, type Cdk, type Context } from "./stack.ts";
 export type World = Cdk & {
   readonly emulator: Emulator;
   readonly database: LocalPostgres;
+  /** Of the database's owner, who migrates. */
   readonly secretArn: string;
+  /** Of the role that loads, which the migration makes. */
+  readonly loaderSecretArn: string;
   stopDatabase(): Promise<void>;
   /** At the same address, with everything that was in it. */
   startDatabase(): Promise<void>;
@@ -41,9 +46,13 @@ export async function openWorld(options: Pick<EmulatorOptions, "guarded"> = {}):
     };
     closing.push(stopDatabase);
     await applySampleSchema(database);
-    const secretArn = await storeLogin(emulator, database);
+    await allowRoles(database);
+    const { user, password } = database;
+    const secretArn = await storeLogin(emulator, "database", { username: user, password });
+    const login = { username: "table_loader_functions", password: randomUUID() };
+    const loaderSecretArn = await storeLogin(emulator, "database-loader", login);
     await bootstrap({ emulator, folder });
-    return { emulator, folder, database, secretArn, stopDatabase, startDatabase, close };
+    return { emulator, folder, database, secretArn, loaderSecretArn, stopDatabase, startDatabase, close };
   } catch (error) {
     await close();
     throw error;
@@ -55,21 +64,33 @@ function databaseOptions(folder: string) {
   return { dataDir: join(folder, "postgres"), parameters: { fsync: "off", max_connections: "100" } };
 }
 
-async function storeLogin(emulator: Emulator, { user, password }: LocalPostgres): Promise<string> {
-  const SecretString = JSON.stringify({ username: user, password });
-  const { ARN } = await openClients(emulator).secrets.send(new CreateSecretCommand({ Name: "database", SecretString }));
+/** As the master user of RDS may: migrate makes the loader's role. */
+async function allowRoles({ adminUrl, user }: LocalPostgres): Promise<void> {
+  const sql = postgres(adminUrl, { max: 1, onnotice: () => {} });
+  await sql`alter role ${sql(user)} createrole`.finally(() => sql.end());
+}
+
+type Login = { readonly username: string; readonly password: string };
+
+async function storeLogin(emulator: Emulator, Name: string, login: Login): Promise<string> {
+  const command = new CreateSecretCommand({ Name, SecretString: JSON.stringify(login) });
+  const { ARN } = await openClients(emulator).secrets.send(command);
   return ARN ?? "";
 }
 
 /** The context that names the world's database. */
-export function contextOf({ database, secretArn }: Pick<World, "database" | "secretArn">): Context {
+export function contextOf({
+  database,
+  secretArn,
+  loaderSecretArn,
+}: Pick<World, "database" | "secretArn" | "loaderSecretArn">): Context {
   return {
     stage: "dev",
     databaseHost: database.host,
     databasePort: database.port,
     databaseName: database.database,
-    databaseUser: database.user,
     databaseSecretArn: secretArn,
+    databaseLoaderSecretArn: loaderSecretArn,
     databaseTls: "off",
   };
 }

@@ -58,8 +58,7 @@ const killers: Readonly<Record<string, () => Promise<void>>> = {
   },
   "SIGKILL to the backend, 57P02": async () => {
     const pids = await loaderBackends();
-    for (const pid of pids) lab.server.killBackend(pid);
-    await lab.server.ready();
+    await lab.server.killBackends(pids);
   },
   "immediate shutdown of the server": async () => {
     await lab.loseDatabase("crash");

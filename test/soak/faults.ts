@@ -52,10 +52,8 @@ async function killBackend({ sql, server }: Lab): Promise<void> {
     select pid from pg_stat_activity
     where datname = current_database() and application_name <> ${testerName} and backend_type = 'client backend'
     order by xact_start nulls last limit 1`;
-  if (!backend) return;
-  server.killBackend(backend.pid);
-  // PostgreSQL 18 does not come to an end when it is stopped in the middle of this recovery
-  await server.ready();
+  // until it has recovered: PostgreSQL 18 does not come to an end when it is stopped in the middle of that
+  if (backend) await server.killBackends([backend.pid]);
 }
 
 /** As long as so many requests went to the bucket, or nothing asks for anything any more. */

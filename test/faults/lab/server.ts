@@ -1,7 +1,6 @@
 import { appendFileSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import postgres from "postgres";
 import { type LocalPostgres, openPostgres } from "../../../lib/local/postgres.ts";
 import { makeTemporaryDirectory } from "../../../lib/local/postgres-binaries.ts";
 import { fillTemplate, type TestServer } from "../../support/global-setup.ts";
@@ -32,10 +31,8 @@ export type LabServer = {
   stop(): Promise<void>;
   /** On the same port, after `crash` or `stop`. */
   start(): Promise<void>;
-  /** SIGKILL to a backend: the server ends all others, too, and recovers. */
-  killBackend(pid: number): void;
-  /** Until it takes connections: after the death of a backend it recovers by itself. */
-  ready(): Promise<void>;
+  /** SIGKILL: the server ends all other backends, too, and recovers by itself. Answers when it takes connections again. */
+  killBackends(pids: readonly number[]): Promise<void>;
   /** The server's log. */
   log(): string;
   close(): Promise<void>;
@@ -62,8 +59,13 @@ export async function openLabServer(): Promise<LabServer> {
     start: async () => {
       running = await open();
     },
-    killBackend: (pid) => void process.kill(pid, "SIGKILL"),
-    ready: () => waitUntilReady(adminUrl),
+    killBackends: async (pids) => {
+      const before = startsIn(logFile);
+      if (pids.filter(kill).length === 0) return;
+      // Right after the kill it would still take a connection. One that was ending anyway is nothing to recover from.
+      const until = Date.now() + longestRecovery;
+      while (startsIn(logFile) === before && Date.now() < until) await pause(20);
+    },
     log: () => readFileSync(logFile, "utf8"),
     close: async () => {
       await running.close();
@@ -72,17 +74,17 @@ export async function openLabServer(): Promise<LabServer> {
   };
 }
 
-async function waitUntilReady(adminUrl: string): Promise<void> {
-  for (;;) {
-    // without asking for types, whose error the driver would leave to nobody
-    const admin = postgres(adminUrl, { max: 1, fetch_types: false, onnotice: () => {} });
-    try {
-      await admin`select 1`;
-      return;
-    } catch {
-      await pause(20);
-    } finally {
-      await admin.end({ timeout: 1 });
-    }
+const longestRecovery = 30_000;
+
+/** How often the server has begun to take connections. */
+const startsIn = (logFile: string): number =>
+  readFileSync(logFile, "utf8").split("database system is ready to accept connections").length - 1;
+
+/** False where it has ended by itself meanwhile. */
+function kill(pid: number): boolean {
+  try {
+    return process.kill(pid, "SIGKILL");
+  } catch {
+    return false;
   }
 }
