@@ -73,8 +73,9 @@ async function versionsCalledFor(batchId: string): Promise<string[]> {
 /** Until the commit of a load waits for a lock. */
 async function commitWaits(): Promise<void> {
   await until("the commit to wait for the lock", async () => {
+    // what sessions of another role wait for, pg_stat_activity does not show
     const waiting = await pipeline.sql`
-      select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())`;
     return waiting.length > 0;
   });
 }

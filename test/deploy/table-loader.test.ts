@@ -1,8 +1,10 @@
+import { PurgeQueueCommand, SendMessageCommand } from "@aws-sdk/client-sqs";
 import { afterAll, describe, expect, inject, test } from "vitest";
 import { createProgram } from "../../lib/cli/program.ts";
 import { recordIo } from "../cli/support.ts";
 import { bloods, subjects } from "../support/records.ts";
 import { openCli } from "./cli.ts";
+import { openClients } from "./clients.ts";
 import { openPipeline } from "./pipeline.ts";
 
 /** The CLI against the deployed stack, command by command. */
@@ -10,6 +12,7 @@ import { openPipeline } from "./pipeline.ts";
 const deployed = inject("deployed");
 const pipeline = openPipeline(deployed);
 const { run, json } = openCli(deployed);
+const { sqs } = openClients(deployed.emulator);
 afterAll(() => pipeline.close());
 
 let used = 0;
@@ -30,6 +33,15 @@ async function dropBlood({ id, prefix }: { id: string; prefix: string }, more: o
 }
 
 const loaded = { status: "success", records_read: 6, records_loaded: 6 };
+
+/** Warnings of doctor that the stack would not get on AWS: the emulator leaves these settings of its bucket out. */
+const ofTheEmulator = ["ENCRYPTION_DEFAULT", "LIFECYCLE_UPLOADS"];
+
+async function diagnosis(): Promise<{ exitCode: number; codes: string[] }> {
+  const { exitCode, document } = await json("doctor");
+  const checks = document.checks as { findings: { code: string }[] }[];
+  return { exitCode, codes: checks.flatMap(({ findings }) => findings.map(({ code }) => code)).toSorted() };
+}
 
 /** What every command is asked; one without an entry fails the test after this table. */
 const commands: Readonly<Record<string, () => Promise<void>>> = {
@@ -77,9 +89,11 @@ const commands: Readonly<Record<string, () => Promise<void>>> = {
     expect(stdout).toContain(id);
   },
   async doctor() {
-    const { exitCode, document } = await json("doctor");
-    console.log(JSON.stringify(document, null, 1));
-    expect(exitCode).toBe(0);
+    const QueueUrl = deployed.outputs.DeadLetterQueueUrl;
+    await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: "no event" }));
+    expect(await diagnosis()).toEqual({ exitCode: 1, codes: ["DEAD_LETTERS", ...ofTheEmulator] });
+    await sqs.send(new PurgeQueueCommand({ QueueUrl }));
+    expect(await diagnosis()).toEqual({ exitCode: 0, codes: ofTheEmulator });
   },
 };
 
