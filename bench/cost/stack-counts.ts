@@ -9,8 +9,10 @@ const { context: flags } = JSON.parse(readFileSync(new URL("../../cdk.json", imp
   context: object;
 };
 
-/** What a stage deploys and pays for by the month, counted in its synthesized templates. */
-export function countStack(stage: Stage): StackCounts {
+/** What each stage deploys and pays for by the month, counted in its synthesized templates. */
+export const countStacks = (): Record<Stage, StackCounts> => ({ dev: countStack("dev"), prod: countStack("prod") });
+
+function countStack(stage: Stage): StackCounts {
   const outdir = mkdtempSync(join(tmpdir(), "table-loader-cost-"));
   try {
     // the bundles change nothing of it

@@ -9,7 +9,7 @@ import type { Definition } from "../../lib/local/state-machine-language.ts";
 import { measureAround } from "../cost/around.ts";
 import { renderCost } from "../cost/page.ts";
 import { pricedBatch, readPrices } from "../cost/prices.ts";
-import { countStack } from "../cost/stack-counts.ts";
+import { countStacks } from "../cost/stack-counts.ts";
 import { readFacts } from "../facts.ts";
 import { type LaboratoryOptions, openLaboratory } from "../laboratory.ts";
 import { brokenClaims, type Simulated } from "./claims.ts";
@@ -56,15 +56,13 @@ export async function main(args: readonly string[], place: Place): Promise<numbe
     return 2;
   }
   if (args.includes("--render")) {
-    await writePages(JSON.parse(await readFile(document("scale.json"), "utf8")) as ScaleResults);
+    const stored = JSON.parse(await readFile(document("scale.json"), "utf8")) as ScaleResults;
+    await writeResults({ ...stored, stacks: countStacks() });
     return 0;
   }
   const results = await measure(place, args);
   console.log(renderScale(results));
-  if (args.includes("--write")) {
-    await writeFile(document("scale.json"), `${JSON.stringify(results, rounded, 2)}\n`);
-    await writePages(JSON.parse(JSON.stringify(results, rounded)) as ScaleResults);
-  }
+  if (args.includes("--write")) await writeResults(results);
   const broken = brokenClaims(results.simulated);
   for (const claim of broken) console.error(`does not hold: ${claim}`);
   return broken.length === 0 ? 0 : 1;
@@ -74,7 +72,10 @@ export async function main(args: readonly string[], place: Place): Promise<numbe
 const rounded = (_: string, value: unknown): unknown =>
   typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value;
 
-async function writePages(results: ScaleResults): Promise<void> {
+async function writeResults(measured: ScaleResults): Promise<void> {
+  const text = JSON.stringify(measured, rounded, 2);
+  const results = JSON.parse(text) as ScaleResults;
+  await writeFile(document("scale.json"), `${text}\n`);
   await writeFile(document("scale.md"), renderScale(results));
   await writeFile(document("cost.md"), renderCost(results, await readPrices()));
 }
@@ -91,7 +92,7 @@ async function measure(place: Place, args: readonly string[]): Promise<ScaleResu
   const bench = await openBench(place, recording);
   const simulated = await simulateAll(bench, isQuick ? quick : full);
   const priced = await run(bench, { ...deployed, name: "one load" }, [pricedBatch]);
-  return { facts, recording, around, simulated, priced, stacks: { dev: countStack("dev"), prod: countStack("prod") } };
+  return { facts, recording, around, simulated, priced, stacks: countStacks() };
 }
 
 /** A server of its own: nothing that is simulated there is lost to anybody. */

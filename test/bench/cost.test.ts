@@ -75,9 +75,9 @@ describe("what stands idle", () => {
     expect(usdOf("prod", "RDS: storage")).toBeCloseTo(2 * 100 * 0.115, 6);
   });
 
-  test("is two endpoints in two zones, a key, a secret, and 288 sweeps a day", () => {
+  test("is two endpoints in two zones, two keys, a secret, and 288 sweeps a day", () => {
     expect(usdOf("dev", "interface endpoints")).toBeCloseTo(4 * 730 * 0.01, 6);
-    expect(usdOf("dev", "KMS key")).toBe(1);
+    expect(usdOf("dev", "KMS key")).toBe(2);
     expect(usdOf("dev", "secrets")).toBe(0.4);
     expect(items("dev").find(({ what }) => what === "sweep: invocations")?.quantity).toBe(8_760);
   });
