@@ -8,4 +8,5 @@ FAULTS_ALL=1 npm run --silent test:faults
 npm run --silent test:interpreter
 ORACLE_CASES=20000 npm run --silent test:oracle
 npm run --silent soak -- --long --write
+npm run --silent scale -- --write
 npm run --silent bench -- --large --write
