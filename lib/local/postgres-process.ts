@@ -82,10 +82,17 @@ export async function startServer(cluster: Cluster, args: readonly string[]): Pr
 
 type Running = { readonly child: ChildProcess; readonly guard: ChildProcess | null; readonly exited: Promise<unknown> };
 
-/** SIGINT is PostgreSQL's fast shutdown: it ends sessions, writes a checkpoint and goes. */
+const fastShutdownMilliseconds = 15_000;
+
+/**
+ * SIGINT is PostgreSQL's fast shutdown: it ends sessions, writes a checkpoint and goes. In the middle of a recovery
+ * PostgreSQL 18 takes it and then stays for ever; SIGQUIT ends it then, too, and the next start recovers again.
+ */
 async function stop({ child, guard, exited }: Running): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) child.kill("SIGINT");
+  const insisting = setTimeout(() => child.kill("SIGQUIT"), fastShutdownMilliseconds);
   await exited;
+  clearTimeout(insisting);
   guard?.stdin?.end();
 }
 
