@@ -47,6 +47,9 @@ export async function openLabServer(): Promise<LabServer> {
     openPostgres({ dataDir, database: template, parameters, port, log: (text) => appendFileSync(logFile, text) });
   let running = await open();
   const { host, user, password, adminUrl } = running;
+  const start = async (): Promise<void> => {
+    running = await open().catch((error: unknown) => reopen(error, dataDir, open));
+  };
   await fillTemplate(running);
   await createProbe(running);
   return {
@@ -56,15 +59,16 @@ export async function openLabServer(): Promise<LabServer> {
       return running.close();
     },
     stop: () => running.close(),
-    start: async () => {
-      running = await open().catch((error: unknown) => reopen(error, dataDir, open));
-    },
+    start,
     killBackends: async (pids) => {
       const before = startsIn(logFile);
-      if (pids.filter(kill).length === 0) return;
+      if (pids.filter((pid) => signal(pid, "SIGKILL")).length === 0) return;
       // Right after the kill it would still take a connection. One that was ending anyway is nothing to recover from.
       const until = Date.now() + longestRecovery;
-      while (startsIn(logFile) === before && Date.now() < until) await pause(20);
+      while (startsIn(logFile) === before && Date.now() < until) {
+        if (!signal(running.pid, 0)) return start();
+        await pause(20);
+      }
     },
     log: () => readFileSync(logFile, "utf8"),
     close: async () => {
@@ -95,9 +99,9 @@ const startsIn = (logFile: string): number =>
   readFileSync(logFile, "utf8").split("database system is ready to accept connections").length - 1;
 
 /** False where it has ended by itself meanwhile. */
-function kill(pid: number): boolean {
+function signal(pid: number, name: "SIGKILL" | 0): boolean {
   try {
-    return process.kill(pid, "SIGKILL");
+    return process.kill(pid, name);
   } catch {
     return false;
   }
