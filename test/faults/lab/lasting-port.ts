@@ -12,8 +12,8 @@ const given = new Set<number>();
 export async function findLastingPort(): Promise<number> {
   for (;;) {
     const wanted = randomInt(first, end);
-    if (given.has(wanted) || (await preferPort(wanted)) !== wanted) continue;
+    if (given.has(wanted)) continue;
     given.add(wanted);
-    return wanted;
+    if ((await preferPort(wanted)) === wanted) return wanted;
   }
 }
