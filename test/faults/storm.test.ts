@@ -16,8 +16,8 @@ let flow: Flow;
 beforeAll(async () => {
   flow = await openFlow({
     load: loadWithReservedConcurrency(),
-    // thirty tries, as deployed, that take minutes there: three quarters of one have to do on a busy machine
-    pauses: { retryMilliseconds: 1_500 },
+    // thirty tries, as deployed, that take ten minutes there and some twenty seconds here
+    pauses: { retryMilliseconds: 700 },
     variables: { MAX_LOADS: String(maxLoads), MAX_WORKERS: String(maxWorkers), DB_POOL_MIN: "1", DB_POOL_MAX: "1" },
   });
   // One connection more than the deployment may take, and the server refuses it.
