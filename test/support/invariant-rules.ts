@@ -110,9 +110,9 @@ async function bucketFaults({ sql, keys }: Evidence): Promise<object[]> {
   const stored = new Set([...(await keys("loaded/")), ...(await keys("failed/"))]);
   const unknown = [...stored].filter((key) => !isReport(key) && !known.has(key) && !key.includes("/duplicates/"));
   const settled = versions.filter(({ state }) => state === "loaded" || state === "failed");
-  // what a retry has loaded since was moved on, from failed/ to loaded/
-  const reloaded = new Set(versions.filter(({ state }) => state === "loaded").map(({ key }) => key));
-  const moved = ({ state, key }: Version): boolean => state === "failed" && reloaded.has(key);
+  // what a retry has loaded since was moved on, from failed/ to loaded/, markers and all
+  const reloaded = new Set(versions.filter(({ state }) => state === "loaded").map(({ batch }) => batch));
+  const moved = ({ state, batch }: Version): boolean => state === "failed" && reloaded.has(batch);
   const lost = settled.filter(
     (version) => version.archived === null || (!stored.has(version.archived) && !moved(version)),
   );

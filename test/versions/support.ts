@@ -5,6 +5,7 @@ import {
   GetObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectVersionsCommand,
+  type ListObjectVersionsCommandOutput,
   PutBucketVersioningCommand,
   PutObjectCommand,
   S3Client,
@@ -134,8 +135,23 @@ async function readText(s3: S3Client, { Bucket, Key, VersionId }: Named): Promis
   }
 }
 
+type Page = Pick<ListObjectVersionsCommandOutput, "Versions" | "DeleteMarkers">;
+
+/** A thousand a page. */
+async function listAllVersions(s3: S3Client, place: { Bucket: string; Prefix: string }): Promise<Required<Page>> {
+  const all = { Versions: [], DeleteMarkers: [] } as Required<Page>;
+  let next: { KeyMarker?: string | undefined; VersionIdMarker?: string | undefined } | null = {};
+  while (next !== null) {
+    const page: ListObjectVersionsCommandOutput = await s3.send(new ListObjectVersionsCommand({ ...place, ...next }));
+    all.Versions?.push(...(page.Versions ?? []));
+    all.DeleteMarkers?.push(...(page.DeleteMarkers ?? []));
+    next = page.IsTruncated ? { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker } : null;
+  }
+  return all;
+}
+
 export async function listVersions(s3: S3Client, Bucket: string, Prefix: string): Promise<Listed[]> {
-  const page = await s3.send(new ListObjectVersionsCommand({ Bucket, Prefix }));
+  const page = await listAllVersions(s3, { Bucket, Prefix });
   const toListed =
     (isMarker: boolean) =>
     ({ Key = "", VersionId = "", IsLatest, LastModified }: NonNullable<typeof page.DeleteMarkers>[number]) => ({
