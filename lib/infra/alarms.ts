@@ -34,7 +34,7 @@ export const alarmNames = [
 export type AlarmName = (typeof alarmNames)[number];
 
 const once = { evaluationPeriods: 1, treatMissingData: TreatMissingData.NOT_BREACHING } as const;
-const any: Watched["rule"] = {
+const atLeastOne: Watched["rule"] = {
   ...once,
   threshold: 1,
   comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
@@ -61,13 +61,13 @@ export function watchedBy(sources: AlarmSources): Readonly<Record<AlarmName, Wat
       anchor: "dead-letters",
       what: "an event could not be turned into a load",
       metric: deadLetters(sources),
-      rule: any,
+      rule: atLeastOne,
     },
     FailedExecutions: {
       anchor: "failed-executions",
       what: "a load failed",
       metric: failedExecutions(sources),
-      rule: any,
+      rule: atLeastOne,
     },
     ...watchedLoads,
     Memory: {
@@ -102,19 +102,19 @@ const watchedLoads = {
     anchor: "stalled-loads",
     what: "a load has not moved for 5 minutes",
     metric: loaderMetric("StalledLoads", most),
-    rule: any,
+    rule: atLeastOne,
   },
   BlockedLoads: {
     anchor: "blocked-loads",
     what: "a load waits for its environment",
     metric: loaderMetric("BlockedLoads", most),
-    rule: any,
+    rule: atLeastOne,
   },
   InvalidContracts: {
     anchor: "invalid-contracts",
     what: "the newest table contracts cannot be used",
     metric: loaderMetric("ContractsInvalid", most),
-    rule: any,
+    rule: atLeastOne,
   },
 } as const satisfies Partial<Record<AlarmName, Watched>>;
 
