@@ -43,7 +43,12 @@ describe("the runbook", () => {
   test("says of every other entry that no alarm leads there", () => {
     const known = new Set(alarms.map(anchorOf));
     const others = [...entries].filter(([anchor]) => !known.has(anchor));
-    expect(others.map(([anchor]) => anchor)).toEqual(["waiting-batches", "failed-batches", "a-restored-database"]);
+    expect(others.map(([anchor]) => anchor)).toEqual([
+      "waiting-batches",
+      "failed-batches",
+      "a-restored-database",
+      "a-database-that-does-not-start-after-a-crash",
+    ]);
   });
 });
 
