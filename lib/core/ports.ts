@@ -218,7 +218,7 @@ export interface Commits {
   /** The same transaction without fence and ledger, always rolled back. */
   preview(run: Run, plan: Plan, budget: number): Promise<Judgement>;
   /** Ends the comparison of a redelivery: which versions are the same content, and which changed. */
-  compare(run: Run, plan: Plan): Promise<{ readonly changed: readonly string[]; readonly same: readonly string[] }>;
+  compare(run: Run): Promise<{ readonly changed: readonly string[]; readonly same: readonly string[] }>;
 }
 
 export type Closing = { readonly state: BatchState; readonly result: LoadResult; readonly fault: Fault | null };

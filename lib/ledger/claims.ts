@@ -176,6 +176,16 @@ async function renewPreview(tx: Tx, run: Run, leaseSeconds: number): Promise<voi
   if (renewed.count !== 1) throw new StaleFence(run.batchId, run.fence);
 }
 
+/**
+ * Without any lock: for whoever ends anyway, and only asks why.
+ *
+ * @throws StaleFence
+ */
+export async function proveFence(tx: Tx, run: Run): Promise<void> {
+  const held = await tx`select from table_loader.batches where batch_id = ${run.batchId} and fence = ${run.fence}`;
+  if (held.count !== 1) throw new StaleFence(run.batchId, run.fence);
+}
+
 /** Locks the batch row and compares the fence; whoever commits or fails a batch does this first. */
 export async function lockFence(tx: Tx, run: Pick<Run, "batchId" | "fence">): Promise<BatchState> {
   const [batch] = await tx<{ state: BatchState; fence: number }[]>`

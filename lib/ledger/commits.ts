@@ -1,7 +1,7 @@
 import type postgres from "postgres";
 import type { BatchState } from "../core/batch.ts";
 import { listNames } from "../core/decide.ts";
-import { BlockedError, PermanentError } from "../core/errors.ts";
+import { BlockedError, PermanentError, TransientError } from "../core/errors.ts";
 import type { CommitOutcome, Commits, Judgement, Judging, Plan, Reach, TableOutcome, WorkItem } from "../core/ports.ts";
 import { maxStoredRejects } from "../core/rejects.ts";
 import { sumCounts } from "../core/report.ts";
@@ -41,14 +41,14 @@ export function openCommits(ports: CommitPorts): Commits {
       countingTimeouts(ports, run, (enter) =>
         inTransaction(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
           await ports.target.lock(tx, plan);
-          const items = await listItems(tx, plan.planId);
+          const items = await listStaged(tx, run);
           return new RolledBack(await judge(ports, tx, { run, plan, items, mayRace: false, enter }));
         }),
       ),
-    compare: (run, plan) =>
+    compare: (run) =>
       inTransaction(ports.sql, {}, async (tx) => {
         await lockFence(tx, run);
-        const compared = await compareRedelivery(tx, run, await listItems(tx, plan.planId));
+        const compared = await compareRedelivery(tx, run, await listStaged(tx, run));
         await renewLease(tx, run, ports.leaseSeconds);
         return compared;
       }),
@@ -100,7 +100,7 @@ async function commitOnce(ports: CommitPorts, committing: Committing, mayRace: b
     const ready = await checkReady(ports, tx, { run, plan, state });
     if (ready.outcome !== "go") return new RolledBack<Ended>(ready);
     if (!(await takeCommit(tx, run, plan))) return new RolledBack<Ended>({ outcome: "committed", judgement: null });
-    const items = await listItems(tx, plan.planId);
+    const { items } = ready;
     const judgement = await judge(ports, tx, { run, plan, items, mayRace, enter });
     enter("record");
     if (judgement.rejected > 0) return new RolledBack<Ended>({ outcome: "rejected", judgement });
@@ -115,18 +115,34 @@ type Ended = Exclude<CommitOutcome, { outcome: "restage" | "replan" }> | Unready
 type Unready = { readonly outcome: "restage"; readonly items: readonly number[] } | Replan;
 type Replan = { readonly outcome: "replan"; readonly because: "approval" | "catalog" };
 
+type Ready = { readonly outcome: "go"; readonly items: readonly WorkItem[] };
+
 type Looking = { readonly run: Run; readonly plan: Plan; readonly state: BatchState };
 
-async function checkReady(
-  { target }: CommitPorts,
-  tx: Tx,
-  { run, plan, state }: Looking,
-): Promise<{ readonly outcome: "go" } | Ended> {
+async function checkReady({ target }: CommitPorts, tx: Tx, { run, plan, state }: Looking): Promise<Ready | Ended> {
   if (state !== "loading") return { outcome: "committed", judgement: null };
   if (plan.body.approved && !(await isApproved(tx, run, plan))) return { outcome: "replan", because: "approval" };
   if ((await target.catalogHash(tx, plan)) !== plan.body.catalogHash) return { outcome: "replan", because: "catalog" };
-  const missing = await target.missingRows(tx, plan, await listItems(tx, plan.planId));
-  return missing.length > 0 ? { outcome: "restage", items: missing } : { outcome: "go" };
+  const items = await listItems(tx, plan.planId);
+  // A crash of the server takes back rows and maybe also what the checkpoint says of them: then both agree on nothing.
+  const unstaged = items.filter(isUnstaged).map(({ itemId }) => itemId);
+  const lost = new Set([...unstaged, ...(await target.missingRows(tx, plan, items))]);
+  return lost.size > 0 ? { outcome: "restage", items: [...lost] } : { outcome: "go", items };
+}
+
+const isUnstaged = ({ state }: WorkItem): boolean => state === "pending";
+
+/**
+ * For what is not staged again but asked again.
+ *
+ * @throws TransientError STAGE_UNFINISHED where a crash of the server has taken checkpoints back since the step looked
+ */
+async function listStaged(tx: Tx, { planId, batchId }: Run): Promise<WorkItem[]> {
+  const items = await listItems(tx, planId);
+  const unstaged = items.filter(isUnstaged).length;
+  if (unstaged === 0) return items;
+  const text = `${unstaged} fragments of ${batchId} are not staged any more, as after a crash of the database's server`;
+  throw new TransientError("STAGE_UNFINISHED", text);
 }
 
 /** Reads the approval again, locked: whoever withdraws it now waits until the load is committed. */

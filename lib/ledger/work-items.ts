@@ -1,13 +1,13 @@
 import type postgres from "postgres";
-import { StaleFence } from "../core/errors.ts";
+import { TransientError } from "../core/errors.ts";
 import { addFingerprints } from "../core/fingerprint.ts";
 import type { TablePlan } from "../core/plan.ts";
 import type { Slice, SliceProgress, Slices, SliceWriter, WorkItem, WorkItems } from "../core/ports.ts";
 import type { ReadPosition } from "../core/records.ts";
 import type { Run } from "../core/run.ts";
-import { renewLease } from "./claims.ts";
+import { proveFence, renewLease } from "./claims.ts";
 import { insertRejects } from "./rejects.ts";
-import { inTransaction, type Tx } from "./transaction.ts";
+import { inTransaction, type TransactionOptions, type Tx } from "./transaction.ts";
 import type { Watch } from "./watch.ts";
 
 type ItemRow = {
@@ -68,24 +68,25 @@ function toItem(row: ItemRow): WorkItem {
 type ItemPorts = { readonly sql: postgres.Sql; readonly leaseSeconds: number };
 
 export function openWorkItems({ sql, leaseSeconds }: ItemPorts): WorkItems {
-  // Nothing of it is lost with a crash of the server that would not be found out and done again.
-  const acting = <T>(run: Run, work: (tx: Tx) => Promise<T>): Promise<T> =>
-    inTransaction(sql, { durable: false }, async (tx) => {
+  const acting = <T>(run: Run, work: (tx: Tx) => Promise<T>, options: TransactionOptions = {}): Promise<T> =>
+    inTransaction(sql, options, async (tx) => {
       const result = await work(tx);
       await renewLease(tx, run, leaseSeconds);
       return result;
     });
+  // What a crash of the server takes back is found out and done again.
+  const lightly = <T>(run: Run, work: (tx: Tx) => Promise<T>): Promise<T> => acting(run, work, { durable: false });
   return {
-    take: (run, worker) => acting(run, (tx) => takeItem(tx, { run, worker, leaseSeconds })),
+    take: (run, worker) => lightly(run, (tx) => takeItem(tx, { run, worker, leaseSeconds })),
     anyPending: (run) =>
-      acting(run, async (tx) => {
+      lightly(run, async (tx) => {
         const [row] = await tx<{ pending: boolean }[]>`
           select exists (select from table_loader.work_items where plan_id = ${run.planId} and state = 'pending') as pending
         `;
         return row?.pending ?? false;
       }),
     fail: (run, item, fault) =>
-      acting(run, async (tx) => {
+      lightly(run, async (tx) => {
         await tx`
           update table_loader.work_items
           set state = 'failed', error_code = ${fault.code}, error_message = ${fault.message}
@@ -93,6 +94,7 @@ export function openWorkItems({ sql, leaseSeconds }: ItemPorts): WorkItems {
         `;
       }),
     list: (planId) => inTransaction(sql, {}, (tx) => listItems(tx, planId)),
+    // Whoever moves the next object does not see that the server was gone in between, and would never come back to this.
     markArchived: (run, item, archivedKey) =>
       acting(run, async (tx) => {
         await tx`update table_loader.work_items set archived_key = ${archivedKey} where item_id = ${item.itemId}`;
@@ -175,7 +177,10 @@ async function copyRows(
   }
 }
 
-/** Compare-and-set on the number of slices: one that is delivered twice counts once. */
+/**
+ * Compare-and-set on owner and number of slices: one that is delivered twice counts once. This worker does not hold
+ * the item any more where its time was up, or where a crash of the server took back that it ever had it.
+ */
 async function checkpoint(tx: Tx, { run, worker, item }: Slice, progress: SliceProgress): Promise<WorkItem> {
   const fingerprint = addFingerprints(item.fingerprint, progress.fingerprint);
   const [row] = await tx<ItemRow[]>`
@@ -192,6 +197,7 @@ async function checkpoint(tx: Tx, { run, worker, item }: Slice, progress: SliceP
       and i.owner_fence = ${run.fence} and i.owner_worker = ${worker}
     returning ${columns(tx)}
   `;
-  if (!row) throw new StaleFence(run.batchId, run.fence);
-  return toItem(row);
+  if (row) return toItem(row);
+  await proveFence(tx, run);
+  throw new TransientError("ITEM_TAKEN", `${item.homeKey} is no longer this worker's; it looks again at what is left`);
 }

@@ -49,7 +49,7 @@ export async function commitBatch(ports: CommitPorts, { run }: TaskRequest, dead
   const items = await ports.items.list(run.planId);
   const budget = Math.min(ports.settings.transactionTimeout, (deadline - ports.now()) / 1000 - reserveSeconds);
   await refusePending(ports, run, items);
-  if (plan.kind === "compare") return compare(ports, run, plan);
+  if (plan.kind === "compare") return compare(ports, run);
   if (plan.kind === "load") refuseFaulty(ports, { run, plan, items });
   if (plan.kind === "preview") return preview(ports, { run, plan, items }, budget);
   await ports.reach("before-commit");
@@ -98,8 +98,8 @@ async function reject(ports: CommitPorts, { run, items, judgement }: Rejected, d
   throw new PermanentError("RECORDS_REJECTED", text);
 }
 
-async function compare(ports: CommitPorts, run: Run, plan: Plan): Promise<CommitAnswer> {
-  const { changed, same } = await ports.commits.compare(run, plan);
+async function compare(ports: CommitPorts, run: Run): Promise<CommitAnswer> {
+  const { changed, same } = await ports.commits.compare(run);
   ports.log.info("redelivery compared", { batchId: run.batchId, changed: changed.length, same: same.length });
   return { next: "compared" };
 }

@@ -38,9 +38,15 @@ const places: Place[] = [
   { place: "in the middle of COPY", when: ({ text }) => text === "copy data" },
   { place: "in the middle of the merge", when: ({ text }) => text.startsWith('insert into "public"."blood"') },
   { place: "at COMMIT", when: ({ by, text }) => by === "commit-batch" && text === "commit" && merged() },
-  { place: "in the middle of the archive", when: ({ by, text }) => by === "archive-fragments" && /^PUT/.test(text) },
+  { place: "in the middle of the archive", when: copies },
+  // what is noted of the first object must not be lost with a server of which nobody sees that it was gone
+  { place: "between two objects of the archive", when: (exchange) => copies(exchange) && copied() === 2 },
 ];
 
+function copies({ by, text }: Exchange): boolean {
+  return by === "archive-fragments" && text.startsWith("PUT");
+}
+const copied = (): number => lab.network.exchanges.seen.filter(copies).length;
 const merged = (): boolean =>
   lab.network.exchanges.seen.some(({ text }) => text.startsWith("update table_loader.batches set state = 'committed'"));
 

@@ -123,7 +123,7 @@ test("two workers on the same items, one of them twice: every record once", asyn
   const stage = (worker: number) => lab.invoke("stage-fragments", { run, execution, worker });
   const ended = await Promise.allSettled([stage(1), stage(1), stage(2)]);
   const errors = ended.flatMap((one) => (one.status === "rejected" ? [(one.reason as Error).name] : []));
-  expect(errors.filter((name) => name !== "StaleFence")).toEqual([]);
+  expect(errors.filter((name) => name !== "TransientError")).toEqual([]);
   expect(await stage(3)).toMatchObject({ next: "done" });
   for (const name of ["commit-batch", "archive-fragments", "close-batch"] as const) {
     await lab.invoke(name, { run, execution });

@@ -109,7 +109,7 @@ test("a slice delivered twice counts once", async () => {
     { run, worker: 1, item: { ...(item as WorkItem), slices: 0 }, staging: null },
     async () => ({ ...progress, records: 3, rejects: [], rejected: 0, done: true }),
   );
-  await expect(again).rejects.toMatchObject({ name: "StaleFence" });
+  await expect(again).rejects.toMatchObject({ name: "TransientError", code: "ITEM_TAKEN" });
   await loader.close();
   await call("commit-batch", run);
   await finish(run);
@@ -117,22 +117,53 @@ test("a slice delivered twice counts once", async () => {
   await expectInvariants(flow);
 });
 
+async function spoilStaging(sql: (table: string) => string): Promise<void> {
+  const tables = await flow.sql<{ name: string }[]>`
+    select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname = 'table_loader_staging'`;
+  for (const { name } of tables) await flow.sql.unsafe(sql(name));
+}
+
+/** A crash of the server takes back the latest checkpoints, too: they do not wait for the disk. */
+const forgetAll = (table: string): string => `
+  truncate ${table};
+  update table_loader.work_items
+  set state = 'pending', position = null, slices = 0, records = 0, rejected = 0, nulled = 0, bytes = 0, fingerprint = 0
+  where kind = 'fragment'`;
+
 test.each([
   { how: "emptied", sql: (table: string) => `truncate ${table}` },
   { how: "half emptied", sql: (table: string) => `delete from ${table} where _tl_record = 1` },
+  { how: "emptied, and its checkpoints are taken back,", sql: forgetAll },
 ])("staging is $how before the commit: staged again, loaded once", async ({ sql }) => {
   const batch = await stageSample(flow);
   let spoilt = false;
   onCrashPoint(async (point) => {
     if (point !== "before-commit" || spoilt) return;
     spoilt = true;
-    const tables = await flow.sql<{ name: string }[]>`
-      select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname = 'table_loader_staging'`;
-    for (const { name } of tables) await flow.sql.unsafe(sql(name));
+    await spoilStaging(sql);
   });
   const { states, output } = await flow.run({ batchId: batch.id });
   expect(states.filter((state) => state === "CommitBatch")).toHaveLength(2);
   expect(output).toMatchObject({ status: "success", records_read: 6, records_loaded: 6 });
+  expect(await batch.probe()).toEqual(sampleLoaded);
+  await expectInvariants(flow);
+});
+
+test("checkpoints are taken back in the last moment: nothing is compared and nothing previewed", async () => {
+  const batch = await stageSample(flow);
+  const run = await plan(batch, "forgotten");
+  await stage(run);
+  await spoilStaging(forgetAll);
+  const loader = await openLoader();
+  const planned = await loader.ports.plans.read(run.planId);
+  if (!planned) throw new Error("nothing was planned");
+  const unfinished = { name: "TransientError", code: "STAGE_UNFINISHED" };
+  await expect(loader.ports.commits.compare(run)).rejects.toMatchObject(unfinished);
+  await expect(loader.ports.commits.preview(run, planned, 60)).rejects.toMatchObject(unfinished);
+  await loader.close();
+  await stage(run);
+  await call("commit-batch", run);
+  await finish(run);
   expect(await batch.probe()).toEqual(sampleLoaded);
   await expectInvariants(flow);
 });

@@ -18,6 +18,9 @@ const parameters = {
   // the order of the commits is part of what the targets have to be
   track_commit_timestamp: "on",
   checkpoint_timeout: "30min",
+  // a crash takes back all that no commit has waited for, not only the last moments of it
+  wal_writer_delay: "10s",
+  wal_writer_flush_after: "1GB",
 };
 
 const template = "lab_template";
