@@ -36,7 +36,7 @@ import { openSlices, openWorkItems } from "./ledger/work-items.ts";
 import { readFragment } from "./readers/fragment.ts";
 import { openCatalog } from "./targets/postgres/catalog.ts";
 import { judgeTables, lockTargets } from "./targets/postgres/judge.ts";
-import { createStaging, dropStaging, forgetRows, missingRows, openCopy } from "./targets/postgres/staging.ts";
+import { createStagingSql, dropStaging, forgetRows, missingRows, openCopy } from "./targets/postgres/staging.ts";
 
 /** The only place where adapters meet ports. */
 
@@ -74,7 +74,7 @@ export async function openDatabase(current: Settings, limits: Partial<Connection
 /** The PostgreSQL target, as the ledger's transactions use it. */
 function postgresTarget(schema: string): Target {
   return {
-    create: createStaging,
+    createSql: createStagingSql,
     drop: dropStaging,
     lock: lockTargets,
     missingRows,

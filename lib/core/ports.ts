@@ -106,8 +106,10 @@ export type Plan = {
 
 /** What a load will do. */
 export interface Plans {
-  /** Writes plan, work items and staging tables, and marks batch, tables and queue as loading, in one transaction. */
+  /** Writes plan and work items, marks batch, tables and queue as loading, in one transaction; then its staging. */
   create(plan: NewPlan): Promise<number>;
+  /** Makes the staging tables that are not there: all of them, where whoever planned did not come so far. */
+  ensureStaging(plan: Pick<Plan, "planId" | "kind" | "body">): Promise<void>;
   read(planId: number): Promise<Plan | null>;
   /** Goes on with the plan of a load that was interrupted, under the new fence. */
   adopt(claimed: { batchId: string; fence: number; planId: number }, source: StartSource): Promise<void>;

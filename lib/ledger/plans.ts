@@ -3,29 +3,39 @@ import type { PlanBody } from "../core/plan.ts";
 import type { NewItem, NewPlan, Plan, Plans } from "../core/ports.ts";
 import { lockFence, renewLease } from "./claims.ts";
 import { leaveLine } from "./line.ts";
-import { inTransaction, type Tx, wholeBatch } from "./transaction.ts";
+import { inOneMessage, inTransaction, type Tx, wholeBatch } from "./transaction.ts";
 
 /** The staging of a plan, by the target that stages it. */
 export type StagingTables = {
-  readonly create: (tx: Tx, planId: number, body: PlanBody) => Promise<void>;
+  /** The statements that make what is missing of it. */
+  readonly createSql: (planId: number, body: PlanBody) => readonly string[];
   readonly drop: (tx: Tx, planId: number) => Promise<void>;
 };
 
 type PlanPorts = { readonly sql: postgres.Sql; readonly staging: StagingTables; readonly leaseSeconds: number };
 
 export function openPlans({ sql, staging, leaseSeconds }: PlanPorts): Plans {
+  const ensureStaging: Plans["ensureStaging"] = async ({ planId, kind, body }) => {
+    if (kind === "compare") return;
+    // one at a time: a table that somebody else makes at the same moment would be rolled back
+    const turn = `select from table_loader.plans where plan_id = ${planId} for update`;
+    await inOneMessage(sql, [turn, ...staging.createSql(planId, body)]);
+  };
   return {
-    create: (plan) =>
-      inTransaction(sql, wholeBatch, async (tx) => {
+    create: async (plan) => {
+      const planId = await inTransaction(sql, wholeBatch, async (tx) => {
         if (plan.kind !== "preview") await discardEarlier(tx, staging, plan);
         const planId = await insertPlan(tx, plan);
         await insertItems(tx, planId, plan.items);
-        if (plan.kind !== "compare") await staging.create(tx, planId, plan.body);
         if (plan.kind !== "preview") await startAttempt(tx, plan, planId);
         if (plan.kind !== "preview") await leaveLine(tx, plan.batchId);
         await renewLease(tx, { ...plan, planId, workers: [] }, leaseSeconds);
         return planId;
-      }),
+      });
+      await ensureStaging({ ...plan, planId });
+      return planId;
+    },
+    ensureStaging,
     read: (planId) => readPlan(sql, planId),
     adopt: (claimed, source) =>
       inTransaction(sql, {}, async (tx) => {

@@ -53,11 +53,35 @@ export async function inTransaction<T>(
   options: TransactionOptions,
   work: (tx: Tx, watch: Watch) => Promise<T | RolledBack<T>>,
 ): Promise<T> {
-  const session = await openSession(sql).catch(throwClassified);
   const budget = options.budget === undefined ? undefined : Math.min(Math.max(options.budget, 1), longestBudget);
+  return inSession(sql, budget, (session, watch) =>
+    runTransaction(session, { options: { ...options, budget }, watch, work }),
+  );
+}
+
+/**
+ * Runs statements as one transaction that the server ends by itself, whatever becomes of the client meanwhile. For what
+ * makes unlogged tables: where such a transaction is rolled back and the server crashes before that is on the disk, it
+ * finds the table's emptied file in its way, and PostgreSQL does not come up again ("could not create file ...: File
+ * exists").
+ *
+ * @param statements without parameters
+ */
+export async function inOneMessage(sql: postgres.Sql, statements: readonly string[]): Promise<void> {
+  await inSession(sql, undefined, async (session, { tx }) => {
+    await tx.unsafe([...settingsOf(session, {}), ...statements].join("; "));
+  });
+}
+
+async function inSession<T>(
+  sql: postgres.Sql,
+  budget: number | undefined,
+  work: (session: Session, watch: Watch) => Promise<T>,
+): Promise<T> {
+  const session = await openSession(sql).catch(throwClassified);
   const watch = openWatch(session, budget);
   try {
-    return await watch.race(runTransaction(session, { options: { ...options, budget }, watch, work }));
+    return await watch.race(work(session, watch));
   } catch (error) {
     const fault = watch.fault();
     await rollBack(session, watch, error);

@@ -122,7 +122,10 @@ async function resume(ports: ValidatePorts, visit: Visit, plan: Plan): Promise<V
     return null;
   }
   const run = await adopt(ports, visit);
-  if (claim.idleTakeovers < maxIdleTakeovers) return answer("stage", run);
+  if (claim.idleTakeovers < maxIdleTakeovers) {
+    await ports.plans.ensureStaging(plan);
+    return answer("stage", run);
+  }
   const message = `${claim.idleTakeovers} executions in a row took over the load without getting any further`;
   return answer("fail", run, { code: "LOAD_NO_PROGRESS", message });
 }

@@ -98,6 +98,35 @@ test("a crash of the server empties the staging: the commit finds it out, and it
   await expectLoaded(batch);
 });
 
+test("planning that is rolled back leaves nothing that keeps the server from coming up after a crash", async () => {
+  /** From the plan's row on. */
+  const planning = (): string[] => {
+    const texts = lab.network.exchanges.seen.filter(({ by }) => by === "validate-batch").map(({ text }) => text);
+    const first = texts.findIndex((text) => text.startsWith("insert into table_loader.plans"));
+    return first < 0 ? [] : texts.slice(first);
+  };
+  await lab.run({ batchId: (await stageSample(lab)).id });
+  const steps = planning();
+  expect(steps.findIndex((text) => text.includes("create unlogged table"))).toBeGreaterThan(0);
+  const act = async (): Promise<void> => {
+    // what was begun is on the disk, and that it is rolled back will not be
+    await lab.sql`select pg_logical_emit_message(true, 'test', 'written')`;
+    // nor will anybody who tries again write it
+    await lab.network.refuseDatabase();
+    await killers["pg_terminate_backend, 57P01"]?.();
+    await killers["immediate shutdown of the server"]?.();
+  };
+  for (let nth = 2; nth <= steps.length; nth += 1) {
+    const batch = await stageSample(lab);
+    lab.network.exchanges.reset();
+    const died = lab.network.exchanges.on({ when: () => planning().length === nth, act });
+    const run = await lab.run({ batchId: batch.id });
+    await died;
+    expect(run).toMatchObject({ status: "SUCCEEDED", output: { status: "success", attempt: 1 } });
+    await expectLoaded(batch);
+  }
+});
+
 describe("the reply to a COMMIT is lost", () => {
   type Kind = { readonly what: string; readonly stage: () => Promise<TestBatch>; readonly by: RegExp };
   const kinds: Kind[] = [

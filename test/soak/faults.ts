@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Act } from "../faults/lab/exchanges.ts";
 import type { Lab } from "../faults/lab/lab.ts";
 import { testerName } from "../support/database.ts";
+import { persist } from "./persist.ts";
 import type { FaultKind, PlannedFault } from "./plan.ts";
 
 /** What happens in the middle of an exchange; anything else happens beside it. */
@@ -48,10 +49,12 @@ const beside: Readonly<Partial<Record<FaultKind, (lab: Lab) => Promise<void>>>> 
 
 /** One of the loader's, by SIGKILL: the server ends all others with it, and recovers. */
 async function killBackend({ sql, server }: Lab): Promise<void> {
-  const [backend] = await sql<{ pid: number }[]>`
+  const [backend] = await persist(
+    () => sql<{ pid: number }[]>`
     select pid from pg_stat_activity
     where datname = current_database() and application_name <> ${testerName} and backend_type = 'client backend'
-    order by xact_start nulls last limit 1`;
+    order by xact_start nulls last limit 1`,
+  );
   // until it has recovered: PostgreSQL 18 does not come to an end when it is stopped in the middle of that
   if (backend) await server.killBackends([backend.pid]);
 }

@@ -17,7 +17,13 @@ import { readFragment } from "../../lib/readers/fragment.ts";
 import { stageFragments } from "../../lib/steps/stage-fragments.ts";
 import { openCatalog } from "../../lib/targets/postgres/catalog.ts";
 import { judgeTables, lockTargets } from "../../lib/targets/postgres/judge.ts";
-import { createStaging, dropStaging, forgetRows, missingRows, openCopy } from "../../lib/targets/postgres/staging.ts";
+import {
+  createStagingSql,
+  dropStaging,
+  forgetRows,
+  missingRows,
+  openCopy,
+} from "../../lib/targets/postgres/staging.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 
 /** The target without bucket and machine: catalog, plan, staging, judge and merge against a real server. */
@@ -88,7 +94,7 @@ export async function openTarget(): Promise<TargetBench> {
 
 function openParts(sql: ReturnType<typeof openSql>) {
   const target = {
-    create: createStaging,
+    createSql: createStagingSql,
     drop: dropStaging,
     lock: lockTargets,
     missingRows,

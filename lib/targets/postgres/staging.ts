@@ -28,6 +28,17 @@ export function stagedColumns(plan: TablePlan): StagedColumn[] {
 }
 
 /**
+ * The statements that make what is missing of a plan's staging. Locks come first, so that nothing is left to wait for, or
+ * to fail by, once a table is begun: see `inOneMessage`.
+ */
+export function createStagingSql(planId: number, body: PlanBody): string[] {
+  const locks = body.tables.map(
+    (plan) => `lock table only ${qualifiedName(plan.shape.schema, plan.table)} in access share mode`,
+  );
+  return [...locks, ...body.tables.map((plan, index) => createTableSql(stagingTableOf(planId, index), plan))];
+}
+
+/**
  * Unlogged: staging can be made again from the objects, so the server need not write it twice. Columns are selected from
  * the target, so that they have its collations: whether two keys are equal may depend on them.
  */
@@ -38,13 +49,7 @@ function createTableSql(table: string, plan: TablePlan): string {
   });
   const own = ["0::bigint as _tl_item", "0::bigint as _tl_record", "null::text as _tl_absent"];
   const target = qualifiedName(plan.shape.schema, plan.table);
-  return `create unlogged table ${table} as select ${[...own, ...columns].join(", ")} from ${target} t with no data`;
-}
-
-export async function createStaging(tx: Tx, planId: number, body: PlanBody): Promise<void> {
-  for (const [index, plan] of body.tables.entries()) {
-    await tx.unsafe(createTableSql(stagingTableOf(planId, index), plan));
-  }
+  return `create unlogged table if not exists ${table} as select ${[...own, ...columns].join(", ")} from ${target} t with no data`;
 }
 
 /** Drops whatever the plan staged; nothing where it is gone already. */

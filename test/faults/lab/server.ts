@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, statSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { type LocalPostgres, openPostgres } from "../../../lib/local/postgres.ts";
@@ -51,7 +51,7 @@ export async function openLabServer(): Promise<LabServer> {
   let running = await open();
   const { host, user, password, adminUrl } = running;
   const start = async (): Promise<void> => {
-    running = await open().catch((error: unknown) => reopen(error, dataDir, open));
+    running = await open();
   };
   await fillTemplate(running);
   await createProbe(running);
@@ -79,20 +79,6 @@ export async function openLabServer(): Promise<LabServer> {
       await rm(directory, { recursive: true, force: true });
     },
   };
-}
-
-/**
- * A fault of PostgreSQL's own: where an unlogged table was made by a transaction that rolled back, and the server crashes
- * before the record of that is written, its emptied file is in the way of the recovery. As an operator would, it is
- * removed; whatever else keeps the server from starting is thrown.
- */
-async function reopen(error: unknown, dataDir: string, open: () => Promise<LocalPostgres>): Promise<LocalPostgres> {
-  const [, file] = /could not create file "(base\/\d+\/\d+)": File exists/.exec(String(error)) ?? [];
-  const path = `${dataDir}/cluster/${file}`;
-  if (file === undefined || statSync(path).size > 0) throw error;
-  console.warn(`PostgreSQL could not recover: ${file} exists, an empty file of a table that was never made; removed`);
-  await rm(path);
-  return open().catch((next: unknown) => reopen(next, dataDir, open));
 }
 
 const longestRecovery = 30_000;

@@ -13,7 +13,7 @@ import { readFragment } from "../../../lib/readers/fragment.ts";
 import { stagingOf } from "../../../lib/steps/staging-rows.ts";
 import { openCatalog } from "../../../lib/targets/postgres/catalog.ts";
 import { judgeTables } from "../../../lib/targets/postgres/judge.ts";
-import { createStaging, openCopy } from "../../../lib/targets/postgres/staging.ts";
+import { createStagingSql, openCopy } from "../../../lib/targets/postgres/staging.ts";
 import { type Facts, rejectText, type TableFacts } from "./oracle.ts";
 import { createTableSql, fragmentJson, insertSql, literal, selectSql } from "./sql.ts";
 import { type Case, fragmentKey, type TableSpec, type World } from "./world.ts";
@@ -56,7 +56,7 @@ async function runCase(tx: Tx, made: Made, contents: Case): Promise<Ran> {
   await tx.unsafe(
     [...made.tables.map((table) => insertSql(table, contents[table.name]?.stored ?? [])), ledgerSql(items)].join("; "),
   );
-  await createStaging(tx, planId, body);
+  await tx.unsafe(createStagingSql(planId, body).join("; "));
   const staged = await stage(tx, body.tables, contents);
   const plan = { planId, runId: "r", attempt: 1, body } as unknown as Plan;
   const judge = async (kind: Plan["kind"]): Promise<Facts> => {
