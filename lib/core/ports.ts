@@ -135,6 +135,8 @@ export type WorkItem = {
   readonly archivedKey: string | null;
 };
 
+export type ArchivedItem = { readonly item: WorkItem; readonly archivedKey: string };
+
 /** What a worker takes, and how far it came. */
 export interface WorkItems {
   /** The next free item, now owned by this worker of this fence; its own unfinished one first. */
@@ -143,7 +145,8 @@ export interface WorkItems {
   anyPending(run: Run): Promise<boolean>;
   fail(run: Run, item: WorkItem, fault: Fault): Promise<void>;
   list(planId: number): Promise<WorkItem[]>;
-  markArchived(run: Run, item: WorkItem, archivedKey: string): Promise<void>;
+  /** Notes where objects are now. */
+  markArchived(run: Run, archived: readonly ArchivedItem[]): Promise<void>;
 }
 
 export type SliceProgress = {
@@ -235,7 +238,8 @@ export interface Attempts {
   rejects(run: Run): Promise<Reject[]>;
   /** State of the batch, and table results as far as they are known. */
   standing(run: Run): Promise<Standing>;
-  archived(run: Run): Promise<void>;
+  /** Every object is where it belongs; `more` where the ledger knows of one that is not. */
+  archived(run: Run): Promise<"done" | "more">;
   close(run: Run, closing: Closing): Promise<"closed" | "again">;
 }
 

@@ -32,8 +32,9 @@ export function openAttempts(ports: AttemptPorts): Attempts {
     standing: (run) => inTransaction(sql, {}, (tx) => readStanding(tx, run)),
     archived: (run) =>
       inTransaction(sql, wholeBatch, async (tx) => {
-        await markArchived(tx, run);
+        const ended = await markArchived(tx, run);
         await renewLease(tx, run, leaseSeconds);
+        return ended;
       }),
     close: (run, closing) => inTransaction(sql, wholeBatch, (tx) => close(ports, tx, { run, closing })),
   };
@@ -143,17 +144,20 @@ async function keepRejects(tx: Tx, run: Run, judgement: Judgement): Promise<void
   `;
 }
 
-/** Every object is where it belongs: the ledger learns where, and a committed batch becomes archived. */
-async function markArchived(tx: Tx, run: Run): Promise<void> {
+/** Where every object is where it belongs: the ledger learns where, and a committed batch becomes archived. */
+async function markArchived(tx: Tx, run: Run): Promise<"done" | "more"> {
   const state = await lockFence(tx, run);
+  const open = await tx`
+    select from table_loader.work_items where plan_id = ${run.planId} and archived_key is null limit 1
+  `;
+  if (open.count > 0) return "more";
   await tx`
     update table_loader.object_versions o
     set archived_key = i.archived_key,
         state = case when ${state} = 'failing' then 'failed' else o.state end,
         updated_at = now()
     from table_loader.work_items i
-    where i.plan_id = ${run.planId} and i.kind <> 'superseded' and i.archived_key is not null
-      and o.key = i.home_key and o.epoch = ${run.epoch}
+    where i.plan_id = ${run.planId} and i.kind <> 'superseded' and o.key = i.home_key and o.epoch = ${run.epoch}
       -- a redelivery never moves what was loaded, although without versioning both have one name
       and (o.state <> 'loaded' or (${run.kind === "load"} and ${state} = 'committed'))
       and o.version in (coalesce(i.version_id, ''), regexp_replace(coalesce(i.version_id, i.etag || '-' || i.size), '[^A-Za-z0-9._-]', '', 'g'))
@@ -161,6 +165,7 @@ async function markArchived(tx: Tx, run: Run): Promise<void> {
   if (state === "committed" && run.kind === "load") {
     await tx`update table_loader.batches set state = 'archived' where batch_id = ${run.batchId}`;
   }
+  return "done";
 }
 
 type Ending = { readonly run: Run; readonly closing: Closing };

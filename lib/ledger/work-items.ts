@@ -94,10 +94,15 @@ export function openWorkItems({ sql, leaseSeconds }: ItemPorts): WorkItems {
         `;
       }),
     list: (planId) => inTransaction(sql, {}, (tx) => listItems(tx, planId)),
-    // Whoever moves the next object does not see that the server was gone in between, and would never come back to this.
-    markArchived: (run, item, archivedKey) =>
+    // Whoever moves the next objects does not see that the server was gone in between, and would never come back to this.
+    markArchived: (run, archived) =>
       acting(run, async (tx) => {
-        await tx`update table_loader.work_items set archived_key = ${archivedKey} where item_id = ${item.itemId}`;
+        const rows = archived.map(({ item, archivedKey }) => ({ item_id: item.itemId, archived_key: archivedKey }));
+        await tx`
+          update table_loader.work_items i set archived_key = a.archived_key
+          from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as a(item_id bigint, archived_key text)
+          where i.item_id = a.item_id
+        `;
       }),
   };
 }

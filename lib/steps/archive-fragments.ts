@@ -11,7 +11,7 @@ import {
   versionLabel,
 } from "../core/keys.ts";
 import type { ObjectArchive, ObjectStore } from "../core/objects.ts";
-import type { Attempts, Claims, Log, Reach, WorkItem, WorkItems } from "../core/ports.ts";
+import type { ArchivedItem, Attempts, Claims, Log, Reach, WorkItem, WorkItems } from "../core/ports.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
 import { toErrorLog } from "./error-log.ts";
@@ -33,8 +33,9 @@ export type ArchivePorts = {
 export type ArchiveAnswer = { readonly next: Answer<"ArchiveFragments"> };
 
 const reserveSeconds = 20;
-/** Objects moved between two looks at the fence: it renews the lease, too. */
-const objectsPerRenewal = 20;
+/** Objects moved at a time, and what they may hold together: who is out of time still has to end with them. */
+export const movesAtOnce = 16;
+const bytesAtOnce = 1024 ** 3;
 
 /** @param deadline milliseconds since the epoch, when this invocation ends */
 export async function archiveFragments(
@@ -52,14 +53,13 @@ export async function archiveFragments(
     await writeReport(ports.store, { key: errorLogKey(folder), content: log }, () => ports.claims.renew(run));
   }
   const open = archiveOrder(items.filter((item) => item.archivedKey === null));
-  for (const [index, item] of open.entries()) {
+  const mayBeGone = state === "failing" || run.kind === "compare";
+  for (const group of groupMoves(open)) {
     if (ports.now() >= deadline - reserveSeconds * 1000) return { next: "more" };
-    if (index % objectsPerRenewal === objectsPerRenewal - 1) await ports.claims.renew(run);
-    await archiveItem(ports, run, { item, folder, mayBeGone: state === "failing" || run.kind === "compare" });
+    await archiveGroup(ports, run, { group, folder, mayBeGone });
   }
   await ports.reach("after-archive");
-  await ports.attempts.archived(run);
-  return { next: "done" };
+  return { next: await ports.attempts.archived(run) };
 }
 
 /** Nothing leaves staging before its rows are committed, whatever led here. */
@@ -88,20 +88,51 @@ function archiveOrder(items: readonly WorkItem[]): WorkItem[] {
   );
 }
 
-type Placed = {
-  readonly item: WorkItem;
+/** What may be moved at the same time, in this order: of one kind, and no two versions of one key. */
+export function groupMoves(items: readonly WorkItem[]): WorkItem[][] {
+  const groups: WorkItem[][] = [];
+  for (const item of items) {
+    const last = groups.at(-1);
+    if (last && fits(last, item)) last.push(item);
+    else groups.push([item]);
+  }
+  return groups;
+}
+
+function fits(group: readonly WorkItem[], { kind, object }: WorkItem): boolean {
+  const bytes = group.reduce((sum, other) => sum + other.object.size, object.size);
+  const isAlike = group.every((other) => other.kind === kind && other.object.key !== object.key);
+  return group.length < movesAtOnce && bytes <= bytesAtOnce && isAlike;
+}
+
+type Destination = {
   readonly folder: string;
   /** Nothing was loaded from it: where it is gone, the batch ends all the same. */
   readonly mayBeGone: boolean;
 };
 
-async function archiveItem(ports: ArchivePorts, run: Run, { item, folder, mayBeGone }: Placed): Promise<void> {
+/** All are waited for, whatever becomes of one: a Lambda that ends leaves nothing running. */
+async function archiveGroup(
+  ports: ArchivePorts,
+  run: Run,
+  { group, ...destination }: Destination & { readonly group: readonly WorkItem[] },
+): Promise<void> {
+  const moves = await Promise.allSettled(group.map((item) => archiveItem(ports, run, { item, ...destination })));
+  const archived = moves.flatMap((move) => (move.status === "fulfilled" ? [move.value] : []));
+  await ports.items.markArchived(run, archived);
+  for (const move of moves) if (move.status === "rejected") throw move.reason;
+}
+
+type Placed = Destination & { readonly item: WorkItem };
+
+/** Answers where the item is now. */
+async function archiveItem(ports: ArchivePorts, run: Run, { item, folder, mayBeGone }: Placed): Promise<ArchivedItem> {
   if (item.kind === "superseded") {
     await ports.archive.remove(item.object);
-    return ports.items.markArchived(run, item, item.object.key);
+    return { item, archivedKey: item.object.key };
   }
   // What was read in the archive stays there, even where the batch fails: nothing is ever taken out of it.
-  if (parseArchivedKey(item.object.key)) return ports.items.markArchived(run, item, item.object.key);
+  if (parseArchivedKey(item.object.key)) return { item, archivedKey: item.object.key };
   const home = run.kind === "compare" ? duplicatePrefixOf(run.batchId, versionLabel(item.object)) : folder;
   const toKey = `${home}${keyBelowBatch(item.homeKey, stagingPrefixOf(run.batchId))}`;
   await ports.reach("before-archive-copy");
@@ -111,7 +142,7 @@ async function archiveItem(ports: ArchivePorts, run: Run, { item, folder, mayBeG
     return item.object.key;
   });
   await ports.reach("after-archive-copy");
-  return ports.items.markArchived(run, item, moved);
+  return { item, archivedKey: moved };
 }
 
 async function move({ archive }: ArchivePorts, { object }: WorkItem, toKey: string): Promise<string> {

@@ -98,16 +98,7 @@ test("a crash of the server empties the staging: the commit finds it out, and it
   await expectLoaded(batch);
 });
 
-test("planning that is rolled back leaves nothing that keeps the server from coming up after a crash", async () => {
-  /** From the plan's row on. */
-  const planning = (): string[] => {
-    const texts = lab.network.exchanges.seen.filter(({ by }) => by === "validate-batch").map(({ text }) => text);
-    const first = texts.findIndex((text) => text.startsWith("insert into table_loader.plans"));
-    return first < 0 ? [] : texts.slice(first);
-  };
-  await lab.run({ batchId: (await stageSample(lab)).id });
-  const steps = planning();
-  expect(steps.findIndex((text) => text.includes("create unlogged table"))).toBeGreaterThan(0);
+describe("what is rolled back leaves nothing that keeps the server from coming up after a crash", () => {
   const act = async (): Promise<void> => {
     // what was begun is on the disk, and that it is rolled back will not be
     await lab.sql`select pg_logical_emit_message(true, 'test', 'written')`;
@@ -116,15 +107,45 @@ test("planning that is rolled back leaves nothing that keeps the server from com
     await killers["pg_terminate_backend, 57P01"]?.();
     await killers["immediate shutdown of the server"]?.();
   };
-  for (let nth = 2; nth <= steps.length; nth += 1) {
-    const batch = await stageSample(lab);
-    lab.network.exchanges.reset();
-    const died = lab.network.exchanges.on({ when: () => planning().length === nth, act });
-    const run = await lab.run({ batchId: batch.id });
-    await died;
-    expect(run).toMatchObject({ status: "SUCCEEDED", output: { status: "success", attempt: 1 } });
-    await expectLoaded(batch);
+
+  /** Of the function, from the first statement on that begins so. */
+  function textsOf(name: string, beginning: string): string[] {
+    const texts = lab.network.exchanges.seen.filter(({ by }) => by === name).map(({ text }) => text);
+    const first = texts.findIndex((text) => text.startsWith(beginning));
+    return first < 0 ? [] : texts.slice(first);
   }
+
+  type Work = { readonly work: string; readonly texts: () => string[]; readonly makes: string };
+  const works: Work[] = [
+    {
+      work: "planning",
+      texts: () => textsOf("validate-batch", "insert into table_loader.plans"),
+      makes: "create unlogged table",
+    },
+    {
+      work: "judging",
+      texts: () => textsOf("commit-batch", "insert into table_loader.commits"),
+      makes: "create table",
+    },
+  ];
+
+  test.each(works)("$work", async ({ texts, makes }) => {
+    lab.network.exchanges.reset();
+    await lab.run({ batchId: (await stageSample(lab)).id });
+    const steps = texts();
+    const making = steps.findIndex((text) => text.includes(makes));
+    expect(making).toBeGreaterThan(0);
+    // it is asked for, it is there, and everything is done but COMMIT
+    for (const nth of [making + 1, making + 2, steps.length]) {
+      const batch = await stageSample(lab);
+      lab.network.exchanges.reset();
+      const died = lab.network.exchanges.on({ when: () => texts().length === nth, act });
+      const run = await lab.run({ batchId: batch.id });
+      await died;
+      expect(run).toMatchObject({ status: "SUCCEEDED", output: { status: "success", attempt: 1 } });
+      await expectLoaded(batch);
+    }
+  });
 });
 
 describe("the reply to a COMMIT is lost", () => {

@@ -40,17 +40,18 @@ async function expectArchived(batch: TestBatch): Promise<void> {
   expect(await flow.bucket.uploads()).toBe(0);
 }
 
-const deaths: { id: string; point: CrashPoint; time: number; left: number }[] = [
-  { id: "K07 before the first copy", point: "before-archive-copy", time: 1, left: 2 },
-  { id: "K07 before the second copy", point: "before-archive-copy", time: 2, left: 1 },
-  { id: "K08 after the first object, before the ledger knows", point: "after-archive-copy", time: 1, left: 1 },
-  { id: "K08 after all objects", point: "after-archive", time: 1, left: 0 },
+/** Objects are moved several at a time: of the others nobody knows how far they are. */
+const deaths: { id: string; point: CrashPoint; time: number; atMost: number }[] = [
+  { id: "K07 before the first copy", point: "before-archive-copy", time: 1, atMost: 2 },
+  { id: "K07 before the second copy", point: "before-archive-copy", time: 2, atMost: 2 },
+  { id: "K08 after the first object, before the ledger knows", point: "after-archive-copy", time: 1, atMost: 1 },
+  { id: "K08 after all objects", point: "after-archive", time: 1, atMost: 0 },
 ];
 
-test.each(deaths)("$id: the successor archives the rest, and nothing twice", async ({ point, time, left }) => {
+test.each(deaths)("$id: the successor archives the rest, and nothing twice", async ({ point, time, atMost }) => {
   const batch = await stageSample(flow);
   await crashAt(flow, batch, point, { time });
-  expect(await staged(batch)).toHaveLength(left);
+  expect((await staged(batch)).length).toBeLessThanOrEqual(atMost);
   expect(await takeOver(flow, batch)).toMatchObject({ runs: [{ status: "SUCCEEDED" }] });
   expect(await staged(batch)).toEqual([]);
   await expectArchived(batch);
@@ -71,10 +72,11 @@ test("K08: copied and not deleted: the successor verifies the copy and deletes t
 test("a delete that is refused blocks, and is repeated without another copy", async () => {
   const batch = await stageSample(flow);
   const send = S3Client.prototype.send as (this: S3Client, ...call: unknown[]) => Promise<unknown>;
+  // of both objects, and then of one
   let refusals = 0;
   vi.spyOn(S3Client.prototype, "send").mockImplementation(function (this: S3Client, ...call: unknown[]) {
     const [command] = call;
-    if (!(command instanceof DeleteObjectCommand) || refusals >= 2) return send.apply(this, call);
+    if (!(command instanceof DeleteObjectCommand) || refusals >= 3) return send.apply(this, call);
     refusals += 1;
     return Promise.reject(Object.assign(new Error("no"), { name: "AccessDenied", $metadata: { httpStatusCode: 403 } }));
   });

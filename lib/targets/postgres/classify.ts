@@ -95,7 +95,7 @@ async function countVerdicts({ tx }: TableJob, from: string): Promise<Counts> {
 }
 
 async function createMarks({ tx, marks, seen }: TableJob, verdicts: string, where: string): Promise<void> {
-  const { count } = await tx.unsafe(`create unlogged table ${marks} as select v.* from ${verdicts} v where ${where}`);
+  const { count } = await tx.unsafe(`create table ${marks} as select v.* from ${verdicts} v where ${where}`);
   await tx.unsafe(`analyze ${marks}`);
   seen.marks = count > 0;
 }

@@ -1,5 +1,4 @@
 import { maxStoredRejects } from "../../core/rejects.ts";
-import { quoteName } from "../../core/sql-names.ts";
 import { markRejected } from "./classify.ts";
 import { type Merged, mergeTable } from "./merge.ts";
 import { isRefusal, type Refusal, rejectRefused } from "./refusals.ts";
@@ -85,25 +84,22 @@ function halvesOf({ from, to }: Range): Range[] {
   ];
 }
 
-/** Numbers the rows to merge in the order of the fragments. Indexes, because every step takes a few of them. */
+/** Numbers the rows to merge in the order of the fragments. With an index, because every step takes a few of them. */
 async function openQueue(job: TableJob, effects: readonly Effect[]): Promise<number> {
-  const { tx, queue, staging } = job;
-  const branch = (effect: Effect): string =>
-    `select s._tl_item as item, s._tl_record as record, '${effect}' as effect from ${job.rows(effect)}`;
+  const { tx, queue } = job;
+  const branch = (effect: Effect): string => `select s.*, '${effect}' as _tl_effect from ${job.rows(effect)}`;
   const { count } = await tx.unsafe(`
-    create unlogged table ${queue} as
-    select row_number() over (order by q.item, q.record) as place, q.*
+    create table ${queue} as
+    select row_number() over (order by q._tl_item, q._tl_record) as _tl_place, q.*
     from (${effects.map(branch).join(" union all ")}) q
   `);
-  await tx.unsafe(`create unique index on ${queue} (place)`);
-  await tx.unsafe(`create index on ${staging} (${["_tl_item", "_tl_record"].map(quoteName).join(", ")})`);
+  await tx.unsafe(`create unique index on ${queue} (_tl_place)`);
   await tx.unsafe(`analyze ${queue}`);
   return count;
 }
 
 function partOf(job: TableJob, { from, to }: Range): TableJob {
-  const { queue, staging } = job;
-  const rows = (effect: Effect): string => `${queue} q join ${staging} s
-    on q.place between ${from} and ${to} and q.effect = '${effect}' and s._tl_item = q.item and s._tl_record = q.record`;
+  const rows = (effect: Effect): string =>
+    `(select q.* from ${job.queue} q where q._tl_place between ${from} and ${to} and q._tl_effect = '${effect}') s`;
   return { ...job, rows };
 }

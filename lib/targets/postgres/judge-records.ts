@@ -74,7 +74,7 @@ async function findFamilies(job: TableJob): Promise<number> {
   // In one process: several would sort what they found to put it together.
   const { count } = await withSettings(job, { ...hashMemory, max_parallel_workers_per_gather: "0" }, () =>
     tx.unsafe(`
-      create unlogged table ${families} as
+      create table ${families} as
       select row_number() over () as family, ${names.join(", ")}
       from (select ${keys} from ${staging} s) typed
       where ${names.map((name) => `${name} is not null`).join(" and ")}
@@ -89,7 +89,7 @@ async function rankTwins({ tx, sql, staging, twins, families, plan }: TableJob):
   const newer = plan.contract.conflict_resolution === "newest" ? sql.typed(plan.contract.newer_by ?? "") : "null::text";
   const content = sql.staged.map(({ column }) => `${sql.typed(column.name)}::text`).join(", ");
   await tx.unsafe(`
-    create unlogged table ${twins} as
+    create table ${twins} as
     with members as (
       select s._tl_item, s._tl_record, g.family, ${newer} as newer, row(s._tl_absent, ${content})::text as content
       from ${families} g

@@ -14,7 +14,10 @@ export type TableJob = {
   readonly tx: postgres.ReservedSql;
   readonly run: Run;
   readonly plan: TablePlan;
-  /** Quoted and qualified: the staging table, and tables that live in this transaction only. */
+  /**
+   * Quoted and qualified: the staging table, and tables that live in this transaction only. These are logged, as it may be
+   * rolled back: see `inOneMessage`.
+   */
   readonly staging: string;
   readonly families: string;
   readonly twins: string;
