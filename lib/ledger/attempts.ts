@@ -5,7 +5,7 @@ import type { Attempts, Closing, Judgement } from "../core/ports.ts";
 import { maxStoredRejects } from "../core/rejects.ts";
 import { type LoadResult, noCounts, type TableResult } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
-import { lockFence, renewLease, wakeMoved } from "./claims.ts";
+import { lockFence, renewLease, requireJudged, wakeMoved } from "./claims.ts";
 import { discardPlan, type StagingTables } from "./plans.ts";
 import { insertRejects, rejectsOfAttempt } from "./rejects.ts";
 import { readStanding } from "./standing.ts";
@@ -61,7 +61,11 @@ async function fail(tx: Tx, run: Run, fault: Fault): Promise<"failing" | "commit
   `;
   await tx`
     update public.validation_queue
-    set validation_status = 'load_failed', error_summary = ${`${fault.code}: ${fault.message}`}, updated_at = now()
+    set validation_status = 'load_failed', updated_at = now(),
+        -- the queue may be somebody else's table, with less room
+        error_summary = left(${`${fault.code}: ${fault.message}`}, (
+          select coalesce(c.character_maximum_length, 1000000) from information_schema.columns c
+          where c.table_schema = 'public' and c.table_name = 'validation_queue' and c.column_name = 'error_summary'))
     where batch_id = ${run.batchId} and table_name = any(${failed.map((row) => row.table_name)}::text[])
   `;
   await recordFailure(tx, run, fault);
@@ -147,6 +151,7 @@ async function keepRejects(tx: Tx, run: Run, judgement: Judgement): Promise<void
 /** Where every object is where it belongs: the ledger learns where, and a committed batch becomes archived. */
 async function markArchived(tx: Tx, run: Run): Promise<"done" | "more"> {
   const state = await lockFence(tx, run);
+  requireJudged(run, state);
   const open = await tx`
     select from table_loader.work_items where plan_id = ${run.planId} and archived_key is null limit 1
   `;
@@ -172,7 +177,7 @@ type Ending = { readonly run: Run; readonly closing: Closing };
 
 async function close({ staging }: AttemptPorts, tx: Tx, { run, closing }: Ending): Promise<"closed" | "again"> {
   const moved = await wakeMoved(tx, run.batchId);
-  await lockFence(tx, run);
+  requireJudged(run, await lockFence(tx, run));
   const result: LoadResult = closing.result;
   await tx`
     update table_loader.attempts

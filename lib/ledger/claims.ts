@@ -1,6 +1,6 @@
 import type postgres from "postgres";
 import type { BatchState } from "../core/batch.ts";
-import { type Fault, StaleFence } from "../core/errors.ts";
+import { type Fault, StaleFence, TransientError } from "../core/errors.ts";
 import type { Claim, ClaimRequest, Claims } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
 import { inTransaction, type Tx } from "./transaction.ts";
@@ -111,8 +111,8 @@ const unexplained: readonly (string | null)[] = [null, "STAGE_UNFINISHED", "LOAD
 /** How often in a row somebody else took the load over without any checkpoint having moved, and the batch may be why. */
 function idleTakeovers(batch: BatchRow, owner: string): number {
   if (batch.state !== "loading" || batch.owner === null) return 0;
-  if (batch.owner === owner) return batch.idle_takeovers;
   if (batch.progress !== batch.progress_seen) return 0;
+  if (batch.owner === owner) return batch.idle_takeovers;
   return unexplained.includes(batch.reason_code) ? batch.idle_takeovers + 1 : batch.idle_takeovers;
 }
 
@@ -176,14 +176,31 @@ async function renewPreview(tx: Tx, run: Run, leaseSeconds: number): Promise<voi
   if (renewed.count !== 1) throw new StaleFence(run.batchId, run.fence);
 }
 
+/** What a batch is once its load is judged; before that, nothing of it is archived or reported. */
+const judged: readonly BatchState[] = ["committed", "archived", "failing"];
+
 /**
- * Without any lock: for whoever ends anyway, and only asks why.
+ * For what comes after the judgement of a load, at its end: the judgement itself may have been taken back meanwhile.
+ *
+ * @throws TransientError LEDGER_BEHIND, so that the load is looked at again
+ */
+export function requireJudged({ batchId, kind }: Run, state: BatchState): void {
+  if (kind !== "load" || judged.includes(state)) return;
+  const text = `${batchId} is ${state} again, as where the database was restored to an earlier time or failed over`;
+  throw new TransientError("LEDGER_BEHIND", `${text}; the load is looked at again`);
+}
+
+/**
+ * The state of a batch that this execution still holds, without any lock.
  *
  * @throws StaleFence
  */
-export async function proveFence(tx: Tx, run: Run): Promise<void> {
-  const held = await tx`select from table_loader.batches where batch_id = ${run.batchId} and fence = ${run.fence}`;
-  if (held.count !== 1) throw new StaleFence(run.batchId, run.fence);
+export async function readState(tx: Tx, { batchId, fence }: Run): Promise<BatchState> {
+  const [held] = await tx<{ state: BatchState }[]>`
+    select state from table_loader.batches where batch_id = ${batchId} and fence = ${fence}
+  `;
+  if (!held) throw new StaleFence(batchId, fence);
+  return held.state;
 }
 
 /** Locks the batch row and compares the fence; whoever commits or fails a batch does this first. */

@@ -41,7 +41,7 @@ export function openCommits(ports: CommitPorts): Commits {
       countingTimeouts(ports, run, (enter) =>
         inTransaction(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
           await ports.target.lock(tx, plan);
-          const items = await listStaged(tx, run);
+          const items = await readyToPreview(ports, tx, { run, plan });
           return new RolledBack(await judge(ports, tx, { run, plan, items, mayRace: false, enter }));
         }),
       ),
@@ -130,6 +130,25 @@ async function checkReady({ target }: CommitPorts, tx: Tx, { run, plan, state }:
   return lost.size > 0 ? { outcome: "restage", items: [...lost] } : { outcome: "go", items };
 }
 
+/**
+ * The items of a preview whose staging is all there, and whose tables are as they were planned.
+ *
+ * @throws BlockedError DB_SCHEMA_CHANGED, TransientError STAGE_UNFINISHED; a preview is planned anew then
+ */
+async function readyToPreview(
+  { target }: CommitPorts,
+  tx: Tx,
+  { run, plan }: Pick<Looking, "run" | "plan">,
+): Promise<WorkItem[]> {
+  if ((await target.catalogHash(tx, plan)) !== plan.body.catalogHash) {
+    const text = `a table of ${run.batchId} changed while its preview was staged; it is planned again`;
+    throw new BlockedError("DB_SCHEMA_CHANGED", text);
+  }
+  const items = await listStaged(tx, run);
+  refuseUnstaged(run, (await target.missingRows(tx, plan, items)).length);
+  return items;
+}
+
 const isUnstaged = ({ state }: WorkItem): boolean => state === "pending";
 
 /**
@@ -137,24 +156,29 @@ const isUnstaged = ({ state }: WorkItem): boolean => state === "pending";
  *
  * @throws TransientError STAGE_UNFINISHED where a crash of the server has taken checkpoints back since the step looked
  */
-async function listStaged(tx: Tx, { planId, batchId }: Run): Promise<WorkItem[]> {
-  const items = await listItems(tx, planId);
-  const unstaged = items.filter(isUnstaged).length;
-  if (unstaged === 0) return items;
-  const text = `${unstaged} fragments of ${batchId} are not staged any more, as after a crash of the database's server`;
+async function listStaged(tx: Tx, run: Run): Promise<WorkItem[]> {
+  const items = await listItems(tx, run.planId);
+  refuseUnstaged(run, items.filter(isUnstaged).length);
+  return items;
+}
+
+function refuseUnstaged({ batchId }: Run, fragments: number): void {
+  if (fragments === 0) return;
+  const text = `${fragments} fragments of ${batchId} are not staged any more, as after a crash of the database's server`;
   throw new TransientError("STAGE_UNFINISHED", text);
 }
 
 /** Reads the approval again, locked: whoever withdraws it now waits until the load is committed. */
 async function isApproved(tx: Tx, run: Run, plan: Plan): Promise<boolean> {
   const tables = plan.body.tables.map(({ table }) => table);
-  const rows = await tx<{ approved: boolean }[]>`
-    select coalesce(approved_for_load, false) as approved
+  const rows = await tx<{ table_name: string; approved: boolean }[]>`
+    select table_name, coalesce(approved_for_load, false) as approved
     from public.validation_queue
     where batch_id = ${run.batchId} and table_name = any(${tables}::text[])
     for update
   `;
-  return rows.length >= tables.length && rows.every(({ approved }) => approved);
+  const queued = new Set(rows.map(({ table_name: table }) => table));
+  return queued.size >= tables.length && rows.every(({ approved }) => approved);
 }
 
 /** The rows whose uniqueness makes the effect happen once. False where somebody has done it. */
@@ -181,6 +205,7 @@ type Lost = { readonly plan: Plan; readonly items: readonly number[] };
 async function forgetStaged({ sql, target, leaseSeconds }: CommitPorts, run: Run, lost: Lost): Promise<void> {
   const { plan, items } = lost;
   await inTransaction(sql, {}, async (tx) => {
+    if ((await lockFence(tx, run)) !== "loading") return;
     await target.forgetRows(tx, plan, items);
     await tx`
       update table_loader.work_items
@@ -213,7 +238,8 @@ async function forgetPlan(
   { plan, because }: Replanning,
 ): Promise<number> {
   return inTransaction(sql, {}, async (tx) => {
-    await lockFence(tx, run);
+    // the same task may have run twice, and the other one have committed
+    if ((await lockFence(tx, run)) !== "loading") return 0;
     await discardPlan(tx, target, plan.planId);
     const [batch] = await tx<{ schema_changes: number }[]>`
       update table_loader.batches

@@ -7,35 +7,22 @@ import { inOneMessage, inTransaction, type Tx, wholeBatch } from "./transaction.
 
 /** The staging of a plan, by the target that stages it. */
 export type StagingTables = {
-  /** The statements that make what is missing of it. */
-  readonly createSql: (planId: number, body: PlanBody) => readonly string[];
+  /** For each table the statements that make its staging where it is missing. */
+  readonly createSql: (planId: number, body: PlanBody) => readonly (readonly string[])[];
   readonly drop: (tx: Tx, planId: number) => Promise<void>;
 };
 
 type PlanPorts = { readonly sql: postgres.Sql; readonly staging: StagingTables; readonly leaseSeconds: number };
 
-export function openPlans({ sql, staging, leaseSeconds }: PlanPorts): Plans {
-  const ensureStaging: Plans["ensureStaging"] = async ({ planId, kind, body }) => {
-    if (kind === "compare") return;
-    // one at a time: a table that somebody else makes at the same moment would be rolled back
-    const turn = `select from table_loader.plans where plan_id = ${planId} for update`;
-    await inOneMessage(sql, [turn, ...staging.createSql(planId, body)]);
-  };
+export function openPlans(ports: PlanPorts): Plans {
+  const { sql, staging } = ports;
   return {
     create: async (plan) => {
-      const planId = await inTransaction(sql, wholeBatch, async (tx) => {
-        if (plan.kind !== "preview") await discardEarlier(tx, staging, plan);
-        const planId = await insertPlan(tx, plan);
-        await insertItems(tx, planId, plan.items);
-        if (plan.kind !== "preview") await startAttempt(tx, plan, planId);
-        if (plan.kind !== "preview") await leaveLine(tx, plan.batchId);
-        await renewLease(tx, { ...plan, planId, workers: [] }, leaseSeconds);
-        return planId;
-      });
-      await ensureStaging({ ...plan, planId });
+      const planId = await inTransaction(sql, wholeBatch, (tx) => create(ports, tx, plan));
+      await ensureStaging(ports, { ...plan, planId });
       return planId;
     },
-    ensureStaging,
+    ensureStaging: (plan) => ensureStaging(ports, plan),
     read: (planId) => readPlan(sql, planId),
     adopt: (claimed, source) =>
       inTransaction(sql, {}, async (tx) => {
@@ -57,6 +44,24 @@ export function openPlans({ sql, staging, leaseSeconds }: PlanPorts): Plans {
       }),
     discard: (planId) => inTransaction(sql, wholeBatch, (tx) => discardPlan(tx, staging, planId)),
   };
+}
+
+async function create({ staging, leaseSeconds }: PlanPorts, tx: Tx, plan: NewPlan): Promise<number> {
+  if (plan.kind !== "preview") await discardEarlier(tx, staging, plan);
+  const planId = await insertPlan(tx, plan);
+  await insertItems(tx, planId, plan.items);
+  if (plan.kind !== "preview") await startAttempt(tx, plan, planId);
+  if (plan.kind !== "preview") await leaveLine(tx, plan.batchId);
+  await renewLease(tx, { ...plan, planId, workers: [] }, leaseSeconds);
+  return planId;
+}
+
+async function ensureStaging({ sql, staging }: PlanPorts, plan: Parameters<Plans["ensureStaging"]>[0]): Promise<void> {
+  const { planId, kind, body } = plan;
+  if (kind === "compare") return;
+  // one at a time: a table that somebody else makes at the same moment would be rolled back
+  const turn = `select from table_loader.plans where plan_id = ${planId} for update`;
+  for (const statements of staging.createSql(planId, body)) await inOneMessage(sql, [turn, ...statements]);
 }
 
 async function insertPlan(tx: Tx, plan: NewPlan): Promise<number> {

@@ -5,7 +5,7 @@ import type { TablePlan } from "../core/plan.ts";
 import type { Slice, SliceProgress, Slices, SliceWriter, WorkItem, WorkItems } from "../core/ports.ts";
 import type { ReadPosition } from "../core/records.ts";
 import type { Run } from "../core/run.ts";
-import { proveFence, renewLease } from "./claims.ts";
+import { readState, renewLease, requireJudged } from "./claims.ts";
 import { insertRejects } from "./rejects.ts";
 import { inTransaction, type TransactionOptions, type Tx } from "./transaction.ts";
 import type { Watch } from "./watch.ts";
@@ -103,6 +103,7 @@ export function openWorkItems({ sql, leaseSeconds }: ItemPorts): WorkItems {
           from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as a(item_id bigint, archived_key text)
           where i.item_id = a.item_id
         `;
+        requireJudged(run, await readState(tx, run));
       }),
   };
 }
@@ -203,6 +204,6 @@ async function checkpoint(tx: Tx, { run, worker, item }: Slice, progress: SliceP
     returning ${columns(tx)}
   `;
   if (row) return toItem(row);
-  await proveFence(tx, run);
+  await readState(tx, run);
   throw new TransientError("ITEM_TAKEN", `${item.homeKey} is no longer this worker's; it looks again at what is left`);
 }

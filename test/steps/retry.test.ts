@@ -39,6 +39,16 @@ async function failSample(): Promise<TestBatch> {
 
 const names = (prefix: string): string[] => flow.objects(prefix).map((key) => key.slice(prefix.length));
 
+test("a queue with little room for the reason: it is cut, and the batch fails all the same", async () => {
+  await flow.sql`alter table validation_queue alter column error_summary type varchar(40)`;
+  const batch = await failSample();
+  const rows = await flow.sql`select error_summary from validation_queue where batch_id = ${batch.id}`;
+  const summary = expect.stringMatching(/^RECORDS_REJECTED: .{22}$/);
+  expect([...rows]).toEqual([{ error_summary: summary }, { error_summary: summary }]);
+  await flow.sql`alter table validation_queue alter column error_summary type text`;
+  await expectInvariants(flow);
+});
+
 describe("E9 retry", () => {
   test("a failed batch: an arrival is recorded and skipped, the mended fragment and the one in failed/ load", async () => {
     const batch = await failSample();

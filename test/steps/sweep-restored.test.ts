@@ -41,6 +41,28 @@ async function expectLoadedOnce(batch: TestBatch): Promise<void> {
   await expectInvariants(flow);
 }
 
+test.each(["after-archive", "before-report"] as const)(
+  "the database is restored to before the commit while the load is at %s: it says nothing that is not true any more",
+  async (point) => {
+    const batch = await stageSample(flow);
+    let snapshot: Awaited<ReturnType<typeof takeSnapshot>> | null = null;
+    let restored = false;
+    onCrashPoint(async (at) => {
+      if (at === "before-commit" && snapshot === null) snapshot = await takeSnapshot(flow);
+      if (at !== point || restored) return;
+      restored = true;
+      await snapshot?.restore();
+    });
+    const run = await flow.run({ batchId: batch.id });
+    expect(restored).toBe(true);
+    expect(run).toMatchObject({ status: "SUCCEEDED", output: { status: "success", records_read: 6 } });
+    expect(await batch.probe()).toEqual(sampleLoaded);
+    expect(await ledgerOf(flow, batch)).toMatchObject({ state: "loaded" });
+    expect(await queueOf(flow, batch)).toEqual({ subject: "loaded", blood: "loaded" });
+    await expectInvariants(flow);
+  },
+);
+
 describe("the database is restored to a moment of a load that was finished since", () => {
   const moments: { point: CrashPoint; time?: number; state: string | undefined; merged: boolean }[] = [
     { point: "before-claim", state: undefined, merged: false },

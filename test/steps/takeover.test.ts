@@ -160,7 +160,14 @@ test("checkpoints are taken back in the last moment: nothing is compared and not
   const unfinished = { name: "TransientError", code: "STAGE_UNFINISHED" };
   await expect(loader.ports.commits.compare(run)).rejects.toMatchObject(unfinished);
   await expect(loader.ports.commits.preview(run, planned, 60)).rejects.toMatchObject(unfinished);
+  await stage(run);
+  await spoilStaging((table) => `truncate ${table}`);
+  await expect(loader.ports.commits.preview(run, planned, 60)).rejects.toMatchObject(unfinished);
+  const older = { ...planned, body: { ...planned.body, catalogHash: "of other tables" } };
+  const changed = { name: "BlockedError", code: "DB_SCHEMA_CHANGED" };
+  await expect(loader.ports.commits.preview(run, older, 60)).rejects.toMatchObject(changed);
   await loader.close();
+  expect(await call("commit-batch", run)).toEqual({ next: "restage" });
   await stage(run);
   await call("commit-batch", run);
   await finish(run);
@@ -207,6 +214,24 @@ test("takeovers of a load that its environment keeps from moving are never the b
   expect((await takeOver(flow, batch)).runs).toMatchObject([{ status: "SUCCEEDED", output: { status: "success" } }]);
   expect(await batch.probe()).toEqual(sampleLoaded);
   await expectInvariants(flow);
+});
+
+test("a checkpoint is progress, also where the same execution claims the batch again before it dies", async () => {
+  const batch = await stageSample(flow);
+  await crashAt(flow, batch, "mid-copy");
+  const loader = await openLoader();
+  const claim = (owner: string) => loader.ports.claims.claim({ batchId: batch.id, owner, source: "sweep" });
+  for (const owner of ["second", "third", "fourth"]) {
+    await expireLease(flow, batch);
+    const planId = (await claim(owner))?.planId ?? 0;
+    await flow.sql`update table_loader.work_items set slices = slices + 1 where plan_id = ${planId}`;
+    expect(await claim(owner)).toMatchObject({ idleTakeovers: 0 });
+  }
+  await expireLease(flow, batch);
+  expect(await claim("fifth")).toMatchObject({ idleTakeovers: 1 });
+  await loader.close();
+  await takeOver(flow, batch);
+  expect(await batch.probe()).toEqual(sampleLoaded);
 });
 
 test("a checkpoint between two deaths is progress: the load goes on", async () => {

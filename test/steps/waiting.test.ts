@@ -187,6 +187,23 @@ describe("between plan and commit", () => {
     await expectInvariants(flow);
   });
 
+  test("a row of the queue is deleted, and another table has two: nothing is loaded", async () => {
+    const batch = await stageSample(flow);
+    await flow.queueRow({ batchId: batch.id, table: "subject", approved: true });
+    onCrashPoint(async (point) => {
+      if (point !== "before-commit") return;
+      await flow.sql`delete from validation_queue where batch_id = ${batch.id} and table_name = 'blood'`;
+    });
+    const { runs } = await flow.arrivals();
+    onCrashPoint(() => undefined);
+    expect(runs).toMatchObject([{ status: "SUCCEEDED", output: { next: "wait", code: "NOT_QUEUED" } }]);
+    expect(await batch.probe()).toEqual(nothingLoaded);
+    await flow.queueRow({ batchId: batch.id, table: "blood", approved: true });
+    await sweepOnce(flow);
+    expect(await batch.probe()).toEqual(sampleLoaded);
+    await expectInvariants(flow);
+  });
+
   test("C09 ALTER TABLE: planned again with the new column, nothing by the old plan", async () => {
     const batch = newBatch(flow);
     await flow.queueRow({ batchId: batch.id, table: "subject", approved: true });

@@ -5,7 +5,7 @@ import { sqlStateOf } from "../../core/faults.ts";
 import type { TablePlan } from "../../core/plan.ts";
 import type { Judging, Plan, TableOutcome, WorkItem } from "../../core/ports.ts";
 import { accountedFor, noCounts, type RecordCounts } from "../../core/report.ts";
-import { quoteName } from "../../core/sql-names.ts";
+import { qualifiedName, quoteName } from "../../core/sql-names.ts";
 import { countRejected, type Verdicts } from "./classify.ts";
 import { type Isolated, mergeAccepted } from "./isolate.ts";
 import { judgeConstraints } from "./judge-constraints.ts";
@@ -14,13 +14,26 @@ import { type Effect, type TableJob, tableJob } from "./table-job.ts";
 
 type Tx = postgres.ReservedSql;
 
-/** Locks the targets that no unique index guards, in the order of their names, before the transaction's first look. */
+/**
+ * Locks every table that is read or written, in the order of their names, before the transaction's first look: a change
+ * of a table that is under way is waited for, and none comes in between. A table that was rewritten after the snapshot
+ * would look empty to it. Targets that no unique index guards are kept for this load alone.
+ */
 export async function lockTargets(tx: Tx, plan: Plan): Promise<void> {
-  const open = plan.body.tables.filter(({ guarded }) => !guarded).toSorted((a, b) => (a.table < b.table ? -1 : 1));
-  for (const { shape, table } of open) {
-    await tx.unsafe(`lock table ${quoteName(shape.schema)}.${quoteName(table)} in share row exclusive mode`);
+  const modes = new Map<string, string>();
+  for (const { shape } of plan.body.tables) {
+    for (const { parentSql } of shape.foreignKeys) modes.set(`only ${parentSql}`, "access share");
   }
+  for (const { shape, table, guarded } of plan.body.tables) {
+    const name = qualifiedName(shape.schema, table);
+    if (guarded) modes.set(`only ${name}`, "row exclusive");
+    else modes.set(name, "share row exclusive");
+  }
+  const byName = [...modes].toSorted(([a], [b]) => (bareName(a) < bareName(b) ? -1 : 1));
+  for (const [name, mode] of byName) await tx.unsafe(`lock table ${name} in ${mode} mode`);
 }
+
+const bareName = (name: string): string => name.replace(/^only /, "");
 
 /**
  * Judges and merges every table of the plan, parents first. Rejected records are left out and stored as rejects of the

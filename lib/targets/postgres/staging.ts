@@ -28,14 +28,14 @@ export function stagedColumns(plan: TablePlan): StagedColumn[] {
 }
 
 /**
- * The statements that make what is missing of a plan's staging. Locks come first, so that nothing is left to wait for, or
- * to fail by, once a table is begun: see `inOneMessage`.
+ * For each table of a plan the statements that make its staging, where it is missing. The lock comes first, so that nothing
+ * is left to wait for once the table is begun: see `inOneMessage`.
  */
-export function createStagingSql(planId: number, body: PlanBody): string[] {
-  const locks = body.tables.map(
-    (plan) => `lock table only ${qualifiedName(plan.shape.schema, plan.table)} in access share mode`,
-  );
-  return [...locks, ...body.tables.map((plan, index) => createTableSql(stagingTableOf(planId, index), plan))];
+export function createStagingSql(planId: number, body: PlanBody): string[][] {
+  return body.tables.map((plan, index) => [
+    `lock table only ${qualifiedName(plan.shape.schema, plan.table)} in access share mode`,
+    createTableSql(stagingTableOf(planId, index), plan),
+  ]);
 }
 
 /**

@@ -56,7 +56,7 @@ async function runCase(tx: Tx, made: Made, contents: Case): Promise<Ran> {
   await tx.unsafe(
     [...made.tables.map((table) => insertSql(table, contents[table.name]?.stored ?? [])), ledgerSql(items)].join("; "),
   );
-  await tx.unsafe(createStagingSql(planId, body).join("; "));
+  await tx.unsafe(createStagingSql(planId, body).flat().join("; "));
   const staged = await stage(tx, body.tables, contents);
   const plan = { planId, runId: "r", attempt: 1, body } as unknown as Plan;
   const judge = async (kind: Plan["kind"]): Promise<Facts> => {
