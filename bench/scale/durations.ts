@@ -1,4 +1,5 @@
 import { functionSizes } from "../../lib/infra/capacity.ts";
+import { movesAtOnce } from "../../lib/steps/archive-fragments.ts";
 import { requestKinds } from "../meter.ts";
 import type { Line } from "./fit.ts";
 import { valueAt } from "./fit.ts";
@@ -8,6 +9,8 @@ import type { Phase, Recorded, Recording } from "./record.ts";
 
 /** Memory at which Lambda gives one whole processor; below it, a share of one by memory. */
 export const processorMb = 1_769;
+/** Requests of one invocation that wait for the bucket at the same time. */
+const requestsAtOnce: Partial<Readonly<Record<Phase, number>>> = { "archive-fragments": movesAtOnce };
 /** What S3 takes to begin its answer to a request for a small object: AWS says 100 to 200 ms. */
 export const requestSeconds = 0.1;
 
@@ -30,8 +33,9 @@ export function costsOf(recording: Recording): Costs {
 
 function costOf(phase: Phase, { cpu, database, requests }: Recorded): PhaseCost {
   const slower = processorMb / functionSizes[phase].memoryMb;
+  const waiting = requestSeconds / (requestsAtOnce[phase] ?? 1);
   const part = (of: (line: Line) => number): Work => ({
-    lambda: of(cpu) * slower + requestKinds.reduce((sum, kind) => sum + of(requests[kind]), 0) * requestSeconds,
+    lambda: of(cpu) * slower + requestKinds.reduce((sum, kind) => sum + of(requests[kind]), 0) * waiting,
     database: of(database),
   });
   return {

@@ -1,5 +1,6 @@
 import { longestInLine, waitInLine } from "../../lib/core/room.ts";
 import { functionSizes } from "../../lib/infra/capacity.ts";
+import { movesAtOnce } from "../../lib/steps/archive-fragments.ts";
 import { amount, thousands } from "../markdown.ts";
 import { type Costs, type Work, workOf } from "./durations.ts";
 import { delivered } from "./experiments.ts";
@@ -49,11 +50,11 @@ export function wallsOf(costs: Costs, recording: Recording): Wall[] {
   const longest = waitInLine(1e6, longestInLine);
   return [
     {
-      limit: "archiving, one object after the other",
+      limit: `archiving, ${movesAtOnce} objects at a time`,
       value: `${amount(archived)} fragments/s of one batch, ${amount(archivers * archived)} of all`,
       at: `a batch of 10,000 fragments is archived ${amount(10_000 / archived / 60)} minutes after its commit`,
       moves:
-        "fewer and larger fragments; moving several objects at a time in ArchiveFragments; its reserved concurrency",
+        "fewer and larger fragments; memory of ArchiveFragments, and with it its processor; its reserved concurrency",
     },
     {
       limit: `reserved concurrency of ValidateBatch, ${places("validate-batch")}`,
