@@ -1,6 +1,7 @@
 import { taskHandler } from "../lib/aws/task-handler.ts";
 import { taskRequest } from "../lib/core/run.ts";
 import { commitBatch } from "../lib/steps/commit-batch.ts";
+import { noteBlocked } from "../lib/steps/note-blocked.ts";
 import { openLoader } from "../lib/wiring.ts";
 
 export const handler = taskHandler({
@@ -8,5 +9,5 @@ export const handler = taskHandler({
   request: taskRequest,
   open: openLoader,
   step: commitBatch,
-  onBlocked: (ports, { execution }, fault) => ports.claims.noteBlocked(execution, fault),
+  onBlocked: noteBlocked,
 });

@@ -1,5 +1,6 @@
 import { taskHandler } from "../lib/aws/task-handler.ts";
 import { stageRequest } from "../lib/core/run.ts";
+import { noteBlocked } from "../lib/steps/note-blocked.ts";
 import { stageFragments } from "../lib/steps/stage-fragments.ts";
 import { openLoader } from "../lib/wiring.ts";
 
@@ -8,5 +9,5 @@ export const handler = taskHandler({
   request: stageRequest,
   open: openLoader,
   step: stageFragments,
-  onBlocked: (ports, { execution }, fault) => ports.claims.noteBlocked(execution, fault),
+  onBlocked: noteBlocked,
 });

@@ -36,7 +36,14 @@ import { openSlices, openWorkItems } from "./ledger/work-items.ts";
 import { readFragment } from "./readers/fragment.ts";
 import { openCatalog } from "./targets/postgres/catalog.ts";
 import { judgeTables, lockTargets } from "./targets/postgres/judge.ts";
-import { createStagingSql, dropStaging, forgetRows, missingRows, openCopy } from "./targets/postgres/staging.ts";
+import {
+  createStagingSql,
+  dropStaging,
+  emptyStagingSql,
+  forgetRows,
+  missingRows,
+  openCopy,
+} from "./targets/postgres/staging.ts";
 
 /** The only place where adapters meet ports. */
 
@@ -75,6 +82,7 @@ export async function openDatabase(current: Settings, limits: Partial<Connection
 function postgresTarget(schema: string): Target {
   return {
     createSql: createStagingSql,
+    emptySql: emptyStagingSql,
     drop: dropStaging,
     lock: lockTargets,
     missingRows,

@@ -113,6 +113,8 @@ export interface Plans {
   read(planId: number): Promise<Plan | null>;
   /** Goes on with the plan of a load that was interrupted, under the new fence. */
   adopt(claimed: { batchId: string; fence: number; planId: number }, source: StartSource): Promise<void>;
+  /** Gives up what is staged of a load that is not committed; its items begin anew. */
+  emptyStaging(run: Run): Promise<void>;
   /** Drops plan, items and staging. */
   discard(planId: number): Promise<void>;
 }

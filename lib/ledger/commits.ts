@@ -13,7 +13,7 @@ import { discardPlan, type StagingTables } from "./plans.ts";
 import { recordCommit } from "./record-commit.ts";
 import { rejectsOfPlan } from "./rejects.ts";
 import { inTransaction, RolledBack, type Tx } from "./transaction.ts";
-import { listItems } from "./work-items.ts";
+import { beginAnew, listItems } from "./work-items.ts";
 
 /** What the commit needs of the target, on its own transaction. */
 export type Target = StagingTables & {
@@ -207,13 +207,7 @@ async function forgetStaged({ sql, target, leaseSeconds }: CommitPorts, run: Run
   await inTransaction(sql, {}, async (tx) => {
     if ((await lockFence(tx, run)) !== "loading") return;
     await target.forgetRows(tx, plan, items);
-    await tx`
-      update table_loader.work_items
-      set position = null, state = 'pending', slices = slices + 1, records = 0, rejected = 0, nulled = 0, bytes = 0,
-          fingerprint = 0, owner_fence = null, owner_worker = null, owner_until = null
-      where item_id = any(${[...items]}::bigint[])
-    `;
-    await tx`delete from table_loader.rejects where item_id = any(${[...items]}::bigint[])`;
+    await beginAnew(tx, items);
     await renewLease(tx, run, leaseSeconds);
   });
 }

@@ -1,14 +1,18 @@
 import type postgres from "postgres";
 import type { PlanBody } from "../core/plan.ts";
 import type { NewItem, NewPlan, Plan, Plans } from "../core/ports.ts";
+import type { Run } from "../core/run.ts";
 import { lockFence, renewLease } from "./claims.ts";
 import { leaveLine } from "./line.ts";
 import { inOneMessage, inTransaction, type Tx, wholeBatch } from "./transaction.ts";
+import { beginAnew, listItems } from "./work-items.ts";
 
 /** The staging of a plan, by the target that stages it. */
 export type StagingTables = {
   /** For each table the statements that make its staging where it is missing. */
   readonly createSql: (planId: number, body: PlanBody) => readonly (readonly string[])[];
+  /** The statement that gives its room back at once. */
+  readonly emptySql: (planId: number, body: PlanBody) => string;
   readonly drop: (tx: Tx, planId: number) => Promise<void>;
 };
 
@@ -42,6 +46,7 @@ export function openPlans(ports: PlanPorts): Plans {
           where b.batch_id = ${claimed.batchId}
         `;
       }),
+    emptyStaging: (run) => emptyStaging(ports, run),
     discard: (planId) => inTransaction(sql, wholeBatch, (tx) => discardPlan(tx, staging, planId)),
   };
 }
@@ -62,6 +67,24 @@ async function ensureStaging({ sql, staging }: PlanPorts, plan: Parameters<Plans
   // one at a time: a table that somebody else makes at the same moment would be rolled back
   const turn = `select from table_loader.plans where plan_id = ${planId} for update`;
   for (const statements of staging.createSql(planId, body)) await inOneMessage(sql, [turn, ...statements]);
+}
+
+/** Whoever still copies into a table is not waited for long: it runs out of room, too. */
+const emptyPatience = 2_000;
+
+async function emptyStaging({ sql, staging, leaseSeconds }: PlanPorts, run: Run): Promise<void> {
+  const plan = await readPlan(sql, run.planId);
+  if (!plan) return;
+  await inTransaction(sql, {}, async (tx) => {
+    if ((await lockFence(tx, run)) !== "loading") return;
+    const items = await listItems(tx, run.planId);
+    await beginAnew(
+      tx,
+      items.flatMap(({ kind, itemId }) => (kind === "fragment" ? [itemId] : [])),
+    );
+    await renewLease(tx, run, leaseSeconds);
+  });
+  await inOneMessage(sql, [staging.emptySql(run.planId, plan.body)], { lockMilliseconds: emptyPatience });
 }
 
 async function insertPlan(tx: Tx, plan: NewPlan): Promise<number> {

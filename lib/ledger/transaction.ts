@@ -67,9 +67,13 @@ export async function inTransaction<T>(
  *
  * @param statements without parameters
  */
-export async function inOneMessage(sql: postgres.Sql, statements: readonly string[]): Promise<void> {
+export async function inOneMessage(
+  sql: postgres.Sql,
+  statements: readonly string[],
+  options: Pick<TransactionOptions, "lockMilliseconds"> = {},
+): Promise<void> {
   await inSession(sql, undefined, async (session, { tx }) => {
-    await tx.unsafe([...settingsOf(session, {}), ...statements].join("; "));
+    await tx.unsafe([...settingsOf(session, options), ...statements].join("; "));
   });
 }
 

@@ -115,6 +115,17 @@ export async function listItems(tx: Tx, planId: number): Promise<WorkItem[]> {
   return rows.map(toItem);
 }
 
+/** Zeroes checkpoints: the items are staged again from the objects. */
+export async function beginAnew(tx: Tx, items: readonly number[]): Promise<void> {
+  await tx`
+    update table_loader.work_items
+    set position = null, state = 'pending', slices = slices + 1, records = 0, rejected = 0, nulled = 0, bytes = 0,
+        fingerprint = 0, owner_fence = null, owner_worker = null, owner_until = null
+    where item_id = any(${[...items]}::bigint[])
+  `;
+  await tx`delete from table_loader.rejects where item_id = any(${[...items]}::bigint[])`;
+}
+
 type Taking = { readonly run: Run; readonly worker: number; readonly leaseSeconds: number };
 
 /** Free is what nobody of this fence holds: whoever held it under an older fence cannot checkpoint any more. */

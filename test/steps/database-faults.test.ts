@@ -165,12 +165,22 @@ describe("D09: no room: BLOCKED DB_DISK_FULL, and loaded when there is some", ()
     end $$;
     create trigger full_disk before insert on blood for each row execute function full_disk()`;
 
+  /** Of all staging tables, which are the loader's. */
+  async function stagedRows(): Promise<unknown> {
+    const tables = await admin<{ name: string }[]>`
+      select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname = 'table_loader_staging'`;
+    const all = tables.map(({ name }) => `select * from (select 1 from ${name}) t`).join(" union all ");
+    return { ...(await admin.unsafe(`select count(*)::integer as rows from (${all}) t`))[0] };
+  }
+
   /** Mends once the batch was blocked, and says how the ledger stood then. */
   async function loadBlocked(batch: TestBatch, mend: () => Promise<unknown>) {
     let blocked: unknown;
+    let staged: unknown;
     before = async () => {
       if (seen.length !== 1 || blocked) return;
       blocked = await ledgerOf(flow, batch);
+      staged = await stagedRows();
       const idle = await flow.sql`
         select state from pg_stat_activity where usename = ${role} and state like 'idle in transaction%'`;
       expect([...idle]).toEqual([]);
@@ -179,6 +189,8 @@ describe("D09: no room: BLOCKED DB_DISK_FULL, and loaded when there is some", ()
     const run = await flow.run({ batchId: batch.id });
     expect(seen.map(({ name, code }) => `${name} ${code}`)).toEqual(["BlockedError DB_DISK_FULL"]);
     expect(blocked).toMatchObject({ reason_code: "DB_DISK_FULL" });
+    // what it had staged has made room
+    expect(staged).toEqual({ rows: 0 });
     await expectUncharged(run, batch);
   }
 

@@ -20,6 +20,7 @@ import { judgeTables, lockTargets } from "../../lib/targets/postgres/judge.ts";
 import {
   createStagingSql,
   dropStaging,
+  emptyStagingSql,
   forgetRows,
   missingRows,
   openCopy,
@@ -95,6 +96,7 @@ export async function openTarget(): Promise<TargetBench> {
 function openParts(sql: ReturnType<typeof openSql>) {
   const target = {
     createSql: createStagingSql,
+    emptySql: emptyStagingSql,
     drop: dropStaging,
     lock: lockTargets,
     missingRows,

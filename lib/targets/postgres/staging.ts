@@ -52,6 +52,10 @@ function createTableSql(table: string, plan: TablePlan): string {
   return `create unlogged table if not exists ${table} as select ${[...own, ...columns].join(", ")} from ${target} t with no data`;
 }
 
+export function emptyStagingSql(planId: number, body: PlanBody): string {
+  return `truncate ${body.tables.map((_, index) => stagingTableOf(planId, index)).join(", ")}`;
+}
+
 /** Drops whatever the plan staged; nothing where it is gone already. */
 export async function dropStaging(tx: Tx, planId: number): Promise<void> {
   const tables = await tx<{ name: string }[]>`
