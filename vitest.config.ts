@@ -49,6 +49,13 @@ export default defineConfig({
       },
       {
         test: {
+          name: "pooler",
+          include: ["test/pooler/**/*.test.ts"],
+          ...onDatabase,
+        },
+      },
+      {
+        test: {
           name: "versions",
           include: ["test/versions/**/*.test.ts"],
           ...onDatabase,

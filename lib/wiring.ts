@@ -7,7 +7,7 @@ import { openExecutions } from "./aws/executions.ts";
 import { emitMeasures, setMetricsEnabled } from "./aws/measures.ts";
 import { openObjectStore } from "./aws/object-store.ts";
 import { type OpenOperate, openOperateClient } from "./aws/operate-client.ts";
-import { type DatabaseLogin, openDatabaseSecret } from "./aws/secrets.ts";
+import { readDatabaseSecret } from "./aws/secrets.ts";
 import { openLog, setLogLevel } from "./aws/telemetry.ts";
 import { traceWhere } from "./aws/tracing.ts";
 import { type Settings, settings } from "./config.ts";
@@ -20,7 +20,7 @@ import { openBatchRecords } from "./ledger/batch-records.ts";
 import { openBatchWatch } from "./ledger/batch-watch.ts";
 import { openClaims } from "./ledger/claims.ts";
 import { openCommits, type Target } from "./ledger/commits.ts";
-import { type ConnectionLimits, closeSql, openSql } from "./ledger/connection.ts";
+import { type ConnectionLimits, closeSql, type Login, openSql } from "./ledger/connection.ts";
 import { openContractStore } from "./ledger/contracts.ts";
 import { openLeftovers } from "./ledger/leftovers.ts";
 import { openLine } from "./ledger/line.ts";
@@ -49,25 +49,25 @@ import {
 
 type Sql = ReturnType<typeof openSql>;
 
-type Login = { readonly user: string; readonly password: () => string | Promise<string> };
+type RenewedLogin = Login & { readonly renewLogin?: () => Promise<Login> };
 
-/** Fetched anew by every invocation, so that a rotated secret is never a stale one. */
-async function loginOf({ database, region }: Settings): Promise<Login> {
+/** A secret is read by every invocation, and once more where its login is refused: it was rotated in between. */
+async function loginOf({ database, region }: Settings): Promise<RenewedLogin> {
   const { host, port, user, auth, password, secretArn } = database;
   if (auth === "iam") return { user, password: () => signDatabaseToken({ host, port, user, region }) };
   if (auth === "secret" && secretArn) {
-    const login = await readSecret(secretArn, region);
-    return { user: login.username, password: () => login.password };
+    const renewLogin = async (): Promise<Login> => {
+      const { username, password } = await readSecret(secretArn, region);
+      return { user: username, password: () => password };
+    };
+    return { ...(await renewLogin()), renewLogin };
   }
   if (password !== null) return { user, password: () => password };
   const text = `login of ${user} at ${host}: no credential; set DB_PASSWORD or DB_SECRET_ARN, or DB_AUTH to iam`;
   throw new BlockedError("DB_AUTH", text);
 }
 
-async function readSecret(secretArn: string, region: string): Promise<DatabaseLogin> {
-  const secret = openDatabaseSecret({ secretArn, region, endpoint: null });
-  return secret.read().finally(() => secret.close());
-}
+const readSecret = (secretArn: string, region: string) => readDatabaseSecret({ secretArn, region, endpoint: null });
 
 /** One connection for a Lambda: the infra's cap counts on it. On a machine of one's own, as many as are allowed. */
 export async function openDatabase(current: Settings, limits: Partial<ConnectionLimits> = {}): Promise<Sql> {

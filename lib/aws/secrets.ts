@@ -6,32 +6,19 @@ import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
 export type DatabaseLogin = { readonly username: string; readonly password: string };
 
-export type DatabaseSecret = {
-  /** The login, kept over invocations; `fresh` fetches it again, as after a rotation. */
-  read(options?: { readonly fresh: boolean }): Promise<DatabaseLogin>;
-  close(): void;
-};
-
 export type DatabaseSecretOptions = ServiceAddress & { readonly secretArn: string };
 
 /** RDS puts more members into its secrets; host and port come from the settings. */
 const secretText = z.object({ username: z.string().min(1), password: z.string().min(1) });
 
-/** @throws BlockedError DB_AUTH, never with anything of the secret in it */
-export function openDatabaseSecret(options: DatabaseSecretOptions): DatabaseSecret {
+/**
+ * Reads the login anew at every call: what is kept may have been rotated.
+ *
+ * @throws BlockedError DB_AUTH, never with anything of the secret in it
+ */
+export async function readDatabaseSecret(options: DatabaseSecretOptions): Promise<DatabaseLogin> {
   const client = new SecretsManagerClient(toClientConfig(options));
-  let login: Promise<DatabaseLogin> | null = null;
-  return {
-    read({ fresh } = { fresh: false }) {
-      if (login === null || fresh) login = fetchLogin(client, options.secretArn);
-      // a failure is not kept
-      login.catch(() => {
-        login = null;
-      });
-      return login;
-    },
-    close: () => client.destroy(),
-  };
+  return fetchLogin(client, options.secretArn).finally(() => client.destroy());
 }
 
 async function fetchLogin(client: SecretsManagerClient, secretArn: string): Promise<DatabaseLogin> {

@@ -34,6 +34,8 @@ export type SeenVersion = {
   readonly state: "seen" | "superseded" | "loaded" | "failed" | "duplicate" | "changed" | "rolled_back" | "stray";
   readonly firstSeen: Date;
   readonly archivedKey: string | null;
+  /** When the object was last modified that came again under this version and was judged; null where none did. */
+  readonly redelivered: Date | null;
   readonly records: number | null;
   readonly fingerprint: bigint | null;
 };

@@ -107,11 +107,9 @@ const isEnded = (state: TableState | undefined): boolean => state === "loaded" |
 
 /** Objects that came again for tables that are loaded: those that were not judged before are compared. */
 function decideRedrop(facts: BatchFacts, loaded: readonly TableSources[]): Decision {
-  const judged = new Set(
-    facts.seen.filter(({ state }) => state === "changed").map((seen) => versionId(seen.key, seen.version)),
-  );
+  const seen = new Map(facts.seen.map((version) => [versionId(version.key, version.version), version]));
   const isFresh = ({ object, homeKey, origin }: Source): boolean =>
-    origin === "staging" && !judged.has(versionId(homeKey, versionLabel(object)));
+    origin === "staging" && !isJudged(object, seen.get(versionId(homeKey, versionLabel(object))));
   const fresh = loaded
     .map((sources) => withFragments(sources, sources.fragments.filter(isFresh)))
     .filter(({ fragments, markers }) => fragments.length + markers.length > 0);
@@ -125,6 +123,12 @@ function decideRedrop(facts: BatchFacts, loaded: readonly TableSources[]): Decis
     code: "BATCH_EMPTY",
     message: `batch ${facts.batchId} has no fragment to load below its staging prefix`,
   };
+}
+
+/** Where versions are told apart by their content only, what came again may bear the version that was loaded. */
+function isJudged({ lastModified }: Source["object"], seen: SeenVersion | undefined): boolean {
+  if (!seen) return false;
+  return seen.state === "changed" || (seen.redelivered !== null && seen.redelivered >= lastModified);
 }
 
 function alreadyLoaded(batchId: string, changed: readonly string[]): Decision {

@@ -76,10 +76,11 @@ async function fail(tx: Tx, run: Run, fault: Fault): Promise<"failing" | "commit
 async function markJudged(tx: Tx, run: Run): Promise<void> {
   await tx`
     update table_loader.object_versions o
-    set state = 'changed', updated_at = now()
+    set state = case o.state when 'seen' then 'changed' else o.state end,
+        redelivered = i.last_modified, updated_at = now()
     from table_loader.work_items i
     where i.plan_id = ${run.planId} and i.kind = 'fragment' and o.key = i.home_key and o.etag = i.etag
-      and o.size = i.size and o.epoch = ${run.epoch} and o.state = 'seen'
+      and o.size = i.size and o.epoch = ${run.epoch} and o.state in ('seen', 'loaded', 'duplicate')
   `;
 }
 

@@ -66,7 +66,7 @@ async function readSeen(sql: postgres.Sql, batchId: string, epoch: number): Prom
   return inTransaction(sql, {}, async (tx) => {
     const rows = await tx<SeenRow[]>`
       select key, version, table_name as "table", state, first_seen as "firstSeen", archived_key as "archivedKey",
-             records, fingerprint::text as fingerprint
+             redelivered, records, fingerprint::text as fingerprint
       from table_loader.object_versions
       where batch_id = ${batchId} and epoch = ${epoch}
       order by updated_at, key, version

@@ -1,14 +1,20 @@
 import type postgres from "postgres";
 import { TransientError } from "../core/errors.ts";
+import { sqlStateOf } from "../core/faults.ts";
 import { type Client, openClient } from "./client.ts";
 
-export type ConnectionOptions = {
+export type Login = {
+  readonly user: string;
+  /** Called once per connection, so that an expired token is signed anew. */
+  readonly password: () => string | Promise<string>;
+};
+
+export type ConnectionOptions = Login & {
   readonly host: string;
   readonly port: number;
   readonly database: string;
-  readonly user: string;
-  /** Called once per connection, so that a rotated secret or an expired token is fetched anew. */
-  readonly password: () => string | Promise<string>;
+  /** Fetches the login anew, once for a session whose login is refused. @default none, what is refused stays so */
+  readonly renewLogin?: () => Promise<Login>;
   /** The certificate authority that has to have signed the server's certificate; null for a plain loopback connection. */
   readonly tls: { readonly ca: string | null } | null;
   /** @default 1, as in a Lambda */
@@ -46,7 +52,7 @@ export type Session = {
 };
 
 type Pool = {
-  readonly options: ConnectionOptions;
+  options: ConnectionOptions;
   readonly limits: ConnectionLimits;
   /** By lane; replaced when its connection is gone. */
   readonly clients: Client[];
@@ -104,9 +110,8 @@ export async function openSession(sql: postgres.Sql): Promise<Session> {
     if (next) next(lane);
     else pool.free.push(lane);
   };
-  const client = usableClient(pool, lane);
   try {
-    const tx = await reserve(client, pool.limits);
+    const { client, tx } = await loggingIn(pool, () => openLane(pool, lane));
     const release = (): void => {
       if (client.isUsable()) tx.release();
       freeLane();
@@ -114,8 +119,32 @@ export async function openSession(sql: postgres.Sql): Promise<Session> {
     const serverVersion = String(client.sql.parameters.server_version ?? "");
     return { tx, serverVersion, limits: pool.limits, isOpen: client.isOpen, destroy: client.destroy, release };
   } catch (error) {
-    client.destroy(error instanceof Error ? error : new Error(String(error)));
     freeLane();
+    throw error;
+  }
+}
+
+/** A secret may be rotated between the moment that it was read and the one that its password is used. */
+async function loggingIn<T>(pool: Pool, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    const { renewLogin } = pool.options;
+    if (!renewLogin || !sqlStateOf(error)?.startsWith(loginRefused)) throw error;
+    pool.options = { ...pool.options, ...(await renewLogin()) };
+    return open();
+  }
+}
+
+/** The class of SQLSTATE: 28P01 of a wrong password, 28000 of a user that may not log in. */
+const loginRefused = "28";
+
+async function openLane(pool: Pool, lane: number): Promise<{ client: Client; tx: postgres.ReservedSql }> {
+  const client = usableClient(pool, lane);
+  try {
+    return { client, tx: await reserve(client, pool.limits) };
+  } catch (error) {
+    client.destroy(error instanceof Error ? error : new Error(String(error)));
     throw error;
   }
 }

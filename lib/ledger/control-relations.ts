@@ -12,6 +12,7 @@ export const migrationNames = [
   "healing",
   "line",
   "timeouts",
+  "redelivered",
 ] as const;
 
 /** Tables of people's own queries, which are adopted where they are there: the columns that the loader counts on. */

@@ -168,7 +168,10 @@ function settingsOf({ limits, serverVersion }: Session, options: TransactionOpti
     settings.push(`statement_timeout = ${milliseconds}`);
     // For a client that is gone: it ends the session, whatever the client does between its statements.
     const longest = milliseconds + transactionMargin;
-    if (hasCapability(serverVersion, "transactionTimeout")) settings.push(`transaction_timeout = ${longest}`);
+    if (hasCapability(serverVersion, "transactionTimeout")) {
+      // The clock of a limit that role or database have runs already, and keeps its time unless it is stopped.
+      settings.push("transaction_timeout = 0", `transaction_timeout = ${longest}`);
+    }
   }
   return settings.map((setting) => `set local ${setting}`);
 }

@@ -13,7 +13,7 @@ import type { BatchRecords, SeenObject } from "../core/ports.ts";
 
 export type SurveyPorts = {
   readonly store: ObjectStore;
-  readonly records: Pick<BatchRecords, "tableStates" | "seenVersions">;
+  readonly records: Pick<BatchRecords, "tableStates" | "queue" | "seenVersions">;
 };
 
 export type Surveyed = {
@@ -31,10 +31,21 @@ export async function surveyBatch(ports: SurveyPorts, surveyed: Surveyed): Promi
   const { batchId, epoch, retry, lookInArchive } = surveyed;
   const staged = await surveyStaging(store, batchId);
   const seen = await records.seenVersions(batchId, epoch);
-  const wanted = lookInArchive || seen.some(({ state }) => state === "stray");
+  const isKnown = seen.some(({ state }) => state === "stray");
+  const wanted = isKnown || (lookInArchive && !(await isLoaded(ports, surveyed)));
   const archived = wanted ? await surveyArchive(ports, { batchId, epoch, seen }) : [];
   const current = [...staged, ...without(archived, staged)];
   return retry ? [...current, ...(await surveyFailed(store, seen, current))] : current;
+}
+
+/**
+ * Every table that is known of the batch is loaded, also those that only the queue names: nothing that an event could
+ * load lies in the archive, which may be long. What nobody has queued is found by the sweep's walk through the archive.
+ */
+async function isLoaded({ records }: SurveyPorts, { batchId, epoch }: Surveyed): Promise<boolean> {
+  const states = await records.tableStates(batchId, epoch);
+  if (states.size === 0 || [...states.values()].some((state) => state !== "loaded")) return false;
+  return (await records.queue(batchId)).every(({ table }) => states.has(table));
 }
 
 /** Those whose namesakes do not lie there as well. */
@@ -54,8 +65,6 @@ export async function surveyArchive(
   { batchId, epoch, seen }: Archive,
 ): Promise<Source[]> {
   const states = await records.tableStates(batchId, epoch);
-  const isLoaded = states.size > 0 && [...states.values()].every((state) => state === "loaded");
-  if (isLoaded && !seen.some(({ state }) => state === "stray")) return [];
   const failed = new Set(seen.filter(({ state }) => state === "failed").map(({ archivedKey }) => archivedKey));
   const sources: Source[] = [];
   for await (const object of store.list(loadedPrefixOf(batchId, epoch))) {

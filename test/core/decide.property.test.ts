@@ -48,6 +48,7 @@ const seenVersion: fc.Arbitrary<SeenVersion> = fc.record({
   state: fc.constantFrom("seen", "superseded", "loaded", "failed", "duplicate", "changed", "rolled_back", "stray"),
   firstSeen: time,
   archivedKey: fc.constant(null),
+  redelivered: fc.option(time),
   records: fc.constant(null),
   fingerprint: fc.constant(null),
 });

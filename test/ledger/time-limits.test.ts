@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
 import { hasCapability } from "../../lib/core/server-capabilities.ts";
 import { openSql } from "../../lib/ledger/connection.ts";
@@ -79,6 +80,41 @@ test("D08 many short statements end in time, too, and the pool can be used after
   expect(statements).toBeGreaterThan(1);
   expect(performance.now() - started).toBeLessThan(6_000);
   expect(await inTransaction(sql, {}, (tx) => tx`select 1 as one`)).toEqual([{ one: 1 }]);
+});
+
+test.runIf(isNew)(
+  "D08 the server ends a transaction that its statements' limit lets by; the next one works",
+  async () => {
+    const sql = open();
+    const session = (tx: Pick<typeof sql, "unsafe">) => tx.unsafe("select pg_backend_pid() as pid");
+    const [before] = await inTransaction(sql, {}, session);
+    const started = performance.now();
+    const slow = inTransaction(sql, { budget: 1 }, async (tx) => {
+      // a clock that runs keeps its time until it is stopped
+      const clock = ["transaction_timeout = 0", "transaction_timeout = '1200ms'", "statement_timeout = 0"];
+      await tx.unsafe(clock.map((setting) => `set local ${setting}`).join("; "));
+      await tx`select pg_sleep(20)`;
+    });
+    await expect(slow).rejects.toMatchObject({ name: "TransientError", code: "DB_TIMEOUT" });
+    expect(performance.now() - started).toBeLessThan(6_000);
+    const [after] = await inTransaction(sql, {}, session);
+    expect(after?.pid).not.toBe(before?.pid);
+    const log = () => readFileSync(flow.database.server.logFile, "utf8");
+    await expect.poll(log).toContain("FATAL:  terminating connection due to transaction timeout");
+  },
+);
+
+test.runIf(isNew)("D08 a limit that the role has of its own does not shorten the budget", async () => {
+  const { user } = flow.database.server;
+  await flow.sql.unsafe(`alter role ${user} in database ${flow.database.name} set transaction_timeout = '300ms'`);
+  const slept = inTransaction(open(), { budget: 30 }, async (tx) => {
+    await tx`select pg_sleep(0.8)`;
+    return "slept";
+  });
+  const ended = await slept.finally(() =>
+    flow.sql.unsafe(`alter role ${user} in database ${flow.database.name} reset transaction_timeout`),
+  );
+  expect(ended).toBe("slept");
 });
 
 test("D08 one long statement after short ones gets what is left", async () => {

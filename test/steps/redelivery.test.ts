@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   attemptsOf,
   ledgerOf,
+  newBatch,
   outcomesOf,
   queueOf,
   removeObject,
@@ -106,6 +107,59 @@ test("T08 dropped again byte for byte: kept as a duplicate, the first archive ke
   expect((await flow.arrivals()).runs).toMatchObject([{ status: "SUCCEEDED" }]);
   expect(flow.objects(batch.key(""))).toEqual([]);
   expect(await batch.probe()).toEqual(sampleLoaded);
+  await expectInvariants(flow);
+});
+
+test("T08 dropped again byte for byte after a column was added: still the same", async () => {
+  const batch = await loadSample();
+  await flow.sql`alter table blood add column note text`;
+  await batch.drop("blood.json", bloods(batch.prefix, 3));
+  const { runs } = await flow.arrivals();
+  await flow.sql`alter table blood drop column note`;
+  expect(runs).toMatchObject([{ status: "SUCCEEDED", output: { status: "already_processed" } }]);
+  expect(flow.objects(batch.key(""))).toEqual([]);
+  expect(await sweepOnce(flow)).toMatchObject({ started: [] });
+  await expectInvariants(flow);
+});
+
+test("T08 dropped again byte for byte among parts that changed: only those are left", async () => {
+  const batch = newBatch(flow);
+  await flow.queueRow({ batchId: batch.id, table: "subject", approved: true });
+  const parts = [subjects(batch.prefix, 2), subjects(batch.prefix, 4).slice(2)];
+  for (const [index, part] of parts.entries()) await batch.drop(`subject/part-${index}.json`, part);
+  await batch.drop("subject/_SUCCESS", "");
+  await flow.run({ batchId: batch.id });
+  await flow.arrivals();
+  await flow.sql`alter table subject add column note text`;
+  await batch.drop("subject/part-0.json", parts[0]);
+  await batch.drop("subject/part-1.json", subjects(batch.prefix, 5).slice(2));
+  const { runs } = await flow.arrivals();
+  await flow.sql`alter table subject drop column note`;
+  expect(runs).toMatchObject([{ error: "BATCH_CONTENT_CHANGED" }]);
+  expect(flow.objects(batch.key(""))).toEqual([batch.key("subject/part-1.json")]);
+  await expectInvariants(flow);
+  await removeObject(flow, batch.key("subject/part-1.json"));
+});
+
+test("a redelivery that cannot be compared is tried once, until it is delivered anew", async () => {
+  const batch = await loadSample();
+  await flow.sql`alter table blood rename to blood_away`;
+  await batch.drop("blood.json", bloods(batch.prefix, 3));
+  const { runs } = await flow.arrivals();
+  const swept = await sweepOnce(flow);
+  await flow.sql`alter table blood_away rename to blood`;
+  expect(runs).toMatchObject([{ status: "FAILED" }]);
+  expect(swept).toMatchObject({ started: [] });
+  expect(await attemptsOf(flow, batch)).toEqual(["loaded", "compared"]);
+  expect(await ledgerOf(flow, batch)).toMatchObject({ state: "loaded" });
+
+  // S3 counts seconds
+  await flow.sql`
+    update table_loader.object_versions set redelivered = redelivered - interval '2 seconds'
+    where batch_id = ${batch.id}`;
+  await batch.drop("blood.json", bloods(batch.prefix, 3));
+  expect((await flow.arrivals()).runs).toMatchObject([{ output: { status: "already_processed" } }]);
+  expect(flow.objects(batch.key(""))).toEqual([]);
   await expectInvariants(flow);
 });
 

@@ -222,6 +222,54 @@ test("a mended batch that is restored to its failure: what a retry loaded since 
   await expectInvariants(flow);
 });
 
+describe("restored to before a late table of a loaded batch was loaded", () => {
+  async function loseLateTable(): Promise<TestBatch> {
+    const batch = newBatch(flow);
+    await flow.queueRow({ batchId: batch.id, table: "subject", approved: true });
+    await batch.drop("subject.json", subjects(batch.prefix, 3));
+    expect(await flow.run({ batchId: batch.id })).toMatchObject({ status: "SUCCEEDED" });
+    await flow.arrivals();
+    const snapshot = await takeSnapshot(flow);
+    await flow.queueRow({ batchId: batch.id, table: "blood", approved: true });
+    await batch.drop("blood.json", bloods(batch.prefix, 3));
+    expect((await flow.arrivals()).runs).toMatchObject([{ output: { status: "success", epoch: 1 } }]);
+    await snapshot.restore();
+    expect(await batch.probe()).toEqual({ ...nothingLoaded, subjects: 3 });
+    return batch;
+  }
+
+  async function expectBothLoaded(batch: TestBatch): Promise<void> {
+    expect(await batch.probe()).toEqual(sampleLoaded);
+    expect(await queueOf(flow, batch)).toEqual({ subject: "loaded", blood: "loaded" });
+    await expectNothingToHeal(flow);
+    await expectInvariants(flow);
+  }
+
+  test("approved again: the sweep finds it in the archive and loads it", async () => {
+    const batch = await loseLateTable();
+    await flow.queueRow({ batchId: batch.id, table: "blood", approved: true });
+    const swept = await sweepOnce(flow);
+    expect(swept).toMatchObject({ started: [batch.id], healed: { STRAY_ARCHIVE: 1 } });
+    expect(swept.runs).toMatchObject([{ output: { status: "success", records_loaded: 3 } }]);
+    await expectBothLoaded(batch);
+  });
+
+  test("not in the queue: it waits to be approved", async () => {
+    const batch = await loseLateTable();
+    expect(await sweepOnce(flow)).toMatchObject({ started: [], healed: { STRAY_ARCHIVE: 1 } });
+    await flow.invoke("operate", { operation: "approve", batchId: batch.id, approvedBy: "data manager" });
+    expect((await sweepOnce(flow)).runs).toMatchObject([{ output: { status: "success" } }]);
+    await expectBothLoaded(batch);
+  });
+
+  test("approved again and started by hand before any sweep", async () => {
+    const batch = await loseLateTable();
+    await flow.queueRow({ batchId: batch.id, table: "blood", approved: true });
+    expect(await flow.run({ batchId: batch.id })).toMatchObject({ output: { status: "success", records_loaded: 3 } });
+    await expectBothLoaded(batch);
+  });
+});
+
 test("of several epochs in the archive the last one is loaded; what it replaced had been rolled back", async () => {
   const batch = newBatch(flow);
   await flow.queueRow({ batchId: batch.id, table: "subject", approved: true });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { BatchStatus } from "../../lib/core/operations.ts";
 import { sweep } from "../../lib/steps/sweep.ts";
 import { openLoader, openStarter } from "../../lib/wiring.ts";
 import { ledgerOf, sampleLoaded, stageSample } from "../support/batches.ts";
@@ -48,6 +49,27 @@ test("what nobody owns is dropped: staging tables without a plan, plans without 
   expect(await batch.probe()).toEqual(sampleLoaded);
   await flow.arrivals();
   await expectInvariants(flow);
+});
+
+test("staging that a frozen worker holds is healed when it is gone, and status says so of its batch", async () => {
+  const batch = await stageSample(flow);
+  expect(await flow.run({ batchId: batch.id })).toMatchObject({ status: "SUCCEEDED" });
+  await flow.arrivals();
+  const [attempt] = await flow.sql<{ plan: number }[]>`
+    select plan_id::integer as plan from table_loader.attempts where batch_id = ${batch.id}`;
+  const table = `table_loader_staging.p${attempt?.plan}_0`;
+  await flow.sql.unsafe(`create unlogged table ${table} (a text)`);
+  const worker = await flow.sql.reserve();
+  await worker.unsafe(`begin; lock table ${table} in row exclusive mode`);
+  expect((await sweepOnce(flow)).healed).toEqual({});
+  await worker`rollback`;
+  worker.release();
+  expect((await sweepOnce(flow)).healed).toEqual({ ORPHANED_STAGING: 1 });
+  await expectNothingToHeal(flow);
+  const { status } = (await flow.invoke("operate", { operation: "status", batchId: batch.id })) as {
+    status: BatchStatus;
+  };
+  expect(status.healings).toMatchObject([{ kind: "ORPHANED_STAGING" }]);
 });
 
 test("stalled and blocked loads are counted, as loader_status shows them", async () => {
