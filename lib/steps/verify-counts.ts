@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { listNames } from "../core/decide.ts";
-import { PermanentError } from "../core/errors.ts";
+import { type Fault, PermanentError } from "../core/errors.ts";
 import { largestFragment, type ObjectStore } from "../core/objects.ts";
 import type { Plan, WorkItem } from "../core/ports.ts";
 
@@ -24,6 +24,15 @@ export function verifyCounts({ body }: Plan, items: readonly WorkItem[]): void {
   const differences = [...tables, ...parts];
   if (differences.length === 0) return;
   throw new PermanentError("COUNT_MISMATCH", `records differ: ${listNames(differences)}; deliver what was validated`);
+}
+
+type BatchSize = { readonly batchId: string; readonly records: number; readonly limit: number | null };
+
+/** A batch with more records than one may have; null where it may be loaded. */
+export function refuseLargeBatch({ batchId, records, limit }: BatchSize): Fault | null {
+  if (limit === null || records <= limit) return null;
+  const message = `batch ${batchId} has ${records} records, MAX_RECORDS_PER_BATCH allows ${limit}; deliver it in smaller batches`;
+  return { code: "BATCH_TOO_LARGE", message };
 }
 
 /**
