@@ -1,3 +1,4 @@
+import { BlockList, isIP } from "node:net";
 import { z } from "zod";
 import type { SettingFault } from "./core/doctor.ts";
 import { BlockedError } from "./core/errors.ts";
@@ -25,8 +26,36 @@ const queueUrl = z
     "the URL of a queue of AWS",
   );
 
+/** Link-local addresses: there the machine's own metadata and credentials lie, and never a database. */
+const linkLocal = new BlockList();
+linkLocal.addSubnet("169.254.0.0", 16, "ipv4");
+linkLocal.addSubnet("fe80::", 10, "ipv6");
+/** Where AWS offers the same over IPv6. */
+linkLocal.addSubnet("fd00:ec2::", 32, "ipv6");
+
+const metadataNames: readonly string[] = [
+  "metadata",
+  "metadata.google.internal",
+  "instance-data",
+  "instance-data.ec2.internal",
+];
+
+function isDatabaseHost(host: string): boolean {
+  const version = isIP(host);
+  if (version !== 0) return !linkLocal.check(host, version === 6 ? "ipv6" : "ipv4");
+  return !isNumeric(host) && !metadataNames.includes(host.toLowerCase().replace(/\.$/, ""));
+}
+
+/** Resolvers take numbers in many spellings for an address: 2852039166, 0xa9fea9fe, 0251.0376.0251.0376. */
+function isNumeric(host: string): boolean {
+  return host.includes(":") || /^(?:0x[0-9a-f]*|[0-9]+)$/i.test(host.replace(/\.$/, "").split(".").at(-1) ?? "");
+}
+
 /** No URL and no DSN: it stands in error messages, so that a password in it would, too. */
-const hostName = z.string().regex(/^[\w.:-]+$/, "a host name or an address, without scheme, user and port");
+const hostName = z
+  .string()
+  .regex(/^[\w.:-]+$/, "a host name or an address, without scheme, user and port")
+  .refine(isDatabaseHost, "the host of a database, and no address of a machine's metadata");
 
 const isPattern = (text: string): boolean => {
   try {

@@ -41,6 +41,28 @@ describe("X11: an address in the settings", () => {
     expect(faultOf({ S3_BUCKET: bucket })).toMatch(/^SETTINGS_INVALID: S3_BUCKET: /);
   });
 
+  test.each([
+    "169.254.169.254",
+    "169.254.0.1",
+    "169.254.169.254.",
+    "::ffff:169.254.169.254",
+    "::ffff:a9fe:a9fe",
+    "0:0:0:0:0:ffff:a9fe:a9fe",
+    "fe80::1",
+    "FEBF::1",
+    "fd00:ec2::254",
+    "metadata.google.internal",
+    "Metadata.Google.Internal.",
+    "instance-data",
+    "2852039166",
+    "0xa9fea9fe",
+    "0251.0376.0251.0376",
+    "169.254.43518",
+    "::1:",
+  ])("%s is no host of a database", (host) => {
+    expect(faultOf({ DB_HOST: host })).toMatch(/^SETTINGS_INVALID: DB_HOST: /);
+  });
+
   test("of AWS and of this machine are taken", () => {
     for (const url of [
       "https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters",
@@ -72,10 +94,18 @@ describe("X07: a fault of the settings", () => {
     expect(fault).not.toContain(secret);
   });
 
-  test.each(["db.example.org", "idhub_db", "10.0.0.7", "::1", "db-1.cluster-x.us-east-1.rds.amazonaws.com"])(
-    "none is that the host is %s",
-    (host) => {
-      expect(parseSettings({ DB_HOST: host }).database.host).toBe(host);
-    },
-  );
+  test.each([
+    "db.example.org",
+    "idhub_db",
+    "10.0.0.7",
+    "::1",
+    "127.0.0.1",
+    "localhost",
+    "::ffff:10.0.0.7",
+    "fd12:3456::7",
+    "db1",
+    "db-1.cluster-x.us-east-1.rds.amazonaws.com",
+  ])("none is that the host is %s", (host) => {
+    expect(parseSettings({ DB_HOST: host }).database.host).toBe(host);
+  });
 });

@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import { GetObjectCommand, type GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { PermanentError } from "../core/errors.ts";
 import { classifyAwsError } from "../core/faults.ts";
-import type { ObjectBody, ObjectVersion } from "../core/objects.ts";
+import { largestText, type ObjectBody, type ObjectVersion } from "../core/objects.ts";
 import { type BucketAccess, bucketOf, callS3, pinOf, subjectOf, unquoteEtag } from "./bucket-access.ts";
 import { watchBody } from "./object-body.ts";
 
@@ -24,9 +24,6 @@ export async function readVersion(access: BucketAccess, version: ObjectVersion, 
   const bytes = watchBody({ stream, length, subject, idleMilliseconds: access.limits.idleMilliseconds });
   return { bytes, contentEncoding: answer.ContentEncoding || null };
 }
-
-/** What the loader reads whole is configuration and manifests; anything greater is a mistake. */
-const largestText = 64 * 1024 ** 2;
 
 type Text = { readonly text: string; readonly etag: string };
 

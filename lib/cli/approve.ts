@@ -1,3 +1,4 @@
+import { escapeText } from "../core/escape-text.ts";
 import type { Command } from "./command.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { loadUnasked } from "./load.ts";
@@ -14,7 +15,7 @@ export async function approveBatch(command: Command, batchId: string): Promise<E
   });
   const { approved, created } = approval;
   const added = created.length > 0 ? `; new in validation_queue: ${created.join(", ")}` : "";
-  const text = `${batchId}: approved ${approved.join(", ")} by ${options.by ?? io.user}${added}`;
+  const text = escapeText(`${batchId}: approved ${approved.join(", ")} by ${options.by ?? io.user}${added}`);
   if (options.load !== false) {
     io.note(text);
     return loadUnasked(command, batchId, "load");

@@ -1,4 +1,5 @@
 import { settings } from "../config.ts";
+import { escapeText } from "../core/escape-text.ts";
 import type { ErrorSummary, Stored } from "../core/operations.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { LoadResult } from "../core/report.ts";
@@ -103,7 +104,7 @@ function tellEnding(io: CliIo, batchId: string, { outcome, result, errors }: End
   io.out(
     `${batchId}: ${io.paint(exitCodeOf(outcome) === exitCodes.success ? "green" : "red", kindText(outcome.kind))}`,
   );
-  io.out(`${outcome.code}: ${outcome.message}`);
+  io.out(escapeText(`${outcome.code}: ${outcome.message}`));
   if (outcome.kind === "already_processed" && result) io.out(`\n${renderLoad(result, io.paint)}`);
   if (errors?.report) io.out(`\n${indent(renderErrors(errors.report))}\n\nerror log  ${errors.key}`);
   if (outcome.kind === "blocked") io.out("it is not the batch's fault, and goes on by itself when the fault is gone");

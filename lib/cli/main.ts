@@ -1,4 +1,5 @@
 import { CommanderError } from "commander";
+import { escapeText } from "../core/escape-text.ts";
 import { CliError, toCliFault } from "./cli-error.ts";
 import type { CliIo } from "./cli-io.ts";
 import { type Connect, connect } from "./connection.ts";
@@ -26,12 +27,17 @@ export async function runCli(args: readonly string[], io: CliIo, connectTo: Conn
 }
 
 function toUsageError({ message }: CommanderError): CliError {
-  return new CliError("USAGE", `${message.replace(/^error: /, "")}; see table-loader --help`);
+  return new CliError("USAGE", `${message.replace(/^error: /, "").replaceAll("\n", " ")}; see table-loader --help`);
 }
 
 function tellFault(args: readonly string[], io: CliIo, error: unknown): ExitCode {
   const { code, message, exitCode } = toCliFault(error);
-  io.note(`${code}: ${message}`);
+  io.note(`${code}: ${code.startsWith("LOCAL_") ? escapeLines(message) : escapeText(message)}`);
   if (args.includes("--json")) io.out(JSON.stringify({ status: "error", code, message }, null, 2));
   return exitCode;
+}
+
+/** What servers on this machine said before they ended has lines. */
+function escapeLines(text: string): string {
+  return text.split("\n").map(escapeText).join("\n");
 }

@@ -1,3 +1,4 @@
+import { escapeText } from "../core/escape-text.ts";
 import { previewRunId } from "../core/keys.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Preview } from "../core/preview.ts";
@@ -45,7 +46,7 @@ function tellNoPreview({ io, options }: Command, batchId: string, outcome: Outco
   const { code, message } = fault;
   const exitCode = "code" in outcome ? exitCodeOf(outcome) : exitCodes.unexpected;
   if (options.json) io.out(JSON.stringify({ batch_id: batchId, status: outcome.kind, code, message }, null, 2));
-  else io.out(`${batchId}: no preview\n${code}: ${message}`);
+  else io.out(`${batchId}: no preview\n${escapeText(`${code}: ${message}`)}`);
   const advice = adviceFor(code, batchId);
   if (advice && !options.json) io.out(`what to do: ${advice}`);
   return exitCode;

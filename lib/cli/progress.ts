@@ -1,6 +1,7 @@
 import type { ExecutionInput } from "../core/execution.ts";
 import type { BatchStatus } from "../core/operations.ts";
 import type { CliIo } from "./cli-io.ts";
+import { shown } from "./shown.ts";
 import { formatCount } from "./text-table.ts";
 
 export type Progress = {
@@ -20,7 +21,7 @@ const phases: Readonly<Record<string, string>> = {
 export function progressLine(status: BatchStatus | null): string {
   if (status === null) return "working";
   const phase = phases[status.state] ?? "validating";
-  const staged = status.tables.filter(({ staged_records: records }) => (records ?? 0) > 0);
+  const staged = shown(status.tables).filter(({ staged_records: records }) => (records ?? 0) > 0);
   if (staged.length === 0 || status.state !== "loading") return phase;
   const total = staged.reduce((sum, { staged_records: records }) => sum + (records ?? 0), 0);
   const each = staged.map(({ table, staged_records: records }) => `${table} ${formatCount(records ?? 0)}`);

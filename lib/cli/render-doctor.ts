@@ -1,7 +1,8 @@
 import { type Check, type CheckOutcome, doctorAreas, type Finding } from "../core/doctor.ts";
+import { clipText } from "../core/escape-text.ts";
 import type { Paint, Style } from "./cli-io.ts";
 import type { DoctorReport } from "./doctor.ts";
-import { clip } from "./text-table.ts";
+import { shown } from "./shown.ts";
 
 const styles: Readonly<Record<CheckOutcome, Style>> = { ok: "green", warning: "yellow", error: "red", skipped: "dim" };
 const labelWidth = "warning".length;
@@ -9,7 +10,8 @@ const labelWidth = "warning".length;
 const longestText = 2_000;
 
 /** What was looked at, by area, and below it what was found. */
-export function renderDoctor({ checks, errors, warnings, status }: DoctorReport, paint: Paint): string {
+export function renderDoctor(report: DoctorReport, paint: Paint): string {
+  const { checks, errors, warnings, status } = shown(report);
   const nameWidth = Math.max(...checks.map(({ name }) => name.length));
   const areas = doctorAreas.flatMap((area) => {
     const own = checks.filter((check) => check.area === area);
@@ -35,7 +37,8 @@ type Layout = { readonly nameWidth: number; readonly paint: Paint };
 
 function renderCheck({ outcome, name, said, findings }: Check, { nameWidth, paint }: Layout): string[] {
   const label = paint(styles[outcome], outcome.padEnd(labelWidth));
-  const head = `  ${label}  ${name.padEnd(nameWidth)}  ${clip(findings.length > 0 ? "" : said, longestText)}`.trimEnd();
+  const head =
+    `  ${label}  ${name.padEnd(nameWidth)}  ${clipText(findings.length > 0 ? "" : said, longestText)}`.trimEnd();
   return [head, ...findings.flatMap((found) => renderFinding(found, paint))];
 }
 
@@ -60,6 +63,8 @@ function renderFinding({ code, severity, what, where, got, expected, fix }: Find
   ];
   return [
     `    ${paint(styles[severity], code)}: ${what}`,
-    ...rows.map(([title = "", text = ""]) => `      ${title.padEnd("expected".length)}  ${clip(text, longestText)}`),
+    ...rows.map(
+      ([title = "", text = ""]) => `      ${title.padEnd("expected".length)}  ${clipText(text, longestText)}`,
+    ),
   ];
 }

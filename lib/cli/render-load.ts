@@ -1,9 +1,11 @@
+import { clipText } from "../core/escape-text.ts";
 import type { ErrorSummary, RejectedRecord } from "../core/operations.ts";
 import type { LoadResult, RecordCounts, TableResult } from "../core/report.ts";
 import type { Paint, Style } from "./cli-io.ts";
-import { type Column, clip, formatCount, formatSeconds, indent, textTable } from "./text-table.ts";
+import { shown } from "./shown.ts";
+import { type Column, formatCount, formatSeconds, indent, textTable } from "./text-table.ts";
 
-type Shown = Omit<LoadResult, "errors">;
+type Result = Omit<LoadResult, "errors">;
 
 const countColumns: readonly (readonly [title: string, member: keyof RecordCounts])[] = [
   ["read", "records_read"],
@@ -32,14 +34,18 @@ export function renderCounts(
     ...columns.map(([title]): Column => ({ title, align: "right" })),
     ...(timed ? [{ title: "seconds", align: "right" } as const] : []),
   ];
-  const rows = Object.entries(tables).map(([table, counts]) => [table, ...cells(counts, counts.load_time_seconds)]);
+  const rows = Object.entries(shown(tables)).map(([table, counts]) => [
+    table,
+    ...cells(counts, counts.load_time_seconds),
+  ]);
   return textTable(titles, [...rows, ["total", ...cells(total, total.total_time_seconds)]]);
 }
 
 const statusStyles: Readonly<Record<string, Style>> = { success: "green", already_processed: "green", failed: "red" };
 
 /** Counts per table, warnings, and where report and archive lie. */
-export function renderLoad(result: Shown, paint: Paint): string {
+export function renderLoad(loaded: Result, paint: Paint): string {
+  const result = shown(loaded);
   const { batch_id: batchId, status, epoch, attempt } = result;
   const head = `${batchId}: ${paint(statusStyles[status] ?? "yellow", status)} (epoch ${epoch}, attempt ${attempt})`;
   const tables = Object.keys(result.tables).length > 0 ? ["", renderCounts(result.tables, result)] : [];
@@ -51,7 +57,7 @@ function renderWarnings(tables: Readonly<Record<string, TableResult>>): string[]
   return lines.length === 0 ? [] : ["", "warnings", indent(lines.join("\n"))];
 }
 
-function renderPlaces({ report_key: key, duplicate_of: duplicates, status }: Shown): string[] {
+function renderPlaces({ report_key: key, duplicate_of: duplicates, status }: Result): string[] {
   if (key === null) return [];
   const folder = key.slice(0, key.lastIndexOf("/") + 1);
   const archive = status === "already_processed" ? [] : [`archive  ${folder}`];
@@ -61,17 +67,23 @@ function renderPlaces({ report_key: key, duplicate_of: duplicates, status }: Sho
 
 const shownRecords = 10;
 const shownText = 100;
+/** A fault names one fragment, and says where in it. */
+const longestFault = 2_000;
 
 /** The first rejected records of error_log.json, two lines each, and fragments that could not be read. */
 export function renderErrors({ fragments, rejected, rejected_records: records }: ErrorSummary): string {
-  const faults = fragments.slice(0, shownRecords).map(({ key, code, message }) => `${key}: ${code}\n  ${message}`);
-  const shown = records.slice(0, shownRecords);
-  const more = rejected > shown.length ? [`... and ${formatCount(rejected - shown.length)} more`] : [];
-  return [...faults, ...shown.map(rejectText), ...more].join("\n");
+  const faults = fragments.slice(0, shownRecords).map(faultText);
+  const first = records.slice(0, shownRecords);
+  const more = rejected > first.length ? [`... and ${formatCount(rejected - first.length)} more`] : [];
+  return [...faults, ...first.map(rejectText), ...more].join("\n");
+}
+
+function faultText({ key, code, message }: ErrorSummary["fragments"][number]): string {
+  return `${clipText(key, longestFault)}: ${code}\n  ${clipText(message, longestFault)}`;
 }
 
 function rejectText({ key, record, field, code, got, expected, constraint }: RejectedRecord): string {
   const value = got === null ? "" : ` got ${got}`;
   const rule = constraint === null ? expected : `${expected} (${constraint})`;
-  return `${clip(`${key} record ${record}: ${code}`, 2 * shownText)}\n  ${clip(`${field ?? "record"}${value}`, shownText)}\n  expected ${clip(rule, shownText)}`;
+  return `${clipText(`${key} record ${record}: ${code}`, 2 * shownText)}\n  ${clipText(`${field ?? "record"}${value}`, shownText)}\n  expected ${clipText(rule, shownText)}`;
 }

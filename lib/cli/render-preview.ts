@@ -1,8 +1,9 @@
+import { clipText, escapeText } from "../core/escape-text.ts";
 import type { Preview, TablePreview } from "../core/preview.ts";
 import type { Reject } from "../core/rejects.ts";
 import type { Paint } from "./cli-io.ts";
 import { renderCounts, renderErrors } from "./render-load.ts";
-import { clip, formatCount, indent } from "./text-table.ts";
+import { formatCount, indent } from "./text-table.ts";
 
 const sampleWidth = 100;
 
@@ -28,9 +29,10 @@ function renderTable(table: string, planned: TablePreview, paint: Paint): string
     `fields   ${planned.fields.join(", ")}`,
     ...countedLine("updates ", planned.updated_fields),
     ...countedLine("kept    ", planned.immutable_attempts),
-    ...(planned.sample_record ? [`sample   ${clip(JSON.stringify(planned.sample_record), sampleWidth)}`] : []),
+    ...(planned.sample_record ? [`sample   ${clipText(JSON.stringify(planned.sample_record), sampleWidth)}`] : []),
   ];
-  return `${paint("bold", table)}: ${how} on ${key.join(", ")}\n${indent(lines.join("\n"))}`;
+  const on = escapeText(`${how} on ${key.join(", ")}`);
+  return `${paint("bold", escapeText(table))}: ${on}\n${indent(lines.map(escapeText).join("\n"))}`;
 }
 
 function countedLine(label: string, counts: Readonly<Record<string, number>>): string[] {
@@ -40,7 +42,7 @@ function countedLine(label: string, counts: Readonly<Record<string, number>>): s
 
 function renderFaults({ errors, rejects, records_failed: failed }: Preview): string[] {
   if (errors.length === 0 && rejects.length === 0) return [];
-  const faults = errors.map(({ code, message }) => `${code}  ${message}`);
+  const faults = errors.map(({ code, message }) => escapeText(`${code}  ${message}`));
   const error = { code: "", message: "" };
   const records = rejects.map(toRecord);
   const listed = renderErrors({

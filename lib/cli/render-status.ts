@@ -1,13 +1,16 @@
+import { clipText } from "../core/escape-text.ts";
 import type { BatchStatus, BatchSummary, TableStatus } from "../core/operations.ts";
 import type { Paint } from "./cli-io.ts";
-import { type Column, clip, formatTime, indent, textTable } from "./text-table.ts";
+import { shown } from "./shown.ts";
+import { type Column, formatTime, indent, textTable } from "./text-table.ts";
 
 const columns = (titles: readonly string[]): Column[] => titles.map((title) => ({ title }));
 const shownReason = 90;
 const shownOutcomes = 5;
 
 /** Everything that is known of one batch. */
-export function renderStatus(status: BatchStatus, paint: Paint): string {
+export function renderStatus(known: BatchStatus, paint: Paint): string {
+  const status = shown(known);
   const { batch_id: batchId, state, health, epoch } = status;
   const style = health === "OK" ? "green" : health === "WAITING" ? "yellow" : "red";
   const reason = status.reason ? [`reason   ${status.reason_code}: ${status.reason}`] : [];
@@ -72,13 +75,13 @@ function renderHealings({ healings }: BatchStatus): string[] {
 /** The batches that are known or lie in staging, the newest first. */
 export function renderBatches(batches: readonly BatchSummary[]): string {
   if (batches.length === 0) return "no batch is known, and none lies in staging";
-  const rows = batches.map((batch) => [
+  const rows = shown(batches).map((batch) => [
     batch.batch_id,
     batch.state,
     `${batch.approved_tables}/${batch.tables}`,
     batch.in_staging ? "yes" : "no",
     formatTime(batch.updated_at),
-    clip(batch.reason_code ?? "", shownReason),
+    clipText(batch.reason_code ?? "", shownReason),
   ]);
   return textTable(columns(["batch", "state", "approved", "in staging", "updated", "reason"]), rows);
 }

@@ -44,9 +44,3 @@ export function formatTime(time: string | null): string {
 export function indent(text: string): string {
   return text.replaceAll(/^(?=.)/gm, "  ");
 }
-
-/** At most `width` characters; control characters of a record's value must not reach a terminal. */
-export function clip(text: string, width: number): string {
-  const safe = text.replaceAll(/\p{Cc}+/gu, " ");
-  return safe.length > width ? `${safe.slice(0, width - 3)}...` : safe;
-}

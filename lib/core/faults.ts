@@ -17,6 +17,9 @@ const auth = row("blocked", "DB_AUTH", "the database refuses the login; check us
 const permission = row("blocked", "DB_PERMISSION", "the database role lacks a permission; grant it");
 const disk = row("blocked", "DB_DISK_FULL", "the database has no room left; add storage");
 const schema = row("blocked", "DB_SCHEMA", "the database lacks something the loader needs; run the migrations");
+const gone = row("blocked", "DB_MISSING", "the database does not exist; check DB_NAME");
+const serverFault = row("blocked", "DB_SERVER", "the server reports a fault of its own; read its log");
+const damaged = row("blocked", "DB_DAMAGED", "the server found damaged data or a damaged index; read its log");
 const limit = row("permanent", "DB_LIMIT", "a limit of the database was exceeded");
 
 const sqlStates: Readonly<Record<string, FaultRow>> = {
@@ -26,24 +29,33 @@ const sqlStates: Readonly<Record<string, FaultRow>> = {
   "57P03": unavailable,
   "25P03": lost,
   "57P05": lost,
+  "57P04": gone,
   "53300": row("transient", "DB_TOO_MANY_CONNECTIONS", "the database has no free connection; it is tried again"),
   "53100": disk,
   "53400": disk,
+  "53000": row("blocked", "DB_RESOURCES", "the server lacks something that it needs; read its log"),
   "53200": row("transient", "DB_OUT_OF_MEMORY", "the database is out of memory; it is tried again"),
   "40001": conflict,
   "40P01": conflict,
+  // every step finds out from the ledger what took effect
+  "40003": row("transient", "DB_CONFLICT", "whether the statement took effect is unknown; the step starts again"),
   "55P03": row("transient", "DB_LOCK_TIMEOUT", "a table or row stayed locked by another session"),
   "57014": row("transient", "DB_TIMEOUT", "a statement ran into the transaction's time limit"),
   "25P04": row("transient", "DB_TIMEOUT", "the transaction ran into its time limit"),
   "25006": row("transient", "DB_READ_ONLY", "the server is read-only, as during a failover"),
   "28": auth,
-  "3D000": row("blocked", "DB_MISSING", "the database does not exist; check DB_NAME"),
+  "3D000": gone,
   "42501": permission,
   "42P01": schema,
   "3F000": schema,
   "54": limit,
   "22": row("permanent", "DB_VALUE", "the database refused a value that the checks let through"),
   "23": row("permanent", "DB_CONSTRAINT", "a constraint refused rows that the checks let through"),
+  // class 58 is of files and the system, as 58030 (input or output failed)
+  "58": serverFault,
+  XX: serverFault,
+  XX001: damaged,
+  XX002: damaged,
   P0: row("permanent", "DB_TRIGGER", "a trigger of the table refused the rows"),
 };
 
@@ -66,6 +78,11 @@ const tlsError = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_)/;
 const throttled = row("blocked", "S3_THROTTLED", "S3 keeps asking to slow down");
 const access = row("blocked", "S3_ACCESS", "S3 denies access; check the role, the bucket's policy and its owner");
 const storageClass = row("blocked", "S3_STORAGE_CLASS", "the object is in an archived storage class; restore it");
+const elsewhere = row(
+  "blocked",
+  "S3_BUCKET",
+  "the bucket lies in another region than the one that is asked; check AWS_REGION and S3_BUCKET",
+);
 const missing = row("permanent", "S3_MISSING", "the object version is gone");
 
 const awsUnavailable = row(
@@ -74,7 +91,11 @@ const awsUnavailable = row(
   "AWS cannot be reached or answered with an error of its own",
 );
 const awsThrottled = row("transient", "AWS_THROTTLED", "AWS asks to slow down");
+const awsAccess = row("blocked", "AWS_ACCESS", "AWS denies access; check the role's permissions");
+const awsSignIn = row("blocked", "AWS_ACCESS", "AWS does not take the credentials, or no longer; check or renew them");
 const awsMissing = row("blocked", "AWS_MISSING", "it does not exist; check the deployment and its settings");
+
+const changed = row("permanent", "S3_CHANGED", "the object was replaced since the batch was planned");
 
 const awsErrors: Readonly<Record<string, FaultRow>> = {
   NoSuchKey: missing,
@@ -82,8 +103,10 @@ const awsErrors: Readonly<Record<string, FaultRow>> = {
   NotFound: missing,
   // somebody who took the batch over gave up the copy in parts that was begun here
   NoSuchUpload: row("transient", "S3_UPLOAD_GONE", "the copy in parts was given up meanwhile; it is copied again"),
-  PreconditionFailed: row("permanent", "S3_CHANGED", "the object was replaced since the batch was planned"),
+  PreconditionFailed: changed,
   NoSuchBucket: row("blocked", "S3_BUCKET", "the bucket does not exist; check S3_BUCKET"),
+  PermanentRedirect: elsewhere,
+  AuthorizationHeaderMalformed: elsewhere,
   InvalidObjectState: storageClass,
   AccessDenied: access,
   Forbidden: access,
@@ -97,13 +120,35 @@ const awsErrors: Readonly<Record<string, FaultRow>> = {
   ConditionalRequestConflict: awsUnavailable,
   ThrottlingException: awsThrottled,
   TooManyRequestsException: awsThrottled,
+  TooManyRequests: awsThrottled,
+  RequestThrottled: awsThrottled,
   ExecutionLimitExceeded: awsThrottled,
-  AccessDeniedException: row("blocked", "AWS_ACCESS", "AWS denies access; check the role's permissions"),
+  AccessDeniedException: awsAccess,
+  ExpiredTokenException: awsSignIn,
+  UnrecognizedClientException: awsSignIn,
+  InvalidSignatureException: awsSignIn,
   StateMachineDoesNotExist: awsMissing,
   StateMachineDeleting: awsMissing,
   ExecutionDoesNotExist: awsMissing,
   QueueDoesNotExist: awsMissing,
 };
+
+/** What the status alone says; an answer to HEAD has no body that could hold a name. */
+const statuses: Readonly<Record<number, FaultRow>> = {
+  301: elsewhere,
+  403: access,
+  404: missing,
+  412: changed,
+  429: awsThrottled,
+};
+
+/** A disabled key answers HEAD so. */
+const refused = row(
+  "blocked",
+  "AWS_REFUSED",
+  "AWS refuses the request and does not say why; check the state and the policy of its KMS key, then the request itself",
+);
+const nameless: readonly string[] = ["", "Unknown", "UnknownError", "BadRequest"];
 
 /** S3 puts the errors of the encryption key under names of their own: KMS.DisabledException and the like. */
 const keyFault = row("blocked", "S3_KMS", "the encryption key cannot be used; check its state and its policy");
@@ -172,8 +217,8 @@ export function classifyAwsError(error: unknown, subject: string): LoaderError |
   const status = (thrown.$metadata as { httpStatusCode?: number } | undefined)?.httpStatusCode;
   const code = typeof thrown.code === "string" ? thrown.code : "";
   const named = awsErrors[name] ?? (name.startsWith("KMS.") ? keyFault : undefined);
-  const known = named ?? (status === 403 ? access : status === 404 ? missing : undefined);
-  const fault = known ?? (status === 412 ? awsErrors.PreconditionFailed : undefined);
+  const unnamed = status === 400 && nameless.includes(name) ? refused : undefined;
+  const fault = named ?? statuses[status ?? 0] ?? unnamed;
   if (fault) return toError(fault, { subject, name, status }, error);
   const passing = (status !== undefined && status >= 500) || code in socketErrors || name === "TimeoutError";
   return passing ? toError(awsUnavailable, { subject, name, status }, error) : null;

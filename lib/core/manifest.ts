@@ -1,6 +1,8 @@
 import { z } from "zod";
 import type { Fault } from "./errors.ts";
-import { stagingPrefixOf } from "./keys.ts";
+import { clipText } from "./escape-text.ts";
+import { parseFragmentKey, stagingPrefixOf } from "./keys.ts";
+import { largestText } from "./objects.ts";
 
 /** `_manifest.json` of a table that comes in parts: which parts there are, and what each of them holds. */
 
@@ -26,23 +28,32 @@ export type Manifest = {
 
 type Place = { readonly batchId: string; readonly table: string };
 
+/** What a message shows of a name, or of what is wrong in one place. */
+const shownText = 120;
+const shownFaults = 10;
+
 /** Parses a manifest; a fault of it is data, because it is the batch's fault and not the reader's. */
 export function parseManifest(text: string, place: Place): Manifest {
   const parsed = manifestFile.safeParse(parseJson(text));
   if (!parsed.success) {
-    const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).slice(0, 10);
-    return invalid(place, `${faults.join("; ")}; expected { "fragments": [{ "key", "records"?, "sha256"? }] }`);
+    const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${clipText(message, shownText)}`);
+    const expected = 'expected { "fragments": [{ "key", "records"?, "sha256"? }] }';
+    return invalid(place, `${faults.slice(0, shownFaults).join("; ")}; ${expected}`);
   }
   const folder = `${stagingPrefixOf(place.batchId)}${place.table}/`;
   const parts = parsed.data.fragments.map(({ key, ...declared }) => ({ ...declared, key: wholeKey(key, folder) }));
-  const foreign = parts.filter(({ key }) => !isBelow(key, folder));
-  if (foreign.length > 0) {
-    return invalid(
-      place,
-      `${foreign.length} keys are outside of ${folder}; a manifest names only parts of its own table`,
-    );
-  }
+  const faults = faultsOfKeys(
+    parts.map(({ key }) => key),
+    folder,
+  );
+  if (faults.length > 0) return invalid(place, faults.slice(0, shownFaults).join("; "));
   return { table: place.table, parts: parts as DeclaredPart[], fault: null };
+}
+
+/** A manifest that is too large to be read; null where it is not. */
+export function refuseLargeManifest(bytes: number, place: Place): Manifest | null {
+  if (bytes <= largestText) return null;
+  return invalid(place, `expected at most ${largestText} bytes, got ${bytes}; name every part once, and nothing else`);
 }
 
 function invalid({ table }: Place, text: string): Manifest {
@@ -59,8 +70,26 @@ function parseJson(text: string): unknown {
 
 const wholeKey = (key: string, folder: string): string => (key.includes("/") ? key : `${folder}${key}`);
 
-/** A part lies directly in the folder of its table. */
-function isBelow(key: string, folder: string): boolean {
-  const name = key.startsWith(folder) ? key.slice(folder.length) : "";
-  return name !== "" && !name.includes("/") && name !== ".." && name !== ".";
+function faultsOfKeys(keys: readonly string[], folder: string): string[] {
+  const firsts = new Map<string, number>();
+  return keys.flatMap((key, index) => {
+    const first = firsts.get(key);
+    if (first === undefined) firsts.set(key, index);
+    const fault = first === undefined ? faultOfKey(key, folder) : `is fragments.${first} again; name it once`;
+    return fault === null ? [] : [`fragments.${index}: ${clipText(key, shownText)} ${fault}`];
+  });
+}
+
+const longestName = 255;
+/** Some readers of S3 decode a key once too often, and a name would become another one. */
+const encoded = /%(?:2[ef]|5c|7f|[01][0-9a-f])/i;
+
+/** A part lies directly in the folder of its table, under a name that a fragment may have. */
+function faultOfKey(key: string, folder: string): string | null {
+  if (!key.startsWith(folder)) return `lies outside of ${folder}; a manifest names only parts of its own table`;
+  const name = key.slice(folder.length);
+  if (name.length > longestName) return `has a name of ${name.length} characters; at most ${longestName} are allowed`;
+  if (/\p{Cc}/u.test(name) || encoded.test(name)) return "has a control character or an encoded one; name it plainly";
+  if (parseFragmentKey(key)?.kind === "fragment") return null;
+  return "is no name of a part; expected <part>.json, .ndjson or .jsonl, or one of them with .gz";
 }

@@ -19,9 +19,15 @@ export type ObjectBody = {
   readonly contentEncoding: string | null;
 };
 
+/** Bytes of what the loader reads whole, which is configuration and manifests; anything greater is a mistake. */
+export const largestText = 64 * 1024 ** 2;
+
+/** Bytes of a fragment, as stored and decoded: bounds what a decompression bomb can cost. */
+export const largestFragment = 64 * 1024 ** 3;
+
 /**
  * The bucket. Every read names the version (or its ETag), so that a replaced object is an error and never a mixture.
- * Errors: PermanentError S3_MISSING and S3_CHANGED, BlockedError S3_ACCESS, S3_THROTTLED and S3_STORAGE_CLASS,
+ * Errors: PermanentError S3_MISSING, S3_CHANGED and (of a text) S3_TOO_LARGE, BlockedError S3_ACCESS, S3_THROTTLED and S3_STORAGE_CLASS,
  * TransientError for everything that passes.
  */
 export interface ObjectStore {

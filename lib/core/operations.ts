@@ -98,6 +98,8 @@ export type Stored<Report> = { readonly key: string | null; readonly report: Rep
 export type RejectedRecord = {
   readonly table: string;
   readonly key: string;
+  /** Null where the bucket has no versioning; a preview does not say it. */
+  readonly version_id?: string | null;
   readonly record: number;
   readonly field: string | null;
   readonly code: string;

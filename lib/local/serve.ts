@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { escapeText } from "../core/escape-text.ts";
 import { stagingPrefix } from "../core/keys.ts";
 import { noticeOf } from "../core/report.ts";
 import {
@@ -64,7 +65,7 @@ function tellChanges(write: (line: string) => void): (batchId: string | null, te
   return (batchId, text) => {
     if (batchId !== null && last.get(batchId) === text) return;
     if (batchId !== null) last.set(batchId, text);
-    write(`${new Date().toTimeString().slice(0, 8)}  ${text}`);
+    write(`${new Date().toTimeString().slice(0, 8)}  ${escapeText(text)}`);
   };
 }
 

@@ -1,6 +1,8 @@
+import { largestFragment } from "../core/objects.ts";
+
 /** What a fragment may ask of the reader. Bytes are decoded bytes. */
 export type ReadLimits = {
-  /** @default 64 GiB: bounds what a decompression bomb can cost. */
+  /** @default 64 GiB */
   readonly maxDecodedBytes: number;
   /** One record; also everything beside the records: metadata in front of them, and behind. @default 32 MiB */
   readonly maxRecordBytes: number;
@@ -17,7 +19,7 @@ export type ReadLimits = {
 const mebibyte = 1024 * 1024;
 
 export const defaultReadLimits: ReadLimits = {
-  maxDecodedBytes: 64 * 1024 * mebibyte,
+  maxDecodedBytes: largestFragment,
   maxRecordBytes: 32 * mebibyte,
   maxValues: 500_000,
   maxDepth: 500,

@@ -18,7 +18,7 @@ import type { Run, TaskRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
 import { fillOriginals } from "./originals.ts";
 import type { ReadRecords } from "./stage-fragments.ts";
-import { verifyCounts } from "./verify-counts.ts";
+import { refuseLargeBatch, verifyCounts } from "./verify-counts.ts";
 
 /** CommitBatch: judges and merges every staged record in one transaction, or says why it cannot. */
 
@@ -80,10 +80,8 @@ function refuseFaulty({ settings }: CommitPorts, { run, plan, items }: Staged): 
   }
   verifyCounts(plan, items);
   const records = items.reduce((sum, item) => sum + item.records, 0);
-  if (settings.maxRecordsPerBatch !== null && records > settings.maxRecordsPerBatch) {
-    const text = `batch ${run.batchId} holds ${records} records, MAX_RECORDS_PER_BATCH allows ${settings.maxRecordsPerBatch}; deliver it in smaller batches`;
-    throw new PermanentError("BATCH_TOO_LARGE", text);
-  }
+  const large = refuseLargeBatch({ batchId: run.batchId, records, limit: settings.maxRecordsPerBatch });
+  if (large) throw new PermanentError(large.code, large.message);
 }
 
 type Rejected = { readonly run: Run; readonly items: readonly WorkItem[]; readonly judgement: Judgement };

@@ -17,6 +17,7 @@ export type ErrorLog = {
   readonly rejected_records: readonly {
     readonly table: string;
     readonly key: string;
+    readonly version_id: string | null;
     readonly record: number;
     readonly field: string | null;
     readonly code: string;
@@ -35,6 +36,8 @@ type Failure = {
 };
 
 export function toErrorLog({ run, fault, items, rejects }: Failure): ErrorLog {
+  const fragments = items.filter(({ kind }) => kind === "fragment");
+  const versions = new Map(fragments.map(({ object }) => [object.key, object.versionId]));
   return {
     batch_id: run.batchId,
     epoch: run.epoch,
@@ -43,6 +46,11 @@ export function toErrorLog({ run, fault, items, rejects }: Failure): ErrorLog {
     fragments: items.flatMap(({ fault: itemFault, object, table }) =>
       itemFault ? [{ key: object.key, version_id: object.versionId, table, ...itemFault }] : [],
     ),
-    rejected_records: rejects.map(({ raw, ...reject }) => ({ ...reject, original: raw })),
+    rejected_records: rejects.map(({ raw, key, ...reject }) => ({
+      key,
+      version_id: versions.get(key) ?? null,
+      ...reject,
+      original: raw,
+    })),
   };
 }

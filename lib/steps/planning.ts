@@ -7,6 +7,7 @@ import { hashOf, loaderVersion, type PlanBody, type PlanOptions, planTables, typ
 import type { CatalogReader, ContractStore, Gauges, Log, NewItem } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
+import { refuseLargeBatch } from "./verify-counts.ts";
 
 /** What planning a load and planning a preview have in common. */
 
@@ -15,7 +16,11 @@ export type PlanningPorts = {
   readonly catalog: CatalogReader;
   readonly log: Log;
   readonly gauges: Gauges;
-  readonly settings: { readonly batchSize: number; readonly requireApproval: boolean };
+  readonly settings: {
+    readonly batchSize: number;
+    readonly requireApproval: boolean;
+    readonly maxRecordsPerBatch: number | null;
+  };
 };
 
 export type ChosenTables = {
@@ -68,8 +73,9 @@ export async function planBody(
     parts: chosen.manifests.flatMap(({ parts }) => parts),
     totals: chosen.totals,
   });
-  const manifestFault = faultOfManifests(chosen);
-  if (manifestFault) return { body: toBody([]), fault: manifestFault };
+  const size = { batchId: input.batchId, records: declaredRecords(chosen), limit: ports.settings.maxRecordsPerBatch };
+  const fault = faultOfManifests(chosen) ?? refuseLargeBatch(size);
+  if (fault) return { body: toBody([]), fault };
   try {
     return { body: toBody(planTables(tables, { contracts, catalog, input })), fault: null };
   } catch (error) {
@@ -95,6 +101,15 @@ function faultOfManifests({ tables, manifests }: ChosenTables): Fault | null {
     return { code: "MANIFEST_INVALID", message };
   }
   return null;
+}
+
+/** As many records as queue and manifests say there are at least; what else comes is counted when it is read. */
+function declaredRecords({ tables, manifests, totals }: ChosenTables): number {
+  return tables.reduce((sum, { table }) => {
+    const parts = manifests.find((manifest) => manifest.table === table)?.parts ?? [];
+    const ofParts = parts.reduce((records, part) => records + (part.records ?? 0), 0);
+    return sum + Math.max(totals[table] ?? 0, ofParts);
+  }, 0);
 }
 
 export function toItems(tables: readonly TableSources[]): NewItem[] {

@@ -17,7 +17,7 @@ import type { ReadPosition, RecordGroup, TakeRecord } from "../core/records.ts";
 import type { StageRequest } from "../core/run.ts";
 import type { Answer } from "../core/states.ts";
 import { openStageProgress, type StageProgress } from "./stage-progress.ts";
-import { type StagingTable, stagingOf } from "./staging-rows.ts";
+import { type SliceRows, type StagingTable, stagingOf } from "./staging-rows.ts";
 import { verifyChecksum } from "./verify-counts.ts";
 
 /** StageFragments: takes work items from the ledger until none is left, and stages their records slice by slice. */
@@ -155,43 +155,69 @@ async function stageSlice(shift: Shift, item: WorkItem, table: StagingTable | nu
   const { ports, request, plan } = shift;
   const staging = plan.kind === "compare" || !table ? null : { plan: table.plan, index: table.index };
   const slice = { run: request.run, worker: request.worker, item, staging };
-  const next = await ports.slices.stage(slice, async (writer) => {
-    const progress = await readSlice(shift, { item, table }, writer);
-    await ports.reach("after-copy");
-    return progress;
-  });
-  shift.progress.checkpoint(item, next);
-  return next;
+  const reading = beginReading(shift, item, table);
+  try {
+    // What S3 refuses is known before there is a transaction.
+    const first = await reading.groups.next();
+    const next = await ports.slices.stage(slice, async (writer) => {
+      reading.writeTo(writer);
+      const progress = await readSlice(shift, reading, first);
+      await ports.reach("after-copy");
+      return progress;
+    });
+    shift.progress.checkpoint(item, next);
+    return next;
+  } finally {
+    // Nobody waits for it: where the database said nothing any more, a read may still be on its way.
+    reading.groups.return(undefined).catch(() => undefined);
+  }
 }
 
-type Reading = { readonly item: WorkItem; readonly table: StagingTable | null };
+/** A slice whose records are read; its lines go nowhere before `writeTo` is called. */
+type Reading = {
+  readonly item: WorkItem;
+  readonly started: number;
+  readonly sliceBytes: number;
+  readonly rows: SliceRows | null;
+  readonly groups: ReturnType<ReadRecords>;
+  readonly writeTo: (writer: SliceWriter) => void;
+};
 
-/** Reads records from the item's position on until the fragment or the slice's budget ends. */
-async function readSlice(shift: Shift, { item, table }: Reading, writer: SliceWriter): Promise<SliceProgress> {
-  const { ports } = shift;
+function beginReading({ ports, pacer }: Shift, item: WorkItem, table: StagingTable | null): Reading {
   const started = ports.now();
-  const { groupRecords, sliceBytes } = shift.pacer.pace();
-  const rows = table?.begin(item, writer) ?? null;
+  const { groupRecords, sliceBytes } = pacer.pace();
+  const bound = Promise.withResolvers<SliceWriter>();
+  const rows = table?.begin(item, { write: async (lines) => (await bound.promise).write(lines) }) ?? null;
   const options = { from: item.position, limits: { groupRecords } };
   const groups = ports.read(ports.store, item.object, rows === null ? options : { ...options, take: rows.take });
+  return { item, started, sliceBytes, rows, groups, writeTo: bound.resolve };
+}
+
+/** Reads records from the item's position on until the fragment or the slice's budget ends. */
+async function readSlice({ ports, stopAt, pacer }: Shift, reading: Reading, first: NextGroup): Promise<SliceProgress> {
+  const { item, started, sliceBytes, rows, groups } = reading;
   let bytes = 0;
   let records = 0;
   let position = item.position ?? startPosition;
   let done = true;
-  for await (const group of groups) {
+  for (let next = first; !next.done; next = await groups.next()) {
+    const group = next.value;
     await rows?.send(group);
     records += group.count;
     bytes += group.bytes;
     position = group.next;
     await ports.reach("mid-copy");
-    if (bytes >= sliceBytes || ports.now() - started >= sliceSeconds * 1000 || ports.now() >= shift.stopAt) {
+    if (bytes >= sliceBytes || ports.now() - started >= sliceSeconds * 1000 || ports.now() >= stopAt) {
       done = false;
+      await groups.return(undefined);
       break;
     }
   }
-  shift.pacer.sliceEnded(bytes, (ports.now() - started) / 1000);
+  pacer.sliceEnded(bytes, (ports.now() - started) / 1000);
   const collected = (await rows?.end()) ?? { rejects: [], rejected: 0, nulled: 0, fingerprint: 0n };
   return { position, records, bytes, done, ...collected };
 }
+
+type NextGroup = IteratorResult<RecordGroup, unknown>;
 
 const startPosition: ReadPosition = { offset: 0, records: 0, state: {} };

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { listNames } from "../core/decide.ts";
-import { PermanentError } from "../core/errors.ts";
-import type { ObjectStore } from "../core/objects.ts";
+import { type Fault, PermanentError } from "../core/errors.ts";
+import { largestFragment, type ObjectStore } from "../core/objects.ts";
 import type { Plan, WorkItem } from "../core/ports.ts";
 
 /**
@@ -26,14 +26,24 @@ export function verifyCounts({ body }: Plan, items: readonly WorkItem[]): void {
   throw new PermanentError("COUNT_MISMATCH", `records differ: ${listNames(differences)}; deliver what was validated`);
 }
 
+type BatchSize = { readonly batchId: string; readonly records: number; readonly limit: number | null };
+
+/** A batch with more records than one may have; null where it may be loaded. */
+export function refuseLargeBatch({ batchId, records, limit }: BatchSize): Fault | null {
+  if (limit === null || records <= limit) return null;
+  const message = `batch ${batchId} has ${records} records, MAX_RECORDS_PER_BATCH allows ${limit}; deliver it in smaller batches`;
+  return { code: "BATCH_TOO_LARGE", message };
+}
+
 /**
- * Reads the object once more to compare its bytes with the checksum that a manifest declares, where one does.
+ * Reads the object once more to compare its bytes with the checksum that a manifest declares, where one does. One that
+ * is too large is left to its reader, which refuses it unread.
  *
  * @throws PermanentError S3_CHECKSUM
  */
 export async function verifyChecksum(store: ObjectStore, { body }: Plan, { object, homeKey }: WorkItem): Promise<void> {
   const expected = body.parts.find(({ key }) => key === homeKey)?.sha256?.toLowerCase();
-  if (expected === undefined) return;
+  if (expected === undefined || object.size > largestFragment) return;
   const hash = createHash("sha256");
   const { bytes } = await store.read(object);
   for await (const chunk of bytes) hash.update(chunk);

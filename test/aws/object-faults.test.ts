@@ -43,6 +43,22 @@ describe("answers of S3", () => {
     expect(fault.message).toContain("s3://idhub-curated-fragments/staging/validated/b/blood.json version v1");
   });
 
+  test.each([
+    [400, "AWS_REFUSED", /KMS key, then the request/],
+    [301, "S3_BUCKET", /another region .* AWS_REGION/],
+  ])("S02: HEAD has no body: %i without a name is %s", async (status, code, text) => {
+    const { store, requests } = await open((response) => response.writeHead(status).end());
+    const fault = await codeOf(store.move(versionOf(10), "loaded/b/blood.json"));
+    expect(requests).toEqual([expect.stringMatching(/^HEAD /)]);
+    expect(fault).toMatchObject({ name: "BlockedError", code });
+    expect(fault.message).toMatch(text);
+  });
+
+  test("S02: a bucket in another region blocks", async () => {
+    const { store } = await open(s3Error(301, "PermanentRedirect"));
+    expect(await codeOf(store.read(versionOf(10)))).toMatchObject({ name: "BlockedError", code: "S3_BUCKET" });
+  });
+
   test("an error of the server passes", { timeout: 20_000 }, async () => {
     const { store } = await open(s3Error(500, "InternalError"));
     expect(await codeOf(store.readText("x"))).toMatchObject({ name: "TransientError", code: "AWS_UNAVAILABLE" });

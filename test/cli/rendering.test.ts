@@ -1,11 +1,17 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { plain } from "../../lib/cli/cli-io.ts";
+import { exitCodes } from "../../lib/cli/exit-codes.ts";
+import { runCli } from "../../lib/cli/main.ts";
 import { progressLine } from "../../lib/cli/progress.ts";
+import { renderDoctor } from "../../lib/cli/render-doctor.ts";
 import { renderErrors, renderLoad } from "../../lib/cli/render-load.ts";
+import { renderPreview } from "../../lib/cli/render-preview.ts";
 import { renderBatches, renderStatus } from "../../lib/cli/render-status.ts";
-import { clip, textTable } from "../../lib/cli/text-table.ts";
+import { textTable } from "../../lib/cli/text-table.ts";
+import { BlockedError } from "../../lib/core/errors.ts";
 import type { BatchStatus } from "../../lib/core/operations.ts";
 import { noCounts, type TableResult } from "../../lib/core/report.ts";
+import { recordIo } from "./support.ts";
 
 const table: TableResult = {
   ...noCounts,
@@ -18,6 +24,20 @@ const table: TableResult = {
   values_nulled: 0,
   immutable_attempts: {},
   warnings: ["DUPLICATE_KEYS: 200 records have keys that are stored already"],
+};
+
+const loaded: BatchStatus = {
+  batch_id: "batch_20260101_120000",
+  state: "loaded",
+  health: "OK",
+  epoch: 1,
+  reason_code: null,
+  reason: null,
+  tables: [],
+  attempts: [],
+  outcomes: [],
+  healings: [],
+  report_key: null,
 };
 
 test("a load is a table with its sum, warnings, report and archive", () => {
@@ -71,9 +91,111 @@ test("rejected records: the first ten, and how many more there are", () => {
   expect(text).toMatch(/\.\.\. and 2 more$/);
 });
 
-test("a value cannot steer the terminal, nor fill it", () => {
-  expect(clip("\u001b[2Jgone\r\n", 20)).toBe(" [2Jgone ");
-  expect(clip("x".repeat(30), 10)).toBe("xxxxxxx...");
+describe("X04: what comes from outside cannot steer the terminal", () => {
+  const nasty = 'a"\u001b[2J\u009b\r\nb';
+  const escaped = String.raw`a"\u001b[2J\u009b\r\nb`;
+
+  /** Lines that are ours, and nothing else of the kind; the text stands in it that often. */
+  function expectShown(text: string, times: number): void {
+    expect(text.replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
+    expect(text.split(escaped)).toHaveLength(times + 1);
+    expect(text).not.toContain("\nb");
+  }
+
+  const reject = {
+    table: nasty,
+    key: nasty,
+    record: 1,
+    field: nasty,
+    code: "VALUE_TYPE",
+    got: nasty,
+    expected: nasty,
+    constraint: nasty,
+  };
+
+  test("errors", () => {
+    const fragments = [{ key: nasty, table: nasty, code: "JSON_SYNTAX", message: nasty }];
+    const errors = { error: { code: "", message: "" }, fragments, rejected: 1, rejected_records: [reject] };
+    expectShown(renderErrors(errors), 7);
+    const long = { ...errors, fragments: [{ ...reject, message: "x".repeat(10_000) }] };
+    expect(renderErrors(long).length).toBeLessThan(3_000);
+  });
+
+  test("a load", () => {
+    const tables = { [nasty]: { ...table, warnings: [nasty] } };
+    const report = { batch_id: nasty, epoch: 1, attempt: 1, status: "success" as const, tables, duplicate_of: [nasty] };
+    const seconds = { total_records: 1, total_time_seconds: 1 };
+    expectShown(renderLoad({ ...table, ...report, ...seconds, report_key: `${nasty}/x` }, plain), 7);
+  });
+
+  test("a preview", () => {
+    const planned = {
+      ...noCounts,
+      update_strategy: "upsert" as const,
+      conflict_resolution: "merge" as const,
+      natural_key: [nasty],
+      fields: [nasty],
+      updated_fields: { [nasty]: 1 },
+      immutable_attempts: { [nasty]: 1 },
+      sample_record: null,
+      fragments: [],
+    };
+    const preview = {
+      ...noCounts,
+      batch_id: "b",
+      run_id: "r",
+      status: "preview" as const,
+      would_be: "failed" as const,
+      tables: { [nasty]: planned },
+      errors: [{ code: "JSON_SYNTAX", message: nasty }],
+      rejects: [{ ...reject, code: "VALUE_TYPE" as const, raw: null }],
+    };
+    expectShown(renderPreview(preview, plain), 12);
+  });
+
+  test("states of batches", () => {
+    const queued = { table: nasty, state: nasty, validation_status: nasty, approved: true, approved_by: nasty };
+    const status = {
+      ...loaded,
+      reason_code: "X",
+      reason: nasty,
+      tables: [{ ...queued, approved_at: null, loaded_at: null, staged_records: 1 }],
+      attempts: [{ state: "failed", source: nasty, started_at: null, ended_at: null, code: nasty, message: nasty }],
+      healings: [{ kind: "LEASE_EXPIRED", detail: nasty, healed_at: "2026-01-01T12:00:00Z" }],
+      report_key: nasty,
+    } as unknown as BatchStatus;
+    expectShown(renderStatus(status, plain), 10);
+    expectShown(progressLine({ ...status, state: "loading" }), 1);
+    const summary = { batch_id: nasty, state: nasty, reason_code: nasty, reason: null, tables: 1, approved_tables: 1 };
+    expectShown(renderBatches([{ ...summary, in_staging: true, updated_at: null }]), 3);
+  });
+
+  test("doctor", () => {
+    const found = {
+      code: "X",
+      severity: "error" as const,
+      what: nasty,
+      where: nasty,
+      got: nasty,
+      expected: nasty,
+      fix: nasty,
+    };
+    const check = { area: "bucket" as const, name: nasty, said: nasty };
+    const checks = [
+      { ...check, outcome: "error" as const, findings: [found] },
+      { ...check, outcome: "ok" as const, findings: [] },
+      { ...check, outcome: "skipped" as const, findings: [] },
+    ];
+    const report = { status: "findings" as const, errors: 1, warnings: 0, loader: null, checks };
+    expectShown(renderDoctor(report, plain), 10);
+  });
+
+  test("faults", async () => {
+    const io = recordIo("/");
+    const connect = () => Promise.reject(new BlockedError("S3_ACCESS", nasty));
+    expect(await runCli(["batches"], io, connect)).toBe(exitCodes.blocked);
+    expect(io.stderr()).toBe(`S3_ACCESS: ${escaped}`);
+  });
 });
 
 test("coloured cells count as wide as they look", () => {
@@ -104,21 +226,11 @@ test("no batch is said in words", () => {
 });
 
 test("a status lists what the sweep healed, with its time", () => {
-  const status: BatchStatus = {
-    batch_id: "batch_20260101_120000",
-    state: "loaded",
-    health: "OK",
-    epoch: 1,
-    reason_code: null,
-    reason: null,
-    tables: [],
-    attempts: [],
-    outcomes: [],
-    healings: [{ kind: "LEASE_EXPIRED", detail: "the lease ended (loading)", healed_at: "2026-01-01T12:00:00Z" }],
-    report_key: null,
-  };
-  const [title, line] = renderStatus(status, plain).split("\n").slice(-2);
+  const healings = [{ kind: "LEASE_EXPIRED", detail: "the lease ended (loading)", healed_at: "2026-01-01T12:00:00Z" }];
+  const [title, line] = renderStatus({ ...loaded, healings }, plain)
+    .split("\n")
+    .slice(-2);
   expect(title).toBe("healed by the sweep");
   expect(line).toMatch(/^ +2026-01-01 .*LEASE_EXPIRED: the lease ended \(loading\)$/);
-  expect(renderStatus({ ...status, healings: [] }, plain)).not.toContain("healed");
+  expect(renderStatus(loaded, plain)).not.toContain("healed");
 });

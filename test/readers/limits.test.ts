@@ -26,6 +26,7 @@ describe("limits", () => {
   it("S11: refuses an object over the limit without reading it", async () => {
     const fault = await faultOf(big, { maxDecodedBytes: 1_000 });
     expect(fault.message).toMatch(new RegExp(`^S3_TOO_LARGE: ${key}: 2008 bytes, more than 1000`));
+    expect(fault).toMatchObject({ sent: 0, reads: [] });
   });
 
   const { maxValues } = defaultReadLimits;

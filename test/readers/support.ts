@@ -82,7 +82,14 @@ export async function faultOf(content: string | Uint8Array | Stored, limits: Rea
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;
     if (source.open > 0) throw new Error("the body was left open");
-    return { code: error.code, message: error.message, details: error.details, records, sent: source.sent };
+    return {
+      code: error.code,
+      message: error.message,
+      details: error.details,
+      records,
+      sent: source.sent,
+      reads: source.reads,
+    };
   }
   throw new Error(`no fault after ${records} records`);
 }

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { onCrashPoint } from "../../lib/wiring.ts";
 import {
   ledgerOf,
@@ -8,6 +9,7 @@ import {
   queueOf,
   removeObject,
   sampleLoaded,
+  stageBroken,
   stageSample,
 } from "../support/batches.ts";
 import { sweepOnce } from "../support/crash.ts";
@@ -18,6 +20,9 @@ import { bloods, specimens, subjects } from "../support/records.ts";
 let flow: Flow;
 beforeAll(async () => {
   flow = await openFlow();
+});
+afterEach(() => {
+  vi.restoreAllMocks();
 });
 afterAll(() => flow.close());
 
@@ -38,6 +43,7 @@ test("E01 the same event again after LOADED: skipped, counted, no row touched, g
   const [before] =
     await flow.sql`select xmin, updated_at from subject where global_subject_id = ${`${batch.prefix}-1`}`;
   const started = executions();
+  const send = vi.spyOn(S3Client.prototype, "send");
   await startLoad(...flow.bucket.events.filter(({ detail }) => detail.object.key.startsWith(batch.key(""))));
   expect(executions()).toBe(started);
   // start-load knew the name; another window of events makes another name, and ValidateBatch skips.
@@ -45,6 +51,9 @@ test("E01 the same event again after LOADED: skipped, counted, no row touched, g
     const { status, output } = await flow.run({ batchId: batch.id, source: "arrival" });
     expect({ status, output }).toMatchObject({ status: "SUCCEEDED", output: { code: "EVT_DUPLICATE" } });
   }
+  const commands = send.mock.calls.map(([command]) => command);
+  expect(commands.length).toBeGreaterThan(0);
+  expect(commands.filter((command) => command instanceof GetObjectCommand)).toEqual([]);
   expect(await outcomesOf(flow, batch)).toEqual([{ code: "EVT_DUPLICATE", source: "arrival", times: 2 }]);
   const [after] = await flow.sql`select xmin, updated_at from subject where global_subject_id = ${`${batch.prefix}-1`}`;
   expect(after).toEqual(before);
@@ -69,6 +78,24 @@ test("E02 ten events of one version at once: one load, nothing twice", async () 
   const skipped = (await outcomesOf(flow, batch)).reduce((sum, { times }) => sum + times, 0);
   expect(skipped).toBe(2);
   expect(await batch.probe()).toEqual(sampleLoaded);
+  await expectInvariants(flow);
+});
+
+test("E05 what the loader itself writes into loaded/ and failed/ starts nothing, and is not read", async () => {
+  const good = await stageSample(flow);
+  const broken = await stageBroken(flow);
+  expect((await flow.arrivals()).runs.map(({ status }) => status).toSorted()).toEqual(["FAILED", "SUCCEEDED"]);
+  const own = flow.bucket.events.filter(({ detail: { object } }) =>
+    [`loaded/${good.id}/`, `failed/${broken.id}/`].some((folder) => object.key.startsWith(folder)),
+  );
+  expect(own.map(({ detail }) => detail.object.key).toSorted()).toEqual(
+    [...flow.objects(`failed/${broken.id}/`), ...flow.objects(`loaded/${good.id}/`)].toSorted(),
+  );
+  const before = executions();
+  const send = vi.spyOn(S3Client.prototype, "send");
+  expect(await startLoad(...own)).toEqual({ batchItemFailures: [] });
+  expect(executions()).toBe(before);
+  expect(send).not.toHaveBeenCalled();
   await expectInvariants(flow);
 });
 

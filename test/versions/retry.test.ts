@@ -132,3 +132,19 @@ test("a version that arrives while the batch fails stays in staging", async () =
   await flow.arrivals();
   expect(await outcomesOf(flow, batch)).toContainEqual({ code: "BATCH_FAILED", source: "arrival", times: 1 });
 });
+
+test("I6 error_log.json names the version that each rejected record was read from", async () => {
+  const batch = newBatch(flow);
+  const superseded = await flow.upload(batch.key("blood.json"), bad(batch, "an older one"));
+  const read = await flow.upload(batch.key("blood.json"), bad(batch, "bad one"));
+  await flow.arrivals();
+  await flow.queueRow({ batchId: batch.id, table: "blood", approved: true });
+  expect(await flow.run({ batchId: batch.id })).toMatchObject({ status: "FAILED", error: "RECORDS_REJECTED" });
+  const log = (await flow.json(`failed/${batch.id}/error_log.json`)) as {
+    rejected_records: { key: string; version_id: string | null }[];
+  };
+  const named = { key: batch.key("blood.json"), version_id: read };
+  expect(log.rejected_records).toEqual([1, 2, 3].map(() => expect.objectContaining(named)));
+  expect(read).not.toBe(superseded);
+  await flow.arrivals();
+});
