@@ -66,6 +66,10 @@ const killers: Readonly<Record<string, () => Promise<void>>> = {
     const pids = await loaderBackends();
     await lab.server.killBackends(pids);
   },
+  "SIGKILL to the server": async () => {
+    await lab.loseDatabase("kill");
+    await lab.restoreDatabase();
+  },
   "immediate shutdown of the server": async () => {
     await lab.loseDatabase("crash");
     await lab.restoreDatabase();

@@ -3,13 +3,14 @@ import { randomExecutionName } from "../../lib/local/machine.ts";
 import {
   attemptsOf,
   ledgerOf,
+  newBatch,
   nothingLoaded,
   queueOf,
   sampleLoaded,
   stageSample,
   type TestBatch,
 } from "../support/batches.ts";
-import { bloods } from "../support/records.ts";
+import { bloods, subjects } from "../support/records.ts";
 import type { FalseAnswer } from "./lab/faulty-s3.ts";
 import { expectInvariants } from "./lab/invariants.ts";
 import { type Lab, openLab } from "./lab/lab.ts";
@@ -18,7 +19,10 @@ import { type Lab, openLab } from "./lab/lab.ts";
 
 let lab: Lab;
 beforeAll(async () => {
-  lab = await openLab({ bucketLimits: { idleMilliseconds: 300 }, timeLimits: { "stage-fragments": 8 } });
+  lab = await openLab({
+    bucketLimits: { idleMilliseconds: 300 },
+    timeLimits: { "stage-fragments": 8, "archive-fragments": 8 },
+  });
 });
 afterEach(async () => {
   await lab.network.heal();
@@ -67,6 +71,44 @@ test("the database falls silent in the middle of COPY: the function is ended, an
   await silent;
   expect(lab.sandboxes.deaths).toMatchObject([{ name: "stage-fragments", signal: "SIGKILL" }]);
   await expectLoaded(batch);
+});
+
+describe("the way to the bucket falls silent, and no end of it is told", () => {
+  const silence = { direction: "down", times: 1, ending: "silence" } as const;
+
+  test("in the middle of a body: it is read again, and loaded once", async () => {
+    const records = 1_000;
+    const batch = newBatch(lab);
+    for (const table of ["subject", "blood"]) await lab.queueRow({ batchId: batch.id, table, approved: true });
+    await batch.drop("subject.json", subjects(batch.prefix, records));
+    await batch.drop("blood.json", bloods(batch.prefix, records));
+    // far more than anything else that a connection brings
+    const cut = { ...silence, afterBytes: 60_000 };
+    lab.network.bucket.cut = cut;
+    const run = await lab.run({ batchId: batch.id });
+    expect(run).toMatchObject({ status: "SUCCEEDED", output: { records_read: 2 * records } });
+    expect(cut.times).toBe(0);
+    expect(lab.sandboxes.output()).toContain("S3_STALLED");
+    await lab.quiet();
+    expect(await batch.probe()).toMatchObject({ subjects: records, bloods: records });
+    await expectInvariants(lab);
+    expect(lab.sandboxes.deaths).toEqual([]);
+  });
+
+  test("in the middle of a copy: the function is ended, and the archive goes on where it was", async () => {
+    const batch = await stageSample(lab);
+    const cut = { ...silence, afterBytes: 1 };
+    const act = async (): Promise<void> => {
+      lab.network.bucket.cut = cut;
+    };
+    const isCopy = (by: string | null, text: string): boolean => by === "archive-fragments" && text.startsWith("PUT");
+    const copied = lab.network.exchanges.on({ when: ({ by, text }) => isCopy(by, text), act });
+    expect(await lab.run({ batchId: batch.id })).toMatchObject({ status: "SUCCEEDED" });
+    await copied;
+    expect(cut.times).toBe(0);
+    expect(lab.sandboxes.deaths).toMatchObject([{ name: "archive-fragments", signal: "SIGKILL" }]);
+    await expectLoaded(batch);
+  });
 });
 
 type Passing = { readonly id: string; readonly answer: FalseAnswer; readonly times: number };

@@ -13,23 +13,27 @@ const acts: Readonly<Partial<Record<FaultKind, Act>>> = {
   "reply lost": "reset-after",
 };
 
-/** Waits for its exchange, and does it. */
-export async function strike(lab: Lab, { kind, afterExchanges }: PlannedFault): Promise<void> {
+/** Waits for its exchange, and does it. Answers false where it met nothing that it could have been done to. */
+export async function strike(lab: Lab, { kind, afterExchanges }: PlannedFault): Promise<boolean> {
   const { exchanges } = lab.network;
   const number = exchanges.seen.length + afterExchanges;
   const when = (exchange: { number: number; by: string | null }): boolean =>
     exchange.number >= number && exchange.by !== null;
   await exchanges.on({ when, act: acts[kind] ?? (async () => undefined) });
-  await beside[kind]?.(lab);
+  return (await beside[kind]?.(lab)) !== false;
 }
 
 const slowDowns = 6;
 const cutBodies = 3;
 
-const beside: Readonly<Partial<Record<FaultKind, (lab: Lab) => Promise<void>>>> = {
+const beside: Readonly<Partial<Record<FaultKind, (lab: Lab) => Promise<unknown>>>> = {
   "backend killed": killBackend,
   "server crashed": async (lab) => {
     await lab.loseDatabase("crash");
+    await lab.restoreDatabase();
+  },
+  "server killed": async (lab) => {
+    await lab.loseDatabase("kill");
     await lab.restoreDatabase();
   },
   "server stopped for a while": async (lab) => {
@@ -47,16 +51,23 @@ const beside: Readonly<Partial<Record<FaultKind, (lab: Lab) => Promise<void>>>> 
   },
 };
 
+const backendPatienceMilliseconds = 60_000;
+
 /** One of the loader's, by SIGKILL: the server ends all others with it, and recovers. */
-async function killBackend({ sql, server }: Lab): Promise<void> {
-  const [backend] = await persist(
-    () => sql<{ pid: number }[]>`
-    select pid from pg_stat_activity
-    where datname = current_database() and application_name <> ${testerName} and backend_type = 'client backend'
-    order by xact_start nulls last limit 1`,
-  );
-  // until it has recovered: PostgreSQL 18 does not come to an end when it is stopped in the middle of that
-  if (backend) await server.killBackends([backend.pid]);
+async function killBackend({ sql, server }: Lab): Promise<boolean> {
+  const until = Date.now() + backendPatienceMilliseconds;
+  while (Date.now() < until) {
+    const [backend] = await persist(
+      () => sql<{ pid: number }[]>`
+      select pid from pg_stat_activity
+      where datname = current_database() and application_name <> ${testerName} and backend_type = 'client backend'
+      order by xact_start nulls last limit 1`,
+    );
+    // until it has recovered: PostgreSQL 18 does not come to an end when it is stopped in the middle of that
+    if (backend && (await server.killBackends([backend.pid]))) return true;
+    await pause(10);
+  }
+  return false;
 }
 
 /** As long as so many requests went to the bucket, or nothing asks for anything any more. */

@@ -1,4 +1,4 @@
-import { openRandom } from "../faults/lab/random.ts";
+import { openRandom, sample } from "../faults/lab/random.ts";
 
 /** What a soak does, decided by its seed alone: the batches in their order, and what befalls them when. */
 
@@ -11,6 +11,7 @@ export type FaultKind =
   | "reply lost"
   | "backend killed"
   | "server crashed"
+  | "server killed"
   | "server stopped for a while"
   | "executions lost"
   | "S3 asks to slow down"
@@ -41,6 +42,7 @@ const faultWeights: Readonly<Record<FaultKind, number>> = {
   "reply lost": 3,
   "backend killed": 2,
   "server crashed": 1,
+  "server killed": 1,
   "server stopped for a while": 1,
   "executions lost": 2,
   "S3 asks to slow down": 1,
@@ -53,12 +55,25 @@ const mostExchanges = 40;
 export function planSoak({ seed, batches, faults }: SoakSize): SoakPlan {
   const random = openRandom(seed);
   return {
-    batches: Array.from({ length: batches }, () => choose(random, batchWeights)),
-    faults: Array.from({ length: faults }, () => ({
-      kind: choose(random, faultWeights),
+    batches: draw(random, batchWeights, batches),
+    faults: draw(random, faultWeights, faults).map((kind) => ({
+      kind,
       afterExchanges: 1 + Math.floor(random() * mostExchanges),
     })),
   };
+}
+
+export const batchKinds = Object.keys(batchWeights);
+export const faultKinds = Object.keys(faultWeights);
+
+/** Every kind once, so that no seed leaves one out; then whatever comes. */
+function draw<Kind extends string>(
+  random: () => number,
+  weights: Readonly<Record<Kind, number>>,
+  count: number,
+): Kind[] {
+  const first = sample(random, Object.keys(weights) as Kind[], count);
+  return [...first, ...Array.from({ length: count - first.length }, () => choose(random, weights))];
 }
 
 function choose<Kind extends string>(random: () => number, weights: Readonly<Record<Kind, number>>): Kind {

@@ -7,7 +7,8 @@ export function toPage(runs: readonly SoakFigures[]): string {
   const faultRows = kinds.map((kind) => `| ${kind} | ${total(({ faults }) => faults[kind] ?? 0)} |`);
   const rows = runs.map((run) => {
     const faults = Object.values(run.faults).reduce((sum, count) => sum + count, 0);
-    const cells = [run.seed, faults, run.kills, run.batches, run.loaded, run.failed, run.rows.toLocaleString("en")];
+    const { seed, kills, batches, loaded, failed, retried } = run;
+    const cells = [seed, faults, kills, batches, loaded, failed, retried, run.rows.toLocaleString("en")];
     const verdict = [lostOf(run), doubledOf(run), run.stuck.length, `${run.longestRecovery} s`];
     return `| ${[...cells, ...verdict].join(" | ")} |`;
   });
@@ -17,8 +18,8 @@ Written by \`npm run soak -- --write\`; CI runs one with every change, and \`--l
 checked afterwards, is below. Beside the random ones, [\`test/faults\`](../test/faults) has a case for every place where a
 handler can die, for every reply that can be lost, and for a network and a bucket that misbehave.
 
-| seed | cases (faults) | processes killed | batches | loaded | failed, as they had to | rows written | lost | doubled | stuck | longest recovery |
-|---|---|---|---|---|---|---|---|---|---|---|
+| seed | cases (faults) | processes killed | batches | loaded | failed, as they had to | retried by hand | rows written | lost | doubled | stuck | longest recovery |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 ${rows.join("\n")}
 
 ${explanation}
@@ -28,7 +29,8 @@ ${faultRows.join("\n")}
 `;
 }
 
-const explanation = `**Lost**: rows of a committed batch that are missing in the target or differ from it. **Doubled**: rows that were
+const explanation = `**Retried by hand**: batches that were disturbed three times in a row without any progress in between; the loader
+leaves those to a person, which the soak plays. **Lost**: rows of a committed batch that are missing in the target or differ from it. **Doubled**: rows that were
 inserted twice or written more than once by a transaction, and commits without their row or with two; a log kept by
 triggers that the loader knows nothing of says so. **Stuck**: batches that came to no end within three minutes after
 the last fault. **Longest recovery**: from the last fault that met a batch to its end; the lease is 20 s there instead
@@ -40,7 +42,7 @@ Every handler runs in a process of its own, with the concurrency, the limits and
 reaches database and bucket by proxies only. The database is a real PostgreSQL of the soak's own, the bucket a stand-in
 with versions, the machine the synthesized one. Batches with new rows, changed rows, many parts, broken records and
 repeated deliveries come four at a time. Faults strike at a random exchange with database or bucket, whoever has it, at
-most twelve ahead of the batches they are spread over.
+most twelve ahead of the batches they are spread over; each kind of batch and of fault comes at least once.
 Everything random comes from the seed, so that a run that fails can be run again; the order of what happens at the same
 time is the operating system's.
 

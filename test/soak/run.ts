@@ -15,6 +15,8 @@ export type SoakFigures = {
   readonly batches: number;
   readonly loaded: number;
   readonly failed: number;
+  /** Batches that made no progress until a person had them tried again. */
+  readonly retried: number;
   readonly rows: number;
   /** Batches that are neither loaded nor failed, though nothing disturbs them any more. */
   readonly stuck: readonly string[];
@@ -38,6 +40,8 @@ type Flight = {
   /** When a fault met it last. */
   met: number | null;
   deliveries: number;
+  /** The execution of the latest retry by hand. */
+  retry: string | null;
 };
 
 type Soak = {
@@ -51,6 +55,7 @@ type Soak = {
   readonly flights: Map<string, Flight>;
   readonly struck: Record<string, number>;
   readonly wrong: string[];
+  readonly retried: Set<string>;
   fed: number;
   landedAt: number;
   longestRecovery: number;
@@ -71,6 +76,7 @@ export async function runSoak(lab: Lab, size: SoakSize): Promise<SoakFigures> {
     flights: new Map(),
     struck: {},
     wrong: [],
+    retried: new Set(),
     fed: 0,
     landedAt: Date.now(),
     longestRecovery: 0,
@@ -86,6 +92,7 @@ export async function runSoak(lab: Lab, size: SoakSize): Promise<SoakFigures> {
   await landAll(soak);
   await sweeps.close();
   await lab.quiet();
+  await giveUpPlaces(soak);
   return figuresOf(soak, size, started);
 }
 
@@ -101,9 +108,9 @@ async function strikeAll(soak: Soak, { faults, batches }: SoakPlan): Promise<voi
     for (const [index, fault] of faults.entries()) {
       const due = ((index - mostAhead) * batches.length) / faults.length;
       while (soak.fed - soak.flights.size < due && !isStuck(soak)) await pause(pollMilliseconds);
-      await strike({ ...soak.lab, sql: soak.sql }, fault);
+      const struck = await strike({ ...soak.lab, sql: soak.sql }, fault);
       for (const flight of soak.flights.values()) flight.met = Date.now();
-      soak.struck[fault.kind] = (soak.struck[fault.kind] ?? 0) + 1;
+      if (struck) soak.struck[fault.kind] = (soak.struck[fault.kind] ?? 0) + 1;
       soak.faultsLeft -= 1;
       if (soak.faultsLeft % progressEvery === 0) tellProgress(soak, faults.length);
     }
@@ -134,7 +141,7 @@ async function feed(soak: Soak, kinds: readonly BatchKind[]): Promise<void> {
 async function launch(soak: Soak, kind: BatchKind): Promise<void> {
   soak.fed += 1;
   const batch = await deliver(soak, kind, { number: soak.fed, base: soak.base });
-  soak.flights.set(batch.id, { batch, kind, met: null, deliveries: 1 });
+  soak.flights.set(batch.id, { batch, kind, met: null, deliveries: 1, retry: null });
   announce(soak.lab);
 }
 
@@ -170,11 +177,11 @@ async function land(soak: Soak): Promise<void> {
   }
 }
 
-async function hasLanded({ lab }: Soak, flight: Flight, { state, code }: Standing): Promise<boolean> {
+async function hasLanded(soak: Soak, flight: Flight, { state, code }: Standing): Promise<boolean> {
+  const { lab } = soak;
   const { batch, kind } = flight;
   if (code === "LOAD_NO_PROGRESS") {
-    // killed three times without a checkpoint in between: that is for a person to look at, who then retries
-    lab.machine.start(randomExecutionName(), JSON.stringify({ batchId: batch.id, action: "retry" }));
+    retryByHand(soak, flight);
     return false;
   }
   if (kind !== "delivered twice" || state !== "loaded") return true;
@@ -185,6 +192,17 @@ async function hasLanded({ lab }: Soak, flight: Flight, { state, code }: Standin
     return false;
   }
   return (await persist(() => lab.current(batch.key("")))).length === 0;
+}
+
+/**
+ * Killed three times without a checkpoint in between: that is for a person to look at, who then retries; and again only
+ * when that has ended without success, or is lost.
+ */
+function retryByHand({ lab, retried }: Soak, flight: Flight): void {
+  if (flight.retry !== null && lab.machine.find(flight.retry)?.status === "RUNNING") return;
+  const input = JSON.stringify({ batchId: flight.batch.id, action: "retry" });
+  flight.retry = lab.machine.start(randomExecutionName(), input).arn;
+  retried.add(flight.batch.id);
 }
 
 function touchDown(soak: Soak, flight: Flight, { state, code }: Standing): void {
@@ -217,6 +235,13 @@ function openSweeps({ lab, sql }: Soak): { close(): Promise<void> } {
   };
 }
 
+/** A place in line outlives an execution that was lost by three minutes, which the soak does not wait for. */
+async function giveUpPlaces({ lab, sql }: Soak): Promise<void> {
+  const places = await sql<{ owner: string }[]>`select owner from table_loader.line`;
+  const lost = places.map(({ owner }) => owner).filter((owner) => lab.machine.find(owner) === null);
+  if (lost.length > 0) await sql`delete from table_loader.line where owner in ${sql(lost)}`;
+}
+
 /** Each batch with what the ledger says of it. */
 async function standingsOf({ sql }: Lab, batchIds: readonly string[]): Promise<string[]> {
   const rows = await sql<{ batch: string; standing: string | null }[]>`
@@ -226,7 +251,7 @@ async function standingsOf({ sql }: Lab, batchIds: readonly string[]): Promise<s
 }
 
 async function figuresOf(soak: Soak, size: SoakSize, started: number): Promise<SoakFigures> {
-  const { lab, struck, wrong, longestRecovery, flights } = soak;
+  const { lab, struck, wrong, retried, longestRecovery, flights } = soak;
   const [counts] = await lab.sql<{ loaded: number; failed: number; rows: number }[]>`
     select (select count(*) from table_loader.batches where state = 'loaded')::integer as loaded,
            (select count(*) from table_loader.batches where state = 'failed')::integer as failed,
@@ -240,6 +265,7 @@ async function figuresOf(soak: Soak, size: SoakSize, started: number): Promise<S
     batches: soak.fed + 1,
     loaded: counts?.loaded ?? 0,
     failed: counts?.failed ?? 0,
+    retried: retried.size,
     rows: counts?.rows ?? 0,
     stuck: await standingsOf(lab, [...flights.keys()]),
     wrong,

@@ -2,7 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { CrashPoint } from "../../lib/core/ports.ts";
 import { onCrashPoint } from "../../lib/wiring.ts";
 import { ledgerOf, newBatch, nothingLoaded, outcomesOf, queueOf, type TestBatch } from "../support/batches.ts";
-import { subject } from "../support/records.ts";
+import { subject, subjects } from "../support/records.ts";
+import { slicing } from "./slices.ts";
 import { openVersionedFlow, type VersionedFlow } from "./support.ts";
 
 /** Objects that change while somebody else looks at them. */
@@ -63,6 +64,28 @@ test.each(arrivesAt)("S06: a version that arrives at %s is neither loaded nor de
   expect(await familyOf(batch)).toBe("first");
   expect(await staged(batch)).toEqual([second]);
   expect(await queueOf(flow, batch)).toEqual({ subject: "loaded" });
+});
+
+test("S06: a version that arrives between two slices of a fragment: the planned one is loaded to its end", async () => {
+  const batch = newBatch(flow);
+  await flow.queueRow({ batchId: batch.id, table: "subject", approved: true });
+  const key = batch.key("subject.json");
+  const records = (family_id: string) => subjects(batch.prefix, 3, { family_id });
+  await flow.upload(key, records("first"));
+  let second = "";
+  const run = async () => {
+    const { status, output } = await flow.run({ batchId: batch.id, batchSize: 1 });
+    expect({ status, output }).toMatchObject({ status: "SUCCEEDED", output: { records_loaded: 3 } });
+  };
+  const replace = async () => {
+    second = await flow.upload(key, records("other"));
+  };
+  expect(await slicing(run, replace)).toBeGreaterThanOrEqual(3);
+  const rows = await flow.sql`
+    select distinct family_id from subject where global_subject_id like ${`${batch.prefix}-%`}`;
+  expect([...rows]).toEqual([{ family_id: "first" }]);
+  expect(await staged(batch)).toEqual([second]);
+  await flow.arrivals();
 });
 
 test("an arrival that finds the load busy is looked at by the same execution, at its end", async () => {

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import type postgres from "postgres";
 import { contractsKey } from "../../../lib/core/keys.ts";
 import type { VersionedEvidence } from "./invariants.ts";
@@ -105,10 +104,4 @@ async function differences(sql: postgres.Sql, table: string, records: readonly J
     limit 20`,
     [JSON.stringify(records)],
   );
-}
-
-/** What is in `before` and not the same in `after`, for what must change nothing (I8). */
-export function changesBetween(before: Readonly<Record<string, string>>, after: Readonly<Record<string, string>>) {
-  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
-  return [...names].filter((name) => !isDeepStrictEqual(before[name], after[name])).toSorted();
 }

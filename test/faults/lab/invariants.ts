@@ -88,7 +88,7 @@ async function leftInStaging({ sql, versions }: VersionedEvidence): Promise<obje
   return rows.filter(({ key, version }) => staged.has(`${key} ${version}`));
 }
 
-/** A digest of every table and of the bucket: what must be the same before and after a preview. */
+/** A digest of every table and of the bucket, but for the reports of previews (I8). */
 export async function worldOf({ sql, versions }: VersionedEvidence): Promise<Record<string, string>> {
   const tables = await sql<{ name: string }[]>`
     select format('%I.%I', schemaname, tablename) as name from pg_tables
@@ -104,4 +104,10 @@ export async function worldOf({ sql, versions }: VersionedEvidence): Promise<Rec
     if (!key.startsWith("previews/")) world[`${key} ${versionId}`] = "there";
   }
   return world;
+}
+
+/** The tables and objects that are not the same in both. */
+export function changesBetween(before: Readonly<Record<string, string>>, after: Readonly<Record<string, string>>) {
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  return [...names].filter((name) => before[name] !== after[name]).toSorted();
 }

@@ -33,7 +33,7 @@ export type Lab = VersionedFlow & {
   /** The interpreter is thrown away with all its executions, as if each of them was forgotten. */
   loseMachine(): void;
   /** The database's server goes away, and with it whoever listens at its address. */
-  loseDatabase(how: "crash" | "stop"): Promise<void>;
+  loseDatabase(how: "crash" | "kill" | "stop"): Promise<void>;
   restoreDatabase(): Promise<void>;
   /** Until no function works and none of the loader's connections is left. */
   quiet(): Promise<void>;

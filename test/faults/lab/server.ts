@@ -30,12 +30,17 @@ export type LabServer = {
   readonly server: TestServer;
   /** Immediate shutdown: sessions die, and nothing that was not written survives. */
   crash(): Promise<void>;
+  /** SIGKILL to the server's first process: the others are told nothing, and end as they notice it. */
+  kill(): Promise<void>;
   /** A stop as an operator would do it. */
   stop(): Promise<void>;
-  /** On the same port, after `crash` or `stop`. */
+  /** On the same port, after `crash`, `kill` or `stop`. */
   start(): Promise<void>;
-  /** SIGKILL: the server ends all other backends, too, and recovers by itself. Answers when it takes connections again. */
-  killBackends(pids: readonly number[]): Promise<void>;
+  /**
+   * SIGKILL: the server ends all other backends, too, and recovers by itself. Answers when it takes connections again:
+   * false where none was left to kill, and nothing has happened.
+   */
+  killBackends(pids: readonly number[]): Promise<boolean>;
   /** The server's log. */
   log(): string;
   close(): Promise<void>;
@@ -51,7 +56,7 @@ export async function openLabServer(): Promise<LabServer> {
   let running = await open();
   const { host, user, password, adminUrl } = running;
   const start = async (): Promise<void> => {
-    running = await open();
+    running = await onceFree(open);
   };
   await fillTemplate(running);
   await createProbe(running);
@@ -61,17 +66,22 @@ export async function openLabServer(): Promise<LabServer> {
       process.kill(running.pid, "SIGQUIT");
       return running.close();
     },
+    kill: () => {
+      process.kill(running.pid, "SIGKILL");
+      return running.close();
+    },
     stop: () => running.close(),
     start,
     killBackends: async (pids) => {
       const before = startsIn(logFile);
-      if (pids.filter((pid) => signal(pid, "SIGKILL")).length === 0) return;
+      if (pids.filter((pid) => signal(pid, "SIGKILL")).length === 0) return false;
       // Right after the kill it would still take a connection. One that was ending anyway is nothing to recover from.
       const until = Date.now() + longestRecovery;
       while (startsIn(logFile) === before && Date.now() < until) {
-        if (!signal(running.pid, 0)) return start();
+        if (!signal(running.pid, 0)) await start();
         await pause(20);
       }
+      return startsIn(logFile) > before;
     },
     log: () => readFileSync(logFile, "utf8"),
     close: async () => {
@@ -82,6 +92,19 @@ export async function openLabServer(): Promise<LabServer> {
 }
 
 const longestRecovery = 30_000;
+
+/** What a killed server shared with its processes is in use until the last of them has ended; none starts beside them. */
+async function onceFree(open: () => Promise<LocalPostgres>): Promise<LocalPostgres> {
+  const until = Date.now() + longestRecovery;
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      if (Date.now() > until || !String(error).includes("is still in use")) throw error;
+      await pause(20);
+    }
+  }
+}
 
 /** How often the server has begun to take connections. */
 const startsIn = (logFile: string): number =>

@@ -29,14 +29,23 @@ export type Direction = "up" | "down";
 export type LinkFaults = {
   /** Added to every chunk. */
   latencyMilliseconds: number;
-  /** Whatever comes is swallowed, and the connection never says anything again. */
-  stalled: boolean;
-  /** A connection is reset when so many bytes have gone `up` (to the server) or `down`. */
-  cut: { readonly direction: Direction; readonly afterBytes: number; times: number } | null;
+  cut: Cut | null;
+};
+
+/** What becomes of a connection when so many bytes have gone `up` (to the server) or `down`. */
+export type Cut = {
+  readonly direction: Direction;
+  readonly afterBytes: number;
+  times: number;
+  /**
+   * `silence`: whatever comes that way is swallowed, and that an end has closed is not told to the other one.
+   * @default reset
+   */
+  readonly ending?: "reset" | "silence";
 };
 
 export function noFaults(): LinkFaults {
-  return { latencyMilliseconds: 0, stalled: false, cut: null };
+  return { latencyMilliseconds: 0, cut: null };
 }
 
 export type RelayOptions = {
@@ -91,21 +100,26 @@ function relay({ targetPort, owner, faults, tap }: RelayOptions, client: Socket,
     client.resetAndDestroy();
     server.destroy();
   };
-  const link = { faults, cut };
+  const link: Link = { faults, cut, silent: false };
   const [up, down] = [openLane(link, "up", server), openLane(link, "down", client)];
   const ends = { owner, cut, toServer: up.send, toClient: down.send };
   const tapped = tap?.(ends) ?? { fromClient: ends.toServer, fromServer: ends.toClient };
-  pass(client, server, { take: tapped.fromClient, sent: up.sent });
-  pass(server, client, { take: tapped.fromServer, sent: down.sent });
+  const isSilent = (): boolean => link.silent;
+  pass(client, server, { take: tapped.fromClient, sent: up.sent, isSilent });
+  pass(server, client, { take: tapped.fromServer, sent: down.sent, isSilent });
   for (const socket of [client, server]) {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   }
 }
 
-type Passing = { readonly take: (chunk: Buffer) => void; readonly sent: () => Promise<void> };
+type Passing = {
+  readonly take: (chunk: Buffer) => void;
+  readonly sent: () => Promise<void>;
+  readonly isSilent: () => boolean;
+};
 
-function pass(from: Socket, to: Socket, { take, sent }: Passing): void {
+function pass(from: Socket, to: Socket, { take, sent, isSilent }: Passing): void {
   from.on("data", (chunk: Buffer) => {
     take(chunk);
     if (!to.writableNeedDrain) return;
@@ -113,11 +127,16 @@ function pass(from: Socket, to: Socket, { take, sent }: Passing): void {
     to.once("drain", () => from.resume());
   });
   from.on("error", () => undefined);
-  // both ends close alike: a reset stays one
-  from.once("close", (hadError) => void sent().then(() => (hadError ? to.resetAndDestroy() : to.destroySoon())));
+  from.once("close", async (hadError) => {
+    await sent();
+    if (isSilent()) return;
+    // both ends close alike: a reset stays one
+    if (hadError) to.resetAndDestroy();
+    else to.destroySoon();
+  });
 }
 
-type Link = { readonly faults: LinkFaults; readonly cut: () => void };
+type Link = { readonly faults: LinkFaults; readonly cut: () => void; silent: boolean };
 
 type Lane = {
   send(bytes: Buffer): void;
@@ -126,19 +145,22 @@ type Lane = {
 };
 
 /** One direction of a connection, with what the faults do to it. */
-function openLane({ faults, cut }: Link, direction: Direction, to: Socket): Lane {
+function openLane(link: Link, direction: Direction, to: Socket): Lane {
+  const { faults } = link;
   let sent = 0;
   let dead = false;
   let isLate = false;
   let delayed: Promise<void> = Promise.resolve();
   const send = (bytes: Buffer): void => {
     if (to.destroyed) return;
-    const limit = faults.cut?.direction === direction && faults.cut.times > 0 ? faults.cut.afterBytes : null;
+    const due = faults.cut?.direction === direction && faults.cut.times > 0 ? faults.cut : null;
     sent += bytes.length;
-    if (limit === null || sent < limit) return void to.write(bytes);
-    if (faults.cut) faults.cut.times -= 1;
+    if (due === null || sent < due.afterBytes) return void to.write(bytes);
+    due.times -= 1;
     dead = true;
-    to.write(bytes.subarray(0, bytes.length - (sent - limit)), () => cut());
+    link.silent = due.ending === "silence";
+    const left = Math.max(0, bytes.length - (sent - due.afterBytes));
+    to.write(bytes.subarray(0, left), () => link.silent || link.cut());
   };
   const late = (bytes: Buffer): void => {
     const { latencyMilliseconds } = faults;
@@ -146,7 +168,6 @@ function openLane({ faults, cut }: Link, direction: Direction, to: Socket): Lane
   };
   return {
     send: (bytes) => {
-      dead ||= faults.stalled;
       if (dead) return;
       // a connection that began with latency keeps its order
       isLate ||= faults.latencyMilliseconds > 0;
