@@ -97,6 +97,8 @@ export function isTurn(
 
 export type LineRequest = {
   readonly batchId: string;
+  /** Of the claim under which it asks: whoever was overtaken must not stand in line again when the load has begun. */
+  readonly fence: number;
   readonly owner: string;
   /** The batch's place: who was approved first goes first. */
   readonly approvedAt: Date;

@@ -195,7 +195,7 @@ export function requireJudged({ batchId, kind }: Run, state: BatchState): void {
  *
  * @throws StaleFence
  */
-export async function readState(tx: Tx, { batchId, fence }: Run): Promise<BatchState> {
+export async function readState(tx: Tx, { batchId, fence }: Pick<Run, "batchId" | "fence">): Promise<BatchState> {
   const [held] = await tx<{ state: BatchState }[]>`
     select state from table_loader.batches where batch_id = ${batchId} and fence = ${fence}
   `;

@@ -11,6 +11,7 @@ import {
   type Turn,
   waitInLine,
 } from "../core/room.ts";
+import { readState } from "./claims.ts";
 import { inTransaction, type Tx } from "./transaction.ts";
 
 /** Who may begin a load, and with how many workers. */
@@ -41,6 +42,7 @@ const expirySeconds = 180;
 async function enter(tx: Tx, request: LineRequest, limits: RoomLimits): Promise<Turn> {
   // One decision at a time; of the transaction and not of the session, so that it pins no proxy.
   await tx`select pg_advisory_xact_lock(hashtextextended('table_loader.line', 0))`;
+  await readState(tx, request);
   await tx`delete from table_loader.line where expires_at < clock_timestamp()`;
   if (!(await join(tx, request))) return { turn: "elsewhere" };
   const room = await readRoom(tx, null);

@@ -21,7 +21,10 @@ export async function nameHolders(session: postgres.ReservedSql, cause: unknown)
   return new TransientError(lockTimeoutCode, text, { holders, cause });
 }
 
-/** Statements are ours, and name what they lock; for a row's lock the server names its table in `where`. */
+/**
+ * Statements are ours, and name what they lock; for a row's lock the server names its table in `where`. Questions to the
+ * catalog wait for whoever keeps a table for itself alone, and do not name it.
+ */
 async function readHolders(session: postgres.ReservedSql, cause: unknown): Promise<readonly Holder[]> {
   const { query = "", where = "" } = cause as { readonly query?: string; readonly where?: string };
   return session<Holder[]>`
@@ -31,7 +34,9 @@ async function readHolders(session: postgres.ReservedSql, cause: unknown): Promi
     join pg_namespace n on n.oid = c.relnamespace
     where l.granted and l.pid <> pg_backend_pid() and l.mode <> 'AccessShareLock' and c.relkind in ('r', 'p')
       and l.database = (select oid from pg_database where datname = current_database())
-      and position(c.relname in ${`${query} ${where}`}::text) > 0
-    group by 1 order by max(length(c.relname)) desc limit ${mostHolders}
+      and n.nspname <> 'table_loader_staging'
+      and (position(c.relname in ${`${query} ${where}`}::text) > 0 or l.mode = 'AccessExclusiveLock')
+    group by 1, position(c.relname in ${`${query} ${where}`}::text) > 0
+    order by position(c.relname in ${`${query} ${where}`}::text) > 0 desc, max(length(c.relname)) desc limit ${mostHolders}
   `;
 }

@@ -17,7 +17,7 @@ export async function takeTurn(ports: ValidatePorts, visit: Visit, asking: Askin
   if (visit.claim.state === "loading" || visit.claim.aborted) return { turn: "now", workers: null };
   const { batchId } = visit.input;
   const approvedAt = lastApproval(asking) ?? new Date(0);
-  return ports.line.enter({ batchId, owner: visit.execution, approvedAt, wanted });
+  return ports.line.enter({ batchId, fence: visit.claim.fence, owner: visit.execution, approvedAt, wanted });
 }
 
 /** A batch is approved when the last of its tables is. */

@@ -92,7 +92,6 @@ export async function runSoak(lab: Lab, size: SoakSize): Promise<SoakFigures> {
   await landAll(soak);
   await sweeps.close();
   await lab.quiet();
-  await giveUpPlaces(soak);
   return figuresOf(soak, size, started);
 }
 
@@ -233,13 +232,6 @@ function openSweeps({ lab, sql }: Soak): { close(): Promise<void> } {
       await looping;
     },
   };
-}
-
-/** A place in line outlives an execution that was lost by three minutes, which the soak does not wait for. */
-async function giveUpPlaces({ lab, sql }: Soak): Promise<void> {
-  const places = await sql<{ owner: string }[]>`select owner from table_loader.line`;
-  const lost = places.map(({ owner }) => owner).filter((owner) => lab.machine.find(owner) === null);
-  if (lost.length > 0) await sql`delete from table_loader.line where owner in ${sql(lost)}`;
 }
 
 /** Each batch with what the ledger says of it. */

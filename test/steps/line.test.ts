@@ -22,9 +22,20 @@ afterEach(() => flow.sql`delete from table_loader.line`);
 
 const at = (minute: number): Date => new Date(Date.UTC(2026, 0, 1, 12, minute));
 
+type Asking = Omit<Parameters<typeof loader.ports.line.enter>[0], "fence">;
+
+/** Under the claim that is the current one, whoever has it. */
+async function enter(asking: Asking) {
+  const { batchId } = asking;
+  await flow.sql`insert into table_loader.batches (batch_id) values (${batchId}) on conflict do nothing`;
+  const [batch] = await flow.sql<{ fence: number }[]>`
+    select fence::integer from table_loader.batches where batch_id = ${batchId}`;
+  return loader.ports.line.enter({ ...asking, fence: batch?.fence ?? 0 });
+}
+
 /** A batch that asks for its turn; `minute` is when it was approved. */
 const ask = (batchId: string, minute: number, wanted = 1) =>
-  loader.ports.line.enter({ batchId, owner: `execution of ${batchId}`, approvedAt: at(minute), wanted });
+  enter({ batchId, owner: `execution of ${batchId}`, approvedAt: at(minute), wanted });
 
 /** As if everybody had stood in line for a minute. */
 const settle = () => flow.sql`update table_loader.line set joined_at = joined_at - interval '1 minute'`;
@@ -65,10 +76,10 @@ test("an execution that does not ask again loses its place; another one of the s
   expect(await ask("gone", 3)).toMatchObject({ turn: "later" });
   expect(await ask("c", 4)).toMatchObject({ turn: "later", ahead: 1 });
   const other = { batchId: "gone", owner: "another execution", approvedAt: at(3), wanted: 1 };
-  expect(await loader.ports.line.enter(other)).toEqual({ turn: "elsewhere" });
+  expect(await enter(other)).toEqual({ turn: "elsewhere" });
   await flow.sql`update table_loader.line set expires_at = now() - interval '1 second' where batch_id in ('gone', 'a')`;
   expect(await ask("c", 4)).toMatchObject({ turn: "now" });
-  expect(await loader.ports.line.enter(other)).toMatchObject({ turn: "later" });
+  expect(await enter(other)).toMatchObject({ turn: "later" });
   await leave("b", "c", "gone");
 });
 
@@ -98,7 +109,7 @@ test("an execution that has waited for half a day ends green, and the sweep's on
   await flow.sql`update table_loader.line set joined_at = now() - interval '13 hours' where batch_id = 'old'`;
   expect(await ask("old", 3)).toEqual({ turn: "tired", ahead: 0 });
   const next = { batchId: "old", owner: "the next execution", approvedAt: at(3), wanted: 1 };
-  expect(await loader.ports.line.enter(next)).toMatchObject({ turn: "later", ahead: 0 });
+  expect(await enter(next)).toMatchObject({ turn: "later", ahead: 0 });
   await leave("m", "n", "old");
 });
 
@@ -165,10 +176,20 @@ test("sessions that wait for an advisory lock, as for their turn, do not make a 
 
 test("an execution that died between its turn and its plan leaves its place to the next one of the batch", async () => {
   const asked = { batchId: "w", approvedAt: at(1), wanted: 1 };
-  expect(await loader.ports.line.enter({ ...asked, owner: "dead" })).toMatchObject({ turn: "now" });
-  expect(await loader.ports.line.enter({ ...asked, owner: "next" })).toMatchObject({ turn: "now" });
+  expect(await enter({ ...asked, owner: "dead" })).toMatchObject({ turn: "now" });
+  expect(await enter({ ...asked, owner: "next" })).toMatchObject({ turn: "now" });
   expect(await loader.ports.line.stands("w", "dead")).toBe(false);
   await leave("w");
+});
+
+test("an execution that was overtaken while it asked does not stand in line when the load has begun", async () => {
+  const batch = await stageSample(flow);
+  const claim = await loader.ports.claims.claim({ batchId: batch.id, owner: "late", source: "arrival" });
+  await flow.sql`update table_loader.batches set lease_until = now() - interval '1 second' where batch_id = ${batch.id}`;
+  expect(await flow.run({ batchId: batch.id })).toMatchObject({ status: "SUCCEEDED" });
+  const asked = { batchId: batch.id, fence: claim?.fence ?? 0, owner: "late", approvedAt: at(1), wanted: 1 };
+  await expect(loader.ports.line.enter(asked)).rejects.toMatchObject({ name: "StaleFence" });
+  expect(await flow.sql`select from table_loader.line`).toHaveLength(0);
 });
 
 test("an execution in line that finds its batch claimed for a moment stays in line", async () => {
