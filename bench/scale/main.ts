@@ -42,7 +42,7 @@ const full: Extent = {
 };
 const quick: Extent = { sizes: [1, 1_000], workersOf: 300, workers: [1, 8], burst: 8, many: 12 };
 
-const known = ["--quick", "--write", "--render"];
+const known = ["--quick", "--write", "--render", "--replay"];
 
 /**
  * Answers the exit code: 0, 1 where a claim does not hold, 2 for flags that make no sense.
@@ -52,12 +52,17 @@ const known = ["--quick", "--write", "--render"];
 export async function main(args: readonly string[], place: Place): Promise<number> {
   const unknown = args.filter((arg) => !known.includes(arg));
   if (unknown.length > 0 || (args.includes("--quick") && args.includes("--write"))) {
-    console.error(`npm run scale: got ${args.join(" ")}, expected --quick, --write, --render or none`);
+    console.error(`npm run scale: got ${args.join(" ")}, expected --quick, --write, --render, --replay or none`);
     return 2;
   }
   if (args.includes("--render")) {
     const stored = JSON.parse(await readFile(document("scale.json"), "utf8")) as ScaleResults;
     await writeResults({ ...stored, stacks: countStacks() });
+    return 0;
+  }
+  if (args.includes("--replay")) {
+    const stored = JSON.parse(await readFile(document("scale.json"), "utf8")) as ScaleResults;
+    await writeResults({ ...stored, ...(await simulate(place, stored.recording, full)), stacks: countStacks() });
     return 0;
   }
   const results = await measure(place, args);
@@ -89,10 +94,19 @@ async function measure(place: Place, args: readonly string[]): Promise<ScaleResu
   const sizes = isQuick ? quickSizes : fullSizes;
   const recording = await recordLoads(laboratory, { sizes, rounds: 1, note });
   const around = await measureAround(laboratory);
+  const simulated = await simulate(place, recording, isQuick ? quick : full);
+  return { facts, recording, around, ...simulated, stacks: countStacks() };
+}
+
+/** What comes of a recording: no machine's time is in it. */
+async function simulate(
+  place: Place,
+  recording: Recording,
+  extent: Extent,
+): Promise<Pick<ScaleResults, "simulated" | "priced">> {
   const bench = await openBench(place, recording);
-  const simulated = await simulateAll(bench, isQuick ? quick : full);
-  const priced = await run(bench, { ...deployed, name: "one load" }, [pricedBatch]);
-  return { facts, recording, around, simulated, priced, stacks: countStacks() };
+  const simulated = await simulateAll(bench, extent);
+  return { simulated, priced: await run(bench, { ...deployed, name: "one load" }, [pricedBatch]) };
 }
 
 /** A server of its own: nothing that is simulated there is lost to anybody. */

@@ -76,7 +76,8 @@ function faultsOfKeys(keys: readonly string[], folder: string): string[] {
     const first = firsts.get(key);
     if (first === undefined) firsts.set(key, index);
     const fault = first === undefined ? faultOfKey(key, folder) : `is fragments.${first} again; name it once`;
-    return fault === null ? [] : [`fragments.${index}: ${clipText(key, shownText)} ${fault}`];
+    // whatever it names instead is not repeated: it may be somebody else's
+    return fault === null ? [] : [`fragments.${index}: the key ${fault}`];
   });
 }
 

@@ -32,11 +32,11 @@ async function readHolders(session: postgres.ReservedSql, cause: unknown): Promi
     from pg_locks l
     join pg_class c on c.oid = l.relation
     join pg_namespace n on n.oid = c.relnamespace
+    cross join lateral (select position(c.relname in ${`${query} ${where}`}::text) > 0 as is_named) asked
     where l.granted and l.pid <> pg_backend_pid() and l.mode <> 'AccessShareLock' and c.relkind in ('r', 'p')
       and l.database = (select oid from pg_database where datname = current_database())
       and n.nspname <> 'table_loader_staging'
-      and (position(c.relname in ${`${query} ${where}`}::text) > 0 or l.mode = 'AccessExclusiveLock')
-    group by 1, position(c.relname in ${`${query} ${where}`}::text) > 0
-    order by position(c.relname in ${`${query} ${where}`}::text) > 0 desc, max(length(c.relname)) desc limit ${mostHolders}
+      and (asked.is_named or l.mode = 'AccessExclusiveLock')
+    group by 1, asked.is_named order by asked.is_named desc, max(length(c.relname)) desc limit ${mostHolders}
   `;
 }

@@ -24,6 +24,8 @@ type Flags = {
 const most = 1_000_000;
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const page = join(root, "docs/reliability.md");
+/** The figures of the runs on the page. */
+const record = join(root, "docs/reliability.json");
 
 const { seed: seeds, long, write, ...counts } = readFlags();
 const folder = await mkdtemp(join(tmpdir(), "table-loader-soak-"));
@@ -43,8 +45,20 @@ for (const seed of seeds) {
   if (text !== null) runs.push(JSON.parse(text) as SoakFigures);
 }
 await rm(folder, { recursive: true, force: true });
-if (write && runs.length > 0) await writeFile(page, toPage(runs));
+if (write && runs.length > 0) await writePage(runs);
 process.exitCode = failed === 0 ? 0 : 1;
+
+/** A run takes the place of an earlier one with the same seed and size. */
+async function writePage(fresh: readonly SoakFigures[]): Promise<void> {
+  const identityOf = ({ seed, faults }: SoakFigures): string =>
+    `${Object.values(faults).reduce((sum, count) => sum + count, 0)} ${seed}`;
+  const text = await readFile(record, "utf8").catch(() => "[]");
+  const kept = new Map((JSON.parse(text) as SoakFigures[]).map((figures) => [identityOf(figures), figures]));
+  for (const figures of fresh) kept.set(identityOf(figures), figures);
+  const all = [...kept.values()].toSorted((a, b) => a.batches - b.batches || a.seed - b.seed);
+  await writeFile(record, `${JSON.stringify(all, null, 2)}\n`);
+  await writeFile(page, toPage(all));
+}
 
 function readFlags(): Flags {
   const collect = (text: string, earlier: number[] | undefined): number[] => [
@@ -61,7 +75,7 @@ function readFlags(): Flags {
       parseCount(text, most),
     )
     .option("--long", `${longSize.faults} faults over ${longSize.batches} batches`)
-    .option("--write", "write the figures to docs/reliability.md")
+    .option("--write", "write the figures to docs/reliability.md, beside those of other seeds and sizes")
     .parse()
     .opts<Partial<Flags>>();
   return { ...flags, seed: flags.seed ?? [usualSize.seed] };
