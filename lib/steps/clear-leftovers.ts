@@ -1,5 +1,5 @@
 import { batchOfArchive, failedPrefix, loadedPrefix } from "../core/keys.ts";
-import { record, type Sweeping } from "./sweeping.ts";
+import { isOver, record, type Sweeping } from "./sweeping.ts";
 
 /** Plans, staging and copies in parts that nobody goes on with, and what need not be kept any longer. */
 export async function clearLeftovers(sweeping: Sweeping): Promise<void> {
@@ -14,7 +14,7 @@ async function abandonUploads(sweeping: Sweeping, prefix: string): Promise<void>
   const { uploads, settings, now } = sweeping.ports;
   const latest = now() - settings.leaseSeconds * 1000;
   for (const upload of await uploads.unfinished(prefix)) {
-    if (sweeping.isOver()) return;
+    if (isOver(sweeping)) return;
     if (upload.initiated.getTime() > latest) continue;
     await uploads.abandon(upload);
     const detail = `the copy in parts to ${upload.key} had been begun and never ended; given up`;

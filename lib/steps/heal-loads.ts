@@ -1,5 +1,5 @@
 import { type Ending, endingOf, type HeldBatch } from "../core/healing.ts";
-import { guarded, record, type Sweeping, start } from "./sweeping.ts";
+import { guarded, isOver, record, type Sweeping, start } from "./sweeping.ts";
 
 /**
  * Loads whose execution is gone. A lease that runs says nothing of that, so Step Functions is asked: what would
@@ -8,11 +8,11 @@ import { guarded, record, type Sweeping, start } from "./sweeping.ts";
 export async function healLoads(sweeping: Sweeping): Promise<void> {
   const { watch } = sweeping.ports;
   for (const held of await watch.held("ended")) {
-    if (sweeping.isOver()) return;
+    if (isOver(sweeping)) return;
     await guarded(sweeping, () => takeOver(sweeping, held));
   }
   for (const held of await watch.held("running")) {
-    if (sweeping.isOver()) return;
+    if (isOver(sweeping)) return;
     await guarded(sweeping, () => resume(sweeping, held));
   }
 }

@@ -176,7 +176,6 @@ async function stageSlice(shift: Shift, item: WorkItem, table: StagingTable | nu
 /** A slice whose records are read; its lines go nowhere before `writeTo` is called. */
 type Reading = {
   readonly item: WorkItem;
-  readonly started: number;
   readonly sliceBytes: number;
   readonly rows: SliceRows | null;
   readonly groups: ReturnType<ReadRecords>;
@@ -184,18 +183,19 @@ type Reading = {
 };
 
 function beginReading({ ports, pacer }: Shift, item: WorkItem, table: StagingTable | null): Reading {
-  const started = ports.now();
   const { groupRecords, sliceBytes } = pacer.pace();
   const bound = Promise.withResolvers<SliceWriter>();
   const rows = table?.begin(item, { write: async (lines) => (await bound.promise).write(lines) }) ?? null;
   const options = { from: item.position, limits: { groupRecords } };
   const groups = ports.read(ports.store, item.object, rows === null ? options : { ...options, take: rows.take });
-  return { item, started, sliceBytes, rows, groups, writeTo: bound.resolve };
+  return { item, sliceBytes, rows, groups, writeTo: bound.resolve };
 }
 
 /** Reads records from the item's position on until the fragment or the slice's budget ends. */
 async function readSlice({ ports, stopAt, pacer }: Shift, reading: Reading, first: NextGroup): Promise<SliceProgress> {
-  const { item, started, sliceBytes, rows, groups } = reading;
+  const { item, sliceBytes, rows, groups } = reading;
+  // From the first records on: to find them again in compressed bytes, all that comes before them is decoded.
+  const started = ports.now();
   let bytes = 0;
   let records = 0;
   let position = item.position ?? startPosition;

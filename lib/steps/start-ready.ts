@@ -7,15 +7,17 @@ import type { BatchInLedger, CursorName, Strays } from "../core/healing.ts";
 import { stagingPrefix, versionLabel } from "../core/keys.ts";
 import { readFacts } from "./facts.ts";
 import { surveyBatch } from "./survey.ts";
-import { guarded, record, type Sweeping, start } from "./sweeping.ts";
+import { guarded, isOver, record, type Sweeping, start } from "./sweeping.ts";
 
 /**
  * Batches that are ready and that nobody holds: those with strays in the archive, and all that lie in staging. Where
  * time is up, the next sweep goes on.
  */
 export async function startReady(sweeping: Sweeping): Promise<void> {
-  const { strays, store } = sweeping.ports;
-  await visitAll(sweeping, "strays", (after) => batchesWithStrays(strays, after));
+  const { strays, store, now } = sweeping.ports;
+  // After a restore there may be very many, which wait for their approval: what lies in staging has its turn, too.
+  const half = (now() + sweeping.end) / 2;
+  await visitAll({ ...sweeping, end: half }, "strays", (after) => batchesWithStrays(strays, after));
   await visitAll(sweeping, "staging", (after) => store.folders(stagingPrefix, after));
 }
 
@@ -48,7 +50,7 @@ async function visitFrom(sweeping: Sweeping, list: ListFrom, { after, until }: S
   let last = after;
   for await (const batchId of list(after)) {
     if (until !== null && batchId > until) break;
-    if (sweeping.isOver()) return [last, false];
+    if (isOver(sweeping)) return [last, false];
     await guarded(sweeping, () => visit(sweeping, batchId));
     last = batchId;
   }

@@ -31,7 +31,7 @@ export async function sweep(ports: SweepPorts, _event: unknown, deadline: number
   if (!(await ports.sweeps.begin(owner))) return nothing;
   try {
     const { stalled, blocked } = await measureLoads(ports);
-    const sweeping: Sweeping = { ports, isOver: () => ports.now() >= end, started: [], healed: {}, faults: [] };
+    const sweeping: Sweeping = { ports, end, started: [], healed: {}, faults: [] };
     for (const part of [healLoads, checkContracts, clearLeftovers, walkArchive, startReady]) {
       await guarded(sweeping, () => part(sweeping));
     }

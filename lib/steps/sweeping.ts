@@ -29,14 +29,16 @@ export type SweepPorts = {
 /** One sweep, as its parts see it. */
 export type Sweeping = {
   readonly ports: SweepPorts;
-  /** True when nothing new may be begun. */
-  readonly isOver: () => boolean;
+  /** From when on nothing new may be begun, in milliseconds since the epoch. */
+  readonly end: number;
   /** Batches that this sweep started. */
   readonly started: string[];
   readonly healed: Partial<Record<HealingKind, number>>;
   /** What went wrong with single batches, thrown at the end: the others are looked at first. */
   readonly faults: unknown[];
 };
+
+export const isOver = ({ ports, end }: Sweeping): boolean => ports.now() >= end;
 
 /** What is wrong with one part or one batch is kept for the end. */
 export async function guarded(sweeping: Sweeping, work: () => Promise<void>): Promise<void> {

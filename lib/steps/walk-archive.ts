@@ -1,7 +1,7 @@
 import { isBatchId } from "../core/execution-input.ts";
 import { type ArchivedKey, loadedPrefix, parseArchivedKey } from "../core/keys.ts";
 import { surveyArchive, toSeenObject } from "./survey.ts";
-import { guarded, record, type Sweeping } from "./sweeping.ts";
+import { guarded, isOver, record, type Sweeping } from "./sweeping.ts";
 
 /**
  * Looks through the archive for objects of which the ledger knows no commit, a few pages in every sweep: what it costs
@@ -12,7 +12,7 @@ const pagesAtOnce = 5;
 export async function walkArchive(sweeping: Sweeping): Promise<void> {
   const { sweeps, store } = sweeping.ports;
   let after = await sweeps.cursor("archive");
-  for (let pages = 0; pages < pagesAtOnce && !sweeping.isOver(); pages += 1) {
+  for (let pages = 0; pages < pagesAtOnce && !isOver(sweeping); pages += 1) {
     const keys = await store.keys(loadedPrefix, after);
     after = keys.at(-1) ?? "";
     await recordStrays(sweeping, keys);

@@ -162,6 +162,31 @@ test("time is up: nothing new is begun, what is broken came first, and the next 
   await expectInvariants(flow);
 });
 
+test("very many batches with strays do not keep those in staging from their turn", async () => {
+  const batch = await stageSample(flow);
+  const { ports, close } = await openStarter();
+  const names = Array.from({ length: 300 }, (_, index) => `batch_20270101_${String(index).padStart(6, "0")}`);
+  const strays: typeof ports.strays = {
+    ...ports.strays,
+    batches: async (after, limit) => names.filter((name) => name > after).slice(0, limit),
+  };
+  // each of them takes a second
+  let now = 0;
+  const watch: typeof ports.watch = {
+    ...ports.watch,
+    inLedger: (batchId) => {
+      now += 1_000;
+      return ports.watch.inLedger(batchId);
+    },
+  };
+  const { started } = await sweep({ ...ports, strays, watch, now: () => now }, {}, 240_000).finally(close);
+  expect(started).toEqual([batch.id]);
+  await settleAll();
+  await flow.sql`delete from table_loader.cursors where name = 'strays'`;
+  await flow.arrivals();
+  await expectInvariants(flow);
+});
+
 test("from where the last sweep stopped to the end, and then from the beginning to there", async () => {
   const batches = await Promise.all([1, 2, 3].map(() => stageSample(flow)));
   const [first, second, third] = batches.map(({ id }) => id).sort() as [string, string, string];
