@@ -37,8 +37,11 @@ type Death = {
   readonly time?: number;
   /** How batch and targets are right after; `attempts` at the end. */
   readonly left: typeof loading;
-  /** The objects in the archive and in staging right after, by file. */
-  readonly objects: { readonly loaded: readonly string[]; readonly staged: readonly string[] };
+  /**
+   * The objects in the archive and in staging right after, by file. Several are moved at a time: null where each of them
+   * is in one place, or in both.
+   */
+  readonly objects: { readonly loaded: readonly string[]; readonly staged: readonly string[] } | null;
 };
 
 const both = ["blood.json", "subject.json"];
@@ -54,19 +57,14 @@ const deaths: Death[] = [
   { id: "K03 after COPY, before the merge", point: "before-commit", left: loading, objects: inStaging },
   { id: "K04 after the merge, before COMMIT", point: "after-merge", left: loading, objects: inStaging },
   { id: "K06, K11 after COMMIT, before the archive", point: "after-commit", left: committed, objects: inStaging },
-  { id: "K07 before the first copy", point: "before-archive-copy", left: committed, objects: inStaging },
+  { id: "K07 before the first copy", point: "before-archive-copy", left: committed, objects: null },
   {
     id: "K08 after the copy, before the delete",
     point: "before-archive-delete",
     left: committed,
-    objects: { loaded: ["subject.json"], staged: both },
+    objects: null,
   },
-  {
-    id: "K08 after the move of one object",
-    point: "after-archive-copy",
-    left: committed,
-    objects: { loaded: ["subject.json"], staged: ["blood.json"] },
-  },
+  { id: "K08 after the move of one object", point: "after-archive-copy", left: committed, objects: null },
   { id: "K08 after all moves", point: "after-archive", left: committed, objects: inArchive },
   { id: "K12 before the report", point: "before-report", left: archived, objects: inArchive },
   {
@@ -95,8 +93,9 @@ test.each(deaths)("$id: nothing in halves, and the successor finishes exactly", 
   expect(await crashAt(lab, batch, where)).toMatchObject({ signal: "SIGKILL" });
   expect(await ledgerOf(lab, batch)).toMatchObject({ state: left.state, fence: left.fence });
   expect(await batch.probe()).toEqual(left.targets);
-  expect(await filesBelow(`loaded/${batch.id}/`)).toEqual(objects.loaded);
-  expect(await filesBelow(batch.key(""))).toEqual(objects.staged);
+  const found = { loaded: await filesBelow(`loaded/${batch.id}/`), staged: await filesBelow(batch.key("")) };
+  if (objects) expect(found).toEqual(objects);
+  else expect([...new Set([...found.loaded, ...found.staged])].toSorted()).toEqual(both);
 
   expect(await finish(lab, batch)).toBe(1);
   expect(await ledgerOf(lab, batch)).toMatchObject({ state: "loaded", fence: left.fence + 1, attempt: 1 });
@@ -157,8 +156,8 @@ test("K07 between two parts of a copy: the source is intact, the successor copie
   await batch.drop("blood.json", bloods(batch.prefix, 3));
   await crashAt(lab, batch, { point: "mid-archive-copy" });
   expect(await batch.probe()).toEqual(sampleLoaded);
-  expect(await filesBelow(batch.key(""))).toEqual(both);
-  expect(await filesBelow(`loaded/${batch.id}/`)).toEqual([]);
+  expect(await filesBelow(batch.key(""))).toContain("subject.json");
+  expect(await filesBelow(`loaded/${batch.id}/`)).not.toContain("subject.json");
   expect(await lab.bucket.uploads()).toBe(1);
   await finish(lab, batch);
   await expectLoaded(batch);
