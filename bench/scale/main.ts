@@ -55,14 +55,10 @@ export async function main(args: readonly string[], place: Place): Promise<numbe
     console.error(`npm run scale: got ${args.join(" ")}, expected --quick, --write, --render, --replay or none`);
     return 2;
   }
-  if (args.includes("--render")) {
+  if (args.includes("--render") || args.includes("--replay")) {
     const stored = JSON.parse(await readFile(document("scale.json"), "utf8")) as ScaleResults;
-    await writeResults({ ...stored, stacks: countStacks() });
-    return 0;
-  }
-  if (args.includes("--replay")) {
-    const stored = JSON.parse(await readFile(document("scale.json"), "utf8")) as ScaleResults;
-    await writeResults({ ...stored, ...(await simulate(place, stored.recording, full)), stacks: countStacks() });
+    const simulated = args.includes("--replay") ? await simulate(place, stored.recording, full) : {};
+    await writeResults({ ...stored, ...simulated, stacks: countStacks() });
     return 0;
   }
   const results = await measure(place, args);

@@ -27,8 +27,8 @@ export const largestFragment = 64 * 1024 ** 3;
 
 /**
  * The bucket. Every read names the version (or its ETag), so that a replaced object is an error and never a mixture.
- * Errors: PermanentError S3_MISSING, S3_CHANGED and (of a text) S3_TOO_LARGE, BlockedError S3_ACCESS, S3_THROTTLED and S3_STORAGE_CLASS,
- * TransientError for everything that passes.
+ * Errors: PermanentError S3_MISSING, S3_CHANGED and (of a text) S3_TOO_LARGE, BlockedError S3_ACCESS, S3_THROTTLED and
+ * S3_STORAGE_CLASS, TransientError for everything that passes.
  */
 export interface ObjectStore {
   /** Every known version below a prefix (only the current ones where the bucket has no versioning), newest first. */

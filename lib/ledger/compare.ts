@@ -22,8 +22,11 @@ export async function compareRedelivery(
   for (const [table, ofTable] of tables) {
     const loaded = await readLoaded(tx, run, table);
     const fragments = ofTable.filter(({ kind }) => kind === "fragment");
-    if (isSameTable(fragments, loaded)) continue;
-    const different = fragments.filter((item) => !isSameFragment(item, loaded));
+    const byKey = Map.groupBy(loaded, ({ key }) => key);
+    const of = ({ homeKey }: WorkItem): readonly Loaded[] => byKey.get(homeKey) ?? [];
+    const contents = fragments.map((item) => contentOf(item, of(item)));
+    if (isSameTable(contents, loaded)) continue;
+    const different = fragments.filter((item, index) => !isSameFragment(contents[index] ?? null, of(item)));
     // The marker of a table that changed stays with its parts.
     changed.push(...different, ...(different.length > 0 ? ofTable.filter(({ kind }) => kind === "marker") : []));
   }
@@ -53,21 +56,19 @@ async function readLoaded(tx: Tx, run: Run, table: string): Promise<Loaded[]> {
  * The same bytes are the same content, whatever has become of the table: a fingerprint is taken of the columns that
  * there are. Null where the fragment was not read. An ETag of parts says nothing where it differs.
  */
-function contentOf(item: WorkItem, loaded: readonly Loaded[]): Content | null {
+function contentOf(item: WorkItem, ofKey: readonly Loaded[]): Content | null {
   const { etag, size } = item.object;
-  const same = loaded.find((known) => known.key === item.homeKey && known.etag === etag && known.size === size);
+  const same = ofKey.find((known) => known.etag === etag && known.size === size);
   return same ?? (item.state === "done" ? item : null);
 }
 
-function isSameFragment(item: WorkItem, loaded: readonly Loaded[]): boolean {
-  const content = contentOf(item, loaded);
-  return content !== null && loaded.some((known) => known.key === item.homeKey && isSame(known, content));
-}
+const isSameFragment = (content: Content | null, ofKey: readonly Loaded[]): boolean =>
+  content !== null && ofKey.some((known) => isSame(known, content));
 
 /** The same records in other parts are the same table. */
-function isSameTable(items: readonly WorkItem[], loaded: readonly Loaded[]): boolean {
-  const contents = items.flatMap((item) => contentOf(item, loaded) ?? []);
-  return contents.length === items.length && isSame(sumOf(contents), sumOf(loaded));
+function isSameTable(contents: readonly (Content | null)[], loaded: readonly Loaded[]): boolean {
+  const known = contents.filter((content) => content !== null);
+  return known.length === contents.length && isSame(sumOf(known), sumOf(loaded));
 }
 
 const isSame = (one: Content, other: Content): boolean =>

@@ -75,16 +75,18 @@ const emptyPatience = 2_000;
 async function emptyStaging({ sql, staging, leaseSeconds }: PlanPorts, run: Run): Promise<void> {
   const plan = await readPlan(sql, run.planId);
   if (!plan) return;
-  await inTransaction(sql, {}, async (tx) => {
-    if ((await lockFence(tx, run)) !== "loading") return;
+  const isLoading = await inTransaction(sql, {}, async (tx) => {
+    if ((await lockFence(tx, run)) !== "loading") return false;
     const items = await listItems(tx, run.planId);
     await beginAnew(
       tx,
       items.flatMap(({ kind, itemId }) => (kind === "fragment" ? [itemId] : [])),
     );
     await renewLease(tx, run, leaseSeconds);
+    return true;
   });
-  await inOneMessage(sql, [staging.emptySql(run.planId, plan.body)], { lockMilliseconds: emptyPatience });
+  if (isLoading)
+    await inOneMessage(sql, [staging.emptySql(run.planId, plan.body)], { lockMilliseconds: emptyPatience });
 }
 
 async function insertPlan(tx: Tx, plan: NewPlan): Promise<number> {

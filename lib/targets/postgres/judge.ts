@@ -20,20 +20,15 @@ type Tx = postgres.ReservedSql;
  * would look empty to it. Targets that no unique index guards are kept for this load alone.
  */
 export async function lockTargets(tx: Tx, plan: Plan): Promise<void> {
-  const modes = new Map<string, string>();
-  for (const { shape } of plan.body.tables) {
-    for (const { parentSql } of shape.foreignKeys) modes.set(`only ${parentSql}`, "access share");
-  }
-  for (const { shape, table, guarded } of plan.body.tables) {
+  const { tables } = plan.body;
+  const parents = tables.flatMap(({ shape }) => shape.foreignKeys.map(({ parentSql }) => parentSql));
+  const locks = new Map(parents.map((name) => [name, `only ${name} in access share mode`]));
+  for (const { shape, table, guarded } of tables) {
     const name = qualifiedName(shape.schema, table);
-    if (guarded) modes.set(`only ${name}`, "row exclusive");
-    else modes.set(name, "share row exclusive");
+    locks.set(name, guarded ? `only ${name} in row exclusive mode` : `${name} in share row exclusive mode`);
   }
-  const byName = [...modes].toSorted(([a], [b]) => (bareName(a) < bareName(b) ? -1 : 1));
-  for (const [name, mode] of byName) await tx.unsafe(`lock table ${name} in ${mode} mode`);
+  for (const [, lock] of [...locks].toSorted(([a], [b]) => (a < b ? -1 : 1))) await tx.unsafe(`lock table ${lock}`);
 }
-
-const bareName = (name: string): string => name.replace(/^only /, "");
 
 /**
  * Judges and merges every table of the plan, parents first. Rejected records are left out and stored as rejects of the
