@@ -1,7 +1,5 @@
 import type { BatchState, Source } from "../core/batch.ts";
 import type { BatchFacts } from "../core/decide.ts";
-import { manifestMarker, parseFragmentKey } from "../core/keys.ts";
-import { type Manifest, refuseLargeManifest } from "../core/manifest.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import type { BatchRecords } from "../core/ports.ts";
 import { readManifests } from "./survey.ts";
@@ -20,8 +18,6 @@ export async function readFacts(
   { batchId, epoch, state }: BatchAt,
   sources: readonly Source[],
 ): Promise<BatchFacts> {
-  const large = largeManifests(sources);
-  const readable = sources.filter((source) => !large.has(source));
   return {
     batchId,
     state,
@@ -29,19 +25,7 @@ export async function readFacts(
     tableStates: await records.tableStates(batchId, epoch),
     queue: await records.queue(batchId),
     seen: await records.seenVersions(batchId, epoch),
-    manifests: [...large.values(), ...(await readManifests(store, readable))],
+    manifests: await readManifests(store, sources),
     requireApproval: settings.requireApproval,
   };
-}
-
-/** Manifests of which the listing says that they are too large. They are their tables' fault, and are not asked for. */
-function largeManifests(sources: readonly Source[]): Map<Source, Manifest> {
-  const large = new Map<Source, Manifest>();
-  for (const source of sources) {
-    const parsed = parseFragmentKey(source.homeKey);
-    if (!source.object.isLatest || parsed?.kind !== "marker" || parsed.marker !== manifestMarker) continue;
-    const refused = refuseLargeManifest(source.object.size, parsed);
-    if (refused) large.set(source, refused);
-  }
-  return large;
 }

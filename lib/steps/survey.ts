@@ -7,7 +7,7 @@ import {
   stagingPrefix,
   stagingPrefixOf,
 } from "../core/keys.ts";
-import { type Manifest, parseManifest } from "../core/manifest.ts";
+import { type Manifest, parseManifest, refuseLargeManifest } from "../core/manifest.ts";
 import type { ListedObject, ObjectStore } from "../core/objects.ts";
 import type { BatchRecords, SeenObject } from "../core/ports.ts";
 
@@ -132,7 +132,9 @@ export async function readManifests(store: ObjectStore, sources: readonly Source
   for (const { object, homeKey } of sources.filter((source) => source.object.isLatest)) {
     const parsed = parseFragmentKey(homeKey);
     if (parsed?.kind !== "marker" || parsed.marker !== manifestMarker) continue;
-    const found = await store.readText(object.key, object);
+    const large = refuseLargeManifest(object.size, parsed);
+    const found = large ? null : await store.readText(object.key, object);
+    if (large) manifests.push(large);
     if (found) manifests.push(parseManifest(found.text, parsed));
   }
   return manifests;

@@ -30,9 +30,9 @@ ${faultRows.join("\n")}
 }
 
 const explanation = `**Retried by hand**: batches that were disturbed three times in a row without any progress in between; the loader
-leaves those to a person, which the soak plays. **Lost**: rows of a committed batch that are missing in the target or differ from it. **Doubled**: rows that were
-inserted twice or written more than once by a transaction, and commits without their row or with two; a log kept by
-triggers that the loader knows nothing of says so. **Stuck**: batches that came to no end within three minutes after
+leaves those to a person, which the soak plays. **Lost**: rows of a committed batch that are missing in the target or
+differ from it. **Doubled**: rows that were inserted twice or written more than once by a transaction, and commits
+without their row or with two; a log kept by triggers that the loader knows nothing of says so. **Stuck**: batches that came to no end within three minutes after
 the last fault. **Longest recovery**: from the last fault that met a batch to its end; the lease is 20 s there instead
 of 16 minutes, waits of the machine are 0.3 s, a sweep comes every second.
 

@@ -27,7 +27,7 @@ export type TableJob = {
   /** True while a duplicate key may come from a load beside this one, which another look would see. */
   readonly mayRace: boolean;
   readonly enter: Judging["enter"];
-  /** Whether there are any marks by now. */
+  /** Whether there are marks by now. */
   readonly seen: { marks: boolean };
   /** The staged rows with this effect, as something to select from, with the alias `s`. */
   readonly rows: (effect: Effect) => string;
