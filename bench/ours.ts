@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { contractsKey, loadedPrefixOf } from "../lib/core/keys.ts";
+import { stageWait } from "../lib/core/machine.ts";
 import type { Run } from "../lib/core/run.ts";
-import { stageWait } from "../lib/core/states.ts";
 import type { HandlerName } from "../lib/infra/capacity.ts";
 import { sourceOf } from "./bundles.ts";
 import { type Child, openChild } from "./child.ts";

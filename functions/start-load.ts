@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { taskHandler } from "../lib/aws/task-handler.ts";
 import { startLoad } from "../lib/steps/start-load.ts";
-import { openIntake } from "../lib/wiring.ts";
+import { openStartLoad } from "../lib/wiring.ts";
 
 const sqsEvent = z.object({ Records: z.array(z.object({ messageId: z.string(), body: z.string() })) });
 
@@ -10,7 +10,7 @@ export const handler = taskHandler({
   name: "StartLoad",
   request: sqsEvent,
   open: async () => {
-    const ports = openIntake();
+    const ports = openStartLoad();
     return {
       ports,
       async close() {

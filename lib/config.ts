@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { SettingFault } from "./core/doctor.ts";
 import { BlockedError } from "./core/errors.ts";
 import { defaultBatchIdPattern } from "./core/keys.ts";
-import { leaseSeconds } from "./core/states.ts";
+import { leaseSeconds } from "./core/machine.ts";
 
 /** The only reader of the environment. Every setting is validated once, and every fault is named at once. */
 

@@ -13,29 +13,29 @@ import { traceWhere } from "./aws/tracing.ts";
 import { type Settings, settings } from "./config.ts";
 import { BlockedError } from "./core/errors.ts";
 import { hashOf } from "./core/plan.ts";
-import type { CatalogReader, CrashPoint, Reach } from "./core/ports.ts";
+import type { CatalogReader, CrashPoint, CrashPointHook } from "./core/ports.ts";
 import { openAttempts } from "./ledger/attempts.ts";
 import { readAuthorities } from "./ledger/authorities.ts";
-import { openBatchRecords } from "./ledger/batch-records.ts";
-import { openBatchWatch } from "./ledger/batch-watch.ts";
+import { openBatchRecords } from "./ledger/batches.ts";
 import { openClaims } from "./ledger/claims.ts";
 import { openCommits, type Target } from "./ledger/commits.ts";
 import { type ConnectionLimits, closeSql, type Login, openSql } from "./ledger/connection.ts";
 import { openContractStore } from "./ledger/contracts.ts";
+import { openHeldBatches } from "./ledger/held-batches.ts";
 import { openLeftovers } from "./ledger/leftovers.ts";
-import { openLine } from "./ledger/line.ts";
 import { grantLoader } from "./ledger/loader-role.ts";
 import { migrate } from "./ledger/migrate.ts";
 import { explainingFault } from "./ledger/migration-fault.ts";
-import { openOperations } from "./ledger/operations.ts";
+import { openOperations } from "./ledger/operator-queries.ts";
 import { openPlans } from "./ledger/plans.ts";
-import { openStrays } from "./ledger/strays.ts";
 import { openSweeps } from "./ledger/sweeps.ts";
 import { inTransaction } from "./ledger/transaction.ts";
+import { openTurns } from "./ledger/turns.ts";
+import { openUncommittedObjects } from "./ledger/uncommitted-objects.ts";
 import { openSlices, openWorkItems } from "./ledger/work-items.ts";
 import { readFragment } from "./readers/fragment.ts";
-import { openCatalog } from "./targets/postgres/catalog.ts";
 import { judgeTables, lockTargets } from "./targets/postgres/judge.ts";
+import { openCatalog } from "./targets/postgres/postgres-catalog.ts";
 import {
   createStagingSql,
   dropStaging,
@@ -108,13 +108,13 @@ traceWhere(() => {
   }
 });
 
-let reachPoint: Reach = () => undefined;
-const reach: Reach = (point) => reachPoint(point);
+let reachPoint: CrashPointHook = () => undefined;
+const crashPoint: CrashPointHook = (point) => reachPoint(point);
 let bucketLimits: Partial<BucketLimits> = {};
 
 /** For a fault laboratory only: called at every named point of every step. */
-export function onCrashPoint(reach: (point: CrashPoint) => void | Promise<void>): void {
-  reachPoint = reach;
+export function onCrashPoint(crashPoint: (point: CrashPoint) => void | Promise<void>): void {
+  reachPoint = crashPoint;
 }
 
 /** For a fault laboratory only: small copies in parts, short patience. */
@@ -130,7 +130,7 @@ export function openStore(current: Settings) {
     bucketOwner: current.bucketOwner,
     endpoint: current.localEndpoint,
     limits: bucketLimits,
-    reach,
+    crashPoint,
   });
 }
 
@@ -158,16 +158,16 @@ export async function openLoader() {
     records: openBatchRecords(sql),
     catalog,
     contracts: openContractStore({ sql, store, catalog }),
-    line: openLine(sql, { maxWorkers: current.maxWorkers, maxLoads: current.maxLoads }),
+    turns: openTurns(sql, { maxWorkers: current.maxWorkers, maxLoads: current.maxLoads }),
     plans: openPlans({ sql, staging: target, leaseSeconds }),
     items: openWorkItems({ sql, leaseSeconds }),
     slices: openSlices({ sql, leaseSeconds, openCopy }),
-    commits: openCommits({ sql, target, leaseSeconds, reach }),
+    commits: openCommits({ sql, target, leaseSeconds, crashPoint }),
     attempts: openAttempts({ sql, staging: target, leaseSeconds }),
     operations: openOperations(sql),
     sweeps: openSweeps(sql),
-    watch: openBatchWatch(sql),
-    strays: openStrays(sql),
+    heldBatches: openHeldBatches(sql),
+    uncommitted: openUncommittedObjects(sql),
     leftovers: openLeftovers({ sql, staging: target }),
     store,
     archive: store,
@@ -175,7 +175,7 @@ export async function openLoader() {
     read: readFragment,
     log: openLog(),
     gauges: { emit: emitMeasures },
-    reach,
+    crashPoint,
     newId: () => randomUUID(),
     now: () => Date.now(),
     pause: (milliseconds: number) => setTimeout(milliseconds),
@@ -207,7 +207,7 @@ async function closeAll(sql: Sql, store: { close(): void }): Promise<void> {
 }
 
 /** What start-load needs: no database. */
-export function openIntake() {
+export function openStartLoad() {
   const current = settings();
   prepareTelemetry(current);
   const { region, bucket, bucketOwner, batchIdPattern, deadLetterQueueUrl: queueUrl } = current;

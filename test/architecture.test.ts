@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { errorNames } from "../lib/core/errors.ts";
-import { type TaskState, taskStates } from "../lib/core/states.ts";
+import { type TaskState, taskStates } from "../lib/core/machine.ts";
 import {
   folderOf,
   type Import,
@@ -240,7 +240,7 @@ describe("names that stand once", () => {
     "the state name %s stands only where the compiler checks it",
     (name) => {
       // lib/infra names states where the type TaskState is expected; a handler's own name is checked above.
-      const sources = outside("infra", "functions").filter(({ path }) => path !== "lib/core/states.ts");
+      const sources = outside("infra", "functions").filter(({ path }) => path !== "lib/core/machine.ts");
       const places = sources.flatMap((source) =>
         textsOf(source)
           .filter(({ text }) => text === name)

@@ -5,8 +5,8 @@ import { exitCodes } from "../lib/cli/exit-codes.ts";
 import { parseContracts } from "../lib/core/contract.ts";
 import { findingKinds } from "../lib/core/findings.ts";
 import { defaultBatchIdPattern } from "../lib/core/keys.ts";
+import { leaseSeconds } from "../lib/core/machine.ts";
 import { accountedFor, type LoadResult, noCounts, sumCounts } from "../lib/core/report.ts";
-import { leaseSeconds } from "../lib/core/states.ts";
 import { type Node, nodesOf, readSources, root, textsOf } from "./support/sources.ts";
 
 /** The documentation names what the code has, and nothing else. */
@@ -147,7 +147,7 @@ describe("doctor.md", () => {
 
   test("everything may be found", () => {
     const texts = new Set(
-      readSources("lib/steps/**/*.ts", "lib/cli/doctor.ts").flatMap((source) =>
+      readSources("lib/steps/**/*.ts", "lib/cli/doctor-command.ts").flatMap((source) =>
         textsOf(source).map(({ text }) => text),
       ),
     );

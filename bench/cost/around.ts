@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { type LocalMachine, machineArn, openMachine } from "../../lib/local/machine.ts";
+import { type LocalMachine, machineArn, openMachine } from "../../lib/local/interpreter.ts";
 import { openMachineEndpoint } from "../../lib/local/machine-endpoint.ts";
 import { type Child, openChild } from "../child.ts";
 import { openDatabase } from "../database.ts";

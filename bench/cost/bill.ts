@@ -1,5 +1,5 @@
 import { metricCatalog } from "../../lib/core/metrics.ts";
-import { wantedWorkers } from "../../lib/core/room.ts";
+import { wantedWorkers } from "../../lib/core/workers.ts";
 import { functionSizes, type HandlerName } from "../../lib/infra/capacity.ts";
 import { type RequestKind, requestKinds } from "../meter.ts";
 import { costsOf, processorMb, requestSeconds, type Work, workOf } from "../scale/durations.ts";

@@ -1,7 +1,7 @@
 import { functionSizes } from "../../lib/infra/capacity.ts";
 import { movesAtOnce } from "../../lib/steps/archive-fragments.ts";
 import { requestKinds } from "../meter.ts";
-import type { Line } from "./fit.ts";
+import type { Turns } from "./fit.ts";
 import { valueAt } from "./fit.ts";
 import type { Phase, Recorded, Recording } from "./record.ts";
 
@@ -34,7 +34,7 @@ export function costsOf(recording: Recording): Costs {
 function costOf(phase: Phase, { cpu, database, requests }: Recorded): PhaseCost {
   const slower = processorMb / functionSizes[phase].memoryMb;
   const waiting = requestSeconds / (requestsAtOnce[phase] ?? 1);
-  const part = (of: (line: Line) => number): Work => ({
+  const part = (of: (line: Turns) => number): Work => ({
     lambda: of(cpu) * slower + requestKinds.reduce((sum, kind) => sum + of(requests[kind]), 0) * waiting,
     database: of(database),
   });

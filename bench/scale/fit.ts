@@ -1,9 +1,9 @@
 /** What a step costs: once, for every fragment, and for every record. */
-export type Line = { readonly base: number; readonly perFragment: number; readonly perRecord: number };
+export type Turns = { readonly base: number; readonly perFragment: number; readonly perRecord: number };
 
 export type Point = { readonly fragments: number; readonly records: number; readonly value: number };
 
-export const valueAt = ({ base, perFragment, perRecord }: Line, fragments: number, records: number): number =>
+export const valueAt = ({ base, perFragment, perRecord }: Turns, fragments: number, records: number): number =>
   base + perFragment * fragments + perRecord * records;
 
 /**
@@ -12,7 +12,7 @@ export const valueAt = ({ base, perFragment, perRecord }: Line, fragments: numbe
  *
  * @param readsRecords false where records cannot cost anything. @default true
  */
-export function fitLine(points: readonly Point[], readsRecords = true): Line {
+export function fitLine(points: readonly Point[], readsRecords = true): Turns {
   const allowed = subsets.filter((parts) => readsRecords || !parts.includes(perRecordPart));
   const candidates = allowed.map((parts) => solve(points, parts)).filter((line) => line !== null);
   const [best] = candidates

@@ -20,7 +20,7 @@ export type StagedBatch = {
   readonly at: Date;
 };
 
-export function openMemoryBucket(contracts: string, recordOf: (homeKey: string) => object): MemoryBucket {
+export function openMemoryBucket(contracts: string, recordOf: (stagedKey: string) => object): MemoryBucket {
   const folders = new Map<string, Map<string, ListedObject>>();
   const texts = new Map([[contractsKey, contracts]]);
   const folderAt = (key: string): Map<string, ListedObject> => {

@@ -2,7 +2,7 @@ import { amount, table, thousands } from "../markdown.ts";
 import { mostEvents, mostPayload } from "./claims.ts";
 import { costsOf, processorMb, requestSeconds } from "./durations.ts";
 import { delivered, type Figures, setups } from "./experiments.ts";
-import type { Line } from "./fit.ts";
+import type { Turns } from "./fit.ts";
 import { phases } from "./record.ts";
 import type { ScaleResults } from "./results.ts";
 import { wallsOf } from "./walls.ts";
@@ -166,7 +166,7 @@ function ledgerText({ ledgerBytes, batches }: Figures): string {
 }
 
 function recordTable({ recording }: ScaleResults): string {
-  const cells = ({ base, perFragment, perRecord }: Line): string =>
+  const cells = ({ base, perFragment, perRecord }: Turns): string =>
     `${amount(base * 1e3)} / ${amount(perFragment * 1e3)} / ${amount(perRecord * 1e6)}`;
   const rows = phases.map((phase) => {
     const { wall, cpu, database, requests } = recording.phases[phase];

@@ -4,7 +4,7 @@ import { openDelivery } from "../delivery.ts";
 import type { Laboratory } from "../laboratory.ts";
 import { type RequestKind, requestKinds } from "../meter.ts";
 import { type Invocation, loadBatch, newBatchId, type OurLoad } from "../ours.ts";
-import { fitLine, type Line } from "./fit.ts";
+import { fitLine, type Turns } from "./fit.ts";
 import { serverTime } from "./server-time.ts";
 
 /** Real loads of several sizes by the deployed handlers, and what each step took of everything. */
@@ -22,13 +22,13 @@ export type Phase = (typeof phases)[number];
 /** Of one step: lines over fragments and records. Times in seconds. */
 export type Recorded = {
   /** From call to answer. */
-  readonly wall: Line;
+  readonly wall: Turns;
   /** Of a processor, in the function. */
-  readonly cpu: Line;
+  readonly cpu: Turns;
   /** Of a processor, in the database server. */
-  readonly database: Line;
-  readonly logBytes: Line;
-  readonly requests: Readonly<Record<RequestKind, Line>>;
+  readonly database: Turns;
+  readonly logBytes: Turns;
+  readonly requests: Readonly<Record<RequestKind, Turns>>;
 };
 export type Recording = {
   readonly sizes: readonly Size[];
@@ -125,7 +125,7 @@ async function observeLoad(
 const readers: readonly Phase[] = ["stage-fragments", "commit-batch"];
 
 function linesOf(phase: Phase, samples: readonly Sample[]): Recorded {
-  const line = (of: (sample: Sample) => number): Line =>
+  const line = (of: (sample: Sample) => number): Turns =>
     fitLine(
       samples.map((sample) => ({ fragments: sample.fragments, records: sample.records, value: of(sample) })),
       readers.includes(phase),

@@ -1,5 +1,5 @@
+import { lambdaTimeoutSeconds, stageWait } from "../../lib/core/machine.ts";
 import type { Run, StageRequest, TaskRequest, ValidateRequest } from "../../lib/core/run.ts";
-import { lambdaTimeoutSeconds, stageWait } from "../../lib/core/states.ts";
 import { archiveFragments } from "../../lib/steps/archive-fragments.ts";
 import { closeBatch } from "../../lib/steps/close-batch.ts";
 import { commitBatch } from "../../lib/steps/commit-batch.ts";

@@ -1,5 +1,5 @@
 import { StateMachine } from "aws-local-stepfunctions";
-import { blockedWait, type TaskState, taskStates } from "../../lib/core/states.ts";
+import { blockedWait, type TaskState, taskStates } from "../../lib/core/machine.ts";
 import { functionSizes, type HandlerName } from "../../lib/infra/capacity.ts";
 import type { LambdaFunction } from "../../lib/local/lambda.ts";
 import { createPauseOverrides, createTaskHandlers } from "../../lib/local/machine-tasks.ts";

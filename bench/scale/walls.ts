@@ -1,4 +1,4 @@
-import { longestInLine, waitInLine } from "../../lib/core/room.ts";
+import { longestWaitForTurn, secondsUntilAsked } from "../../lib/core/workers.ts";
 import { functionSizes } from "../../lib/infra/capacity.ts";
 import { movesAtOnce } from "../../lib/steps/archive-fragments.ts";
 import { amount, thousands } from "../markdown.ts";
@@ -47,7 +47,7 @@ export function wallsOf(costs: Costs, recording: Recording): Wall[] {
   const archivers = places("archive-fragments");
   const requests = phases["archive-fragments"].requests;
   const copies = archivers * archived;
-  const longest = waitInLine(1e6, longestInLine);
+  const longest = secondsUntilAsked(1e6, longestWaitForTurn);
   return [
     {
       limit: `archiving, ${movesAtOnce} objects at a time`,
@@ -61,7 +61,7 @@ export function wallsOf(costs: Costs, recording: Recording): Wall[] {
       value: `${amount(asks)} questions/s`,
       at: `about ${thousands(asks * longest)} batches in line that each ask every ${longest} s; from there on calls are refused and tried again`,
       moves:
-        "more of it in `lib/infra/capacity.ts` (each place is a connection); longer waits in `lib/core/room.ts`; fewer batches at once",
+        "more of it in `lib/infra/capacity.ts` (each place is a connection); longer waits in `lib/core/workers.ts`; fewer batches at once",
     },
     {
       limit: `MAX_LOADS, ${places("commit-batch")}`,

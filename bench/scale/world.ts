@@ -131,9 +131,9 @@ async function ledgerBytes(sql: postgres.Sql): Promise<number> {
 }
 
 /** One record, whose key no other fragment has. */
-function recordOf(homeKey: string): object {
+function recordOf(stagedKey: string): object {
   const { fields, key } = dataset;
   const required = fields.filter(({ notNull, name }) => notNull && !key.includes(name));
   const values = required.map(({ name, type }) => [name, type === "date" ? "2026-01-01" : "simulated"]);
-  return { ...Object.fromEntries(key.map((name) => [name, homeKey])), ...Object.fromEntries(values) };
+  return { ...Object.fromEntries(key.map((name) => [name, stagedKey])), ...Object.fromEntries(values) };
 }

@@ -1,7 +1,7 @@
 import type { S3Client } from "@aws-sdk/client-s3";
-import { classifyAwsError } from "../core/faults.ts";
+import { classifyAwsError } from "../core/classify-error.ts";
 import type { ObjectVersion } from "../core/objects.ts";
-import type { Reach } from "../core/ports.ts";
+import type { CrashPointHook } from "../core/ports.ts";
 
 /** What every call to the bucket needs. */
 export type BucketAccess = {
@@ -11,7 +11,7 @@ export type BucketAccess = {
   /** Account that has to own the bucket; null where that is not checked. */
   readonly bucketOwner: string | null;
   readonly limits: BucketLimits;
-  readonly reach: Reach;
+  readonly crashPoint: CrashPointHook;
 };
 
 export type BucketLimits = {

@@ -27,7 +27,7 @@ export function openBucketDoctor(options: BucketDoctorOptions): OpenBucketDoctor
   const where = { Bucket: bucket, ...(bucketOwner === null ? {} : { ExpectedBucketOwner: bucketOwner }) };
   const asking: Asking = { client, where, subject: `s3://${bucket}` };
   return {
-    reach: () => reach(() => client.send(new ListObjectsV2Command({ ...where, MaxKeys: 1 })), options),
+    crashPoint: () => crashPoint(() => client.send(new ListObjectsV2Command({ ...where, MaxKeys: 1 })), options),
     versioning: () => readVersioning(asking),
     encryption: () => readEncryption(asking),
     sendsEvents: () => readEvents(asking),
@@ -77,7 +77,7 @@ async function orNull<Answer>(unset: string, asked: Promise<Answer>): Promise<An
 }
 
 /** S3 sends somebody who asks in the wrong region elsewhere, which is none of the faults of a load. */
-async function reach(call: () => Promise<unknown>, { bucket, region }: BucketDoctorOptions): Promise<void> {
+async function crashPoint(call: () => Promise<unknown>, { bucket, region }: BucketDoctorOptions): Promise<void> {
   await callS3(`s3://${bucket}`, () =>
     call().catch((error: unknown) => {
       if ((error as { name?: unknown }).name !== "PermanentRedirect") throw error;

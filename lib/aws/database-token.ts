@@ -1,6 +1,6 @@
 import { Signer } from "@aws-sdk/rds-signer";
+import { classifyAwsError } from "../core/classify-error.ts";
 import { BlockedError, TransientError } from "../core/errors.ts";
-import { classifyAwsError } from "../core/faults.ts";
 
 export type TokenOptions = {
   readonly host: string;

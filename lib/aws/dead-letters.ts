@@ -1,6 +1,6 @@
 import { SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
-import { classifyAwsError } from "../core/faults.ts";
-import type { DeadLetters } from "../core/intake.ts";
+import type { DeadLetters } from "../core/arrivals.ts";
+import { classifyAwsError } from "../core/classify-error.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
 export type DeadLettersOptions = ServiceAddress & { readonly queueUrl: string };

@@ -4,6 +4,7 @@ import {
   SFNClient,
   StartExecutionCommand,
 } from "@aws-sdk/client-sfn";
+import { classifyAwsError } from "../core/classify-error.ts";
 import { BlockedError } from "../core/errors.ts";
 import type {
   ExecutionInput,
@@ -13,7 +14,6 @@ import type {
   Started,
   StartOptions,
 } from "../core/execution.ts";
-import { classifyAwsError } from "../core/faults.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
 export type ExecutionsOptions = ServiceAddress & { readonly stateMachineArn: string };

@@ -1,6 +1,6 @@
 import { DescribeStateMachineCommand, ListExecutionsCommand, SFNClient } from "@aws-sdk/client-sfn";
+import { classifyAwsError } from "../core/classify-error.ts";
 import type { MachineDoctor } from "../core/doctor.ts";
-import { classifyAwsError } from "../core/faults.ts";
 import type { ServiceAddress } from "./client-config.ts";
 import { toDoctorConfig } from "./doctor-config.ts";
 

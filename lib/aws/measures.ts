@@ -1,8 +1,8 @@
 import { Metrics } from "@aws-lambda-powertools/metrics";
 import type { MiddlewareObj } from "@middy/core";
 import type { Context } from "aws-lambda";
+import { metricsNamespace, serviceName } from "../core/machine.ts";
 import { type Measures, type Metric, type MetricName, metricCatalog } from "../core/metrics.ts";
-import { metricsNamespace, serviceName } from "../core/states.ts";
 import { correlationIds } from "./telemetry.ts";
 
 /** The only Powertools metrics: one JSON line in CloudWatch's embedded format for each set of dimensions. */

@@ -1,6 +1,6 @@
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
+import { classifyAwsError } from "../core/classify-error.ts";
 import { PermanentError } from "../core/errors.ts";
-import { classifyAwsError } from "../core/faults.ts";
 import type { ObjectVersion } from "../core/objects.ts";
 import { type BucketAccess, bucketOf, callS3, quoteEtag, subjectOf } from "./bucket-access.ts";
 import { copyObject } from "./object-copy.ts";
@@ -19,7 +19,7 @@ export async function moveVersion(access: BucketAccess, version: ObjectVersion, 
   const copy = (await headObject(access, toKey)) ?? (await makeCopy(access, source, toKey));
   const same = compareHeads(source, copy) ?? (await haveSameBytes(access, source, copy));
   if (!same) throw conflict(access, version, toKey);
-  await access.reach("before-archive-delete");
+  await access.crashPoint("before-archive-delete");
   await removeVersion(access, version);
 }
 

@@ -74,7 +74,7 @@ async function copyParts(access: BucketAccess, { source, target }: Upload) {
     const part = { PartNumber: index + 1, CopySourceRange: `bytes=${index * partBytes}-${last}` };
     const input = { ...target, ...sourceOf(access, source), ...part };
     const { CopyPartResult } = await access.client.send(new UploadPartCopyCommand(input));
-    await access.reach("mid-archive-copy");
+    await access.crashPoint("mid-archive-copy");
     return { ...CopyPartResult, PartNumber: part.PartNumber };
   };
   const parts: Awaited<ReturnType<typeof copyPart>>[] = [];

@@ -1,5 +1,5 @@
 import { HeadObjectCommand, type HeadObjectCommandOutput } from "@aws-sdk/client-s3";
-import { classifyAwsError } from "../core/faults.ts";
+import { classifyAwsError } from "../core/classify-error.ts";
 import type { ObjectVersion } from "../core/objects.ts";
 import { type BucketAccess, bucketOf, subjectOf, unquoteEtag } from "./bucket-access.ts";
 

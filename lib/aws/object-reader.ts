@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { GetObjectCommand, type GetObjectCommandOutput } from "@aws-sdk/client-s3";
+import { classifyAwsError } from "../core/classify-error.ts";
 import { PermanentError } from "../core/errors.ts";
-import { classifyAwsError } from "../core/faults.ts";
 import { largestText, type ObjectBody, type ObjectVersion } from "../core/objects.ts";
 import { type BucketAccess, bucketOf, callS3, pinOf, subjectOf, unquoteEtag } from "./bucket-access.ts";
 import { watchBody } from "./object-body.ts";

@@ -1,6 +1,6 @@
 import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type { ObjectArchive, ObjectStore, ObjectUploads } from "../core/objects.ts";
-import type { Reach } from "../core/ports.ts";
+import type { CrashPointHook } from "../core/ports.ts";
 import {
   type BucketAccess,
   type BucketLimits,
@@ -23,18 +23,18 @@ export type ObjectStoreOptions = ServiceAddress & {
   readonly bucketOwner: string | null;
   readonly limits?: Partial<BucketLimits>;
   /** @default nothing happens at the named points */
-  readonly reach?: Reach;
+  readonly crashPoint?: CrashPointHook;
 };
 
 export type OpenObjectStore = ObjectStore & ObjectArchive & ObjectUploads & { close(): void };
 
 /** The bucket, as the ports of core/objects.ts describe it. */
 export function openObjectStore(options: ObjectStoreOptions): OpenObjectStore {
-  const { bucket, versioning, bucketOwner, endpoint, reach = () => undefined } = options;
+  const { bucket, versioning, bucketOwner, endpoint, crashPoint = () => undefined } = options;
   // a stand-in has one address for all buckets
   const client = new S3Client({ ...toClientConfig(options), forcePathStyle: endpoint !== null });
   const limits = { ...defaultLimits, ...options.limits };
-  const access = { client, bucket, versioning, bucketOwner, limits, reach };
+  const access = { client, bucket, versioning, bucketOwner, limits, crashPoint };
   return {
     list: (prefix) => (versioning ? listVersions(access, prefix) : listCurrent(access, prefix)),
     folders: (prefix, after) => listFolders(access, prefix, after),

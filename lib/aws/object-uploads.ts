@@ -1,5 +1,5 @@
 import { AbortMultipartUploadCommand, ListMultipartUploadsCommand } from "@aws-sdk/client-s3";
-import { classifyAwsError } from "../core/faults.ts";
+import { classifyAwsError } from "../core/classify-error.ts";
 import type { UnfinishedUpload } from "../core/objects.ts";
 import { type BucketAccess, bucketOf, callS3, subjectOf } from "./bucket-access.ts";
 

@@ -1,6 +1,6 @@
 import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
+import { classifyAwsError } from "../core/classify-error.ts";
 import { BlockedError } from "../core/errors.ts";
-import { classifyAwsError } from "../core/faults.ts";
 import { parseInvocationFault } from "../core/invocation-fault.ts";
 import type { Operate } from "../core/operations.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";

@@ -1,7 +1,7 @@
 import { GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { classifyAwsError } from "../core/classify-error.ts";
 import type { QueueDoctor } from "../core/doctor.ts";
 import { BlockedError } from "../core/errors.ts";
-import { classifyAwsError } from "../core/faults.ts";
 import type { ServiceAddress } from "./client-config.ts";
 import { toDoctorConfig } from "./doctor-config.ts";
 

@@ -1,7 +1,7 @@
 import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 import { z } from "zod";
+import { classifyAwsError } from "../core/classify-error.ts";
 import { BlockedError, TransientError } from "../core/errors.ts";
-import { classifyAwsError } from "../core/faults.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
 export type DatabaseLogin = { readonly username: string; readonly password: string };

@@ -1,10 +1,10 @@
 import middy from "@middy/core";
 import type { Context } from "aws-lambda";
 import type { z } from "zod";
+import { classifyAwsError, classifyDatabaseError } from "../core/classify-error.ts";
 import { BlockedError, type Fault, LoaderError, parseFault, TransientError, toLoaderError } from "../core/errors.ts";
-import { classifyAwsError, classifyDatabaseError } from "../core/faults.ts";
+import { taskStates } from "../core/machine.ts";
 import { measuresOfFault } from "../core/metrics.ts";
-import { taskStates } from "../core/states.ts";
 import { correlationOf } from "./correlation.ts";
 import { emitMeasures, measureTask } from "./measures.ts";
 import { logContext, logFault, openLog, withCorrelation } from "./telemetry.ts";

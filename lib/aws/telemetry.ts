@@ -3,8 +3,8 @@ import { Logger } from "@aws-lambda-powertools/logger";
 import { injectLambdaContext } from "@aws-lambda-powertools/logger/middleware";
 import type { MiddlewareObj } from "@middy/core";
 import { LoaderError, StaleFence, TransientError } from "../core/errors.ts";
+import { serviceName } from "../core/machine.ts";
 import type { Log } from "../core/ports.ts";
-import { serviceName } from "../core/states.ts";
 
 /** The only Powertools logger: one JSON line each, line breaks escaped, no record values. */
 

@@ -2,7 +2,7 @@ import { Tracer } from "@aws-lambda-powertools/tracer";
 import { captureLambdaHandler } from "@aws-lambda-powertools/tracer/middleware";
 import type { MiddlewareObj } from "@middy/core";
 import { LoaderError, toLoaderError } from "../core/errors.ts";
-import { serviceName } from "../core/states.ts";
+import { serviceName } from "../core/machine.ts";
 import { correlationOf } from "./correlation.ts";
 import { framesOf } from "./telemetry.ts";
 

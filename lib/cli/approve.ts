@@ -1,7 +1,7 @@
 import { escapeText } from "../core/escape-text.ts";
 import type { Command } from "./command.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
-import { loadUnasked } from "./load.ts";
+import { loadUnasked } from "./load-command.ts";
 import { checkBatchId } from "./options.ts";
 
 /** `approve`: records the approval, then loads, unless `--no-load`. */

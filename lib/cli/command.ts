@@ -1,5 +1,5 @@
 import type { CliIo } from "./cli-io.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection } from "./connect.ts";
 import type { CliOptions } from "./options.ts";
 
 /** A command with everything it needs. */

@@ -5,7 +5,7 @@ import type { BatchStatus } from "../core/operations.ts";
 import { type Outcome, readOutcome } from "../core/outcome.ts";
 import { CliError } from "./cli-error.ts";
 import type { CliIo } from "./cli-io.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection } from "./connect.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { openProgress, type Progress } from "./progress.ts";
 

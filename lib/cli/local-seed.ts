@@ -3,7 +3,7 @@ import { executionInput } from "../core/execution.ts";
 import { stagingPrefixOf } from "../core/keys.ts";
 import { CliError } from "./cli-error.ts";
 import type { CliIo } from "./cli-io.ts";
-import { type Connect, localDirectory } from "./connection.ts";
+import { type Connect, localDirectory } from "./connect.ts";
 import { type ExitCode, exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { runExecution } from "./follow.ts";
 

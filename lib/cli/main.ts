@@ -2,7 +2,7 @@ import { CommanderError } from "commander";
 import { escapeText } from "../core/escape-text.ts";
 import { CliError, toCliFault } from "./cli-error.ts";
 import type { CliIo } from "./cli-io.ts";
-import { type Connect, connect } from "./connection.ts";
+import { type Connect, connect } from "./connect.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { createProgram } from "./program.ts";
 

@@ -1,5 +1,5 @@
 import type { CliIo } from "./cli-io.ts";
-import type { Connect } from "./connection.ts";
+import type { Connect } from "./connect.ts";
 import type { ExitCode } from "./exit-codes.ts";
 
 export type ProgramPorts = {

@@ -2,14 +2,14 @@ import { Argument, Command as CommanderCommand, Option } from "commander";
 import { approveBatch } from "./approve.ts";
 import { CliError } from "./cli-error.ts";
 import type { Command } from "./command.ts";
-import { runDoctor } from "./doctor.ts";
+import { runDoctor } from "./doctor-command.ts";
 import { type ExitCode, exitCodeHelp } from "./exit-codes.ts";
-import { loadBatch } from "./load.ts";
-import { addLocalCommands } from "./local.ts";
+import { loadBatch } from "./load-command.ts";
+import { addLocalCommands } from "./local-command.ts";
 import { type CliOptions, checkBatchId, parseCount, parseTable } from "./options.ts";
-import { showPreview } from "./preview.ts";
+import { showPreview } from "./preview-command.ts";
 import type { ProgramPorts } from "./program-ports.ts";
-import { listBatches, showStatus } from "./status.ts";
+import { listBatches, showStatus } from "./status-command.ts";
 
 type Run = (command: Command, batchId: string) => Promise<ExitCode>;
 

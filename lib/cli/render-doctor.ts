@@ -1,7 +1,7 @@
 import { type Check, type CheckOutcome, doctorAreas, type Finding } from "../core/doctor.ts";
 import { clipText } from "../core/escape-text.ts";
 import type { Paint, Style } from "./cli-io.ts";
-import type { DoctorReport } from "./doctor.ts";
+import type { DoctorReport } from "./doctor-command.ts";
 import { shown } from "./shown.ts";
 
 const styles: Readonly<Record<CheckOutcome, Style>> = { ok: "green", warning: "yellow", error: "red", skipped: "dim" };

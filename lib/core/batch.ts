@@ -46,7 +46,7 @@ export type SeenVersion = {
  */
 export type Source = {
   readonly object: ListedObject;
-  readonly homeKey: string;
+  readonly stagedKey: string;
   readonly origin: "staging" | "failed" | "archive";
 };
 
@@ -64,7 +64,7 @@ export type TableSources = {
 export function groupSources(sources: readonly Source[], manifests: readonly Manifest[] = []): TableSources[] {
   const tables = Map.groupBy(
     sources.flatMap((source) => {
-      const parsed = parseFragmentKey(source.homeKey);
+      const parsed = parseFragmentKey(source.stagedKey);
       return parsed ? [{ source, parsed }] : [];
     }),
     ({ parsed }) => parsed.table,
@@ -88,7 +88,7 @@ function toTableSources(table: string, entries: readonly ParsedSource[], manifes
   const closed = markers.some(
     ({ parsed }) => parsed.kind === "marker" && [successMarker, manifestMarker].includes(parsed.marker),
   );
-  const keys = new Set(fragments.map(({ source }) => source.homeKey));
+  const keys = new Set(fragments.map(({ source }) => source.stagedKey));
   const currentKeys = new Set(current.map(({ source }) => source.object.key));
   const older = entries.filter(({ source }) => !source.object.isLatest && currentKeys.has(source.object.key));
   const allThere = manifest?.parts.every(({ key }) => keys.has(key)) ?? true;

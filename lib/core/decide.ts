@@ -56,7 +56,7 @@ function demoteSuperseded({ sources, seen }: BatchFacts): Source[] {
     seen.filter(({ state }) => state === "superseded").map(({ key, version }) => versionId(key, version)),
   );
   return sources.map((source) =>
-    source.origin === "staging" && superseded.has(versionId(source.homeKey, versionLabel(source.object)))
+    source.origin === "staging" && superseded.has(versionId(source.stagedKey, versionLabel(source.object)))
       ? { ...source, object: { ...source.object, isLatest: false } }
       : source,
   );
@@ -108,14 +108,14 @@ const isEnded = (state: TableState | undefined): boolean => state === "loaded" |
 /** Objects that came again for tables that are loaded: those that were not judged before are compared. */
 function decideRedrop(facts: BatchFacts, loaded: readonly TableSources[]): Decision {
   const seen = new Map(facts.seen.map((version) => [versionId(version.key, version.version), version]));
-  const isFresh = ({ object, homeKey, origin }: Source): boolean =>
-    origin === "staging" && !isJudged(object, seen.get(versionId(homeKey, versionLabel(object))));
+  const isFresh = ({ object, stagedKey, origin }: Source): boolean =>
+    origin === "staging" && !isJudged(object, seen.get(versionId(stagedKey, versionLabel(object))));
   const fresh = loaded
     .map((sources) => withFragments(sources, sources.fragments.filter(isFresh)))
     .filter(({ fragments, markers }) => fragments.length + markers.length > 0);
   if (fresh.some(({ fragments }) => fragments.length > 0)) return { do: "compare", tables: fresh };
   if (facts.state === "loaded" || [...facts.tableStates.values()].includes("loaded")) {
-    const changed = loaded.flatMap(({ fragments }) => fragments.map(({ homeKey }) => homeKey));
+    const changed = loaded.flatMap(({ fragments }) => fragments.map(({ stagedKey }) => stagedKey));
     return alreadyLoaded(facts.batchId, changed);
   }
   return {
@@ -176,7 +176,7 @@ function tableReasons(facts: BatchFacts, sources: TableSources): Reason[] {
 }
 
 function replacedText(replaced: readonly Source[]): string {
-  return `${listNames(replaced.map(({ homeKey }) => homeKey))} was replaced after the approval; approve the batch again`;
+  return `${listNames(replaced.map(({ stagedKey }) => stagedKey))} was replaced after the approval; approve the batch again`;
 }
 
 /** What is known of each key, put in order once: there may be tens of thousands. */
@@ -188,7 +188,7 @@ type History = {
 
 function historyOf({ seen, sources }: BatchFacts): History {
   const older = sources.filter(({ object }) => !object.isLatest);
-  return { seen: Map.groupBy(seen, ({ key }) => key), replaced: new Set(older.map(({ homeKey }) => homeKey)) };
+  return { seen: Map.groupBy(seen, ({ key }) => key), replaced: new Set(older.map(({ stagedKey }) => stagedKey)) };
 }
 
 /**
@@ -196,11 +196,11 @@ function historyOf({ seen, sources }: BatchFacts): History {
  * whole seconds, so a version of the same second counts as newer, unless the ledger saw it before the approval.
  * What is read in place, because it failed or was loaded before, keeps its standing.
  */
-function isCovered(history: History, row: QueueRow, { object, homeKey, origin }: Source): boolean {
+function isCovered(history: History, row: QueueRow, { object, stagedKey, origin }: Source): boolean {
   if (origin !== "staging") return true;
   const version = versionLabel(object);
-  const ofKey = history.seen.get(homeKey) ?? [];
-  if (ofKey.every((seen) => seen.version === version) && !history.replaced.has(homeKey)) return true;
+  const ofKey = history.seen.get(stagedKey) ?? [];
+  if (ofKey.every((seen) => seen.version === version) && !history.replaced.has(stagedKey)) return true;
   if (row.approvedAt === null) return false;
   const approvedSecond = Math.floor(row.approvedAt.getTime() / 1000);
   if (Math.floor(object.lastModified.getTime() / 1000) < approvedSecond) return true;

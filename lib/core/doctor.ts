@@ -191,7 +191,7 @@ export type LifecycleRule = {
 /** The bucket's settings, read and never tried: a probe would leave versions behind. */
 export interface BucketDoctor {
   /** Throws where the bucket is not there, belongs to somebody else, or may not be listed. */
-  reach(): Promise<void>;
+  crashPoint(): Promise<void>;
   versioning(): Promise<"enabled" | "suspended" | "off">;
   /** `aws:kms`, `AES256`; null where there is no rule. */
   encryption(): Promise<string | null>;

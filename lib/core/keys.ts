@@ -60,7 +60,7 @@ export const failedPrefix = "failed/";
 /** An object in the archive of what was loaded, and the key in staging that it arrived under. */
 export type ArchivedKey = {
   readonly key: string;
-  readonly homeKey: string;
+  readonly stagedKey: string;
   readonly batchId: string;
   readonly epoch: number;
   readonly table: string;
@@ -74,9 +74,9 @@ export function parseArchivedKey(key: string): ArchivedKey | null {
   if (!key.startsWith(loadedPrefix)) return null;
   const { batchId, epoch, below } = archivedName.exec(key.slice(loadedPrefix.length))?.groups ?? {};
   if (!batchId || !below || reportName.test(below)) return null;
-  const homeKey = `${stagingPrefixOf(batchId)}${below}`;
-  const parsed = parseFragmentKey(homeKey);
-  return parsed && { key, homeKey, batchId, epoch: Number(epoch ?? 1), table: parsed.table };
+  const stagedKey = `${stagingPrefixOf(batchId)}${below}`;
+  const parsed = parseFragmentKey(stagedKey);
+  return parsed && { key, stagedKey, batchId, epoch: Number(epoch ?? 1), table: parsed.table };
 }
 
 /** The batch to which an archive's key belongs. */

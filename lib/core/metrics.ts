@@ -1,6 +1,6 @@
 import { BlockedError, type LoaderError, TransientError } from "./errors.ts";
+import type { otherFunctions, TaskState, taskStates } from "./machine.ts";
 import type { LoadResult } from "./report.ts";
-import type { otherFunctions, TaskState, taskStates } from "./states.ts";
 
 /**
  * Every metric of the loader: those who emit, alarms, dashboard and docs/reference/metrics.md go by this list. No value

@@ -59,7 +59,7 @@ export interface BatchRecords {
 }
 
 export type SeenObject = {
-  readonly homeKey: string;
+  readonly stagedKey: string;
   readonly table: string;
   readonly object: ObjectVersion;
   readonly isLatest: boolean;
@@ -79,7 +79,7 @@ export interface CatalogReader {
 export type NewItem = {
   readonly table: string;
   readonly kind: "fragment" | "marker" | "superseded";
-  readonly homeKey: string;
+  readonly stagedKey: string;
   readonly object: ObjectVersion;
 };
 
@@ -123,7 +123,7 @@ export type WorkItem = {
   readonly itemId: number;
   readonly table: string;
   readonly kind: NewItem["kind"];
-  readonly homeKey: string;
+  readonly stagedKey: string;
   readonly object: ObjectVersion;
   readonly state: "pending" | "done" | "failed";
   readonly position: ReadPosition | null;
@@ -239,13 +239,13 @@ export interface Attempts {
   /** Rejects kept under this attempt. */
   rejects(run: Run): Promise<Reject[]>;
   /** State of the batch, and table results as far as they are known. */
-  standing(run: Run): Promise<Standing>;
+  attemptStatus(run: Run): Promise<AttemptStatus>;
   /** Every object is where it belongs; `more` where the ledger knows of one that is not. */
   archived(run: Run): Promise<"done" | "more">;
   close(run: Run, closing: Closing): Promise<"closed" | "again">;
 }
 
-export type Standing = {
+export type AttemptStatus = {
   readonly state: BatchState;
   readonly startedAt: Date;
   readonly now: Date;
@@ -268,7 +268,7 @@ export interface Gauges {
 }
 
 /** Named points where a fault laboratory throws the process's work away; nothing happens there otherwise. */
-export type Reach = (point: CrashPoint) => void | Promise<void>;
+export type CrashPointHook = (point: CrashPoint) => void | Promise<void>;
 export type CrashPoint =
   | "before-claim"
   | "after-claim"

@@ -1,4 +1,4 @@
-import { lambdaTimeoutSeconds, type otherFunctions, type TaskState, type taskStates } from "../core/states.ts";
+import { lambdaTimeoutSeconds, type otherFunctions, type TaskState, type taskStates } from "../core/machine.ts";
 
 /** A handler file of functions/, without its extension. */
 export type HandlerName = (typeof taskStates)[TaskState] | (typeof otherFunctions)[number];

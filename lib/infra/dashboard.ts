@@ -7,7 +7,7 @@ import {
   type CustomMonitoringProps,
   GraphWidgetType,
 } from "cdk-monitoring-constructs";
-import { otherFunctions, taskStates } from "../core/states.ts";
+import { otherFunctions, taskStates } from "../core/machine.ts";
 import { type AlarmName, type AlarmSources, deadLetters, failedExecutions } from "./alarms.ts";
 import { failureRate, loaderMetric, period, taskMetrics } from "./loader-metrics.ts";
 

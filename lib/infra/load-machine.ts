@@ -21,7 +21,7 @@ import {
 import type { LambdaInvoke } from "aws-cdk-lib/aws-stepfunctions-tasks";
 import { Construct } from "constructs";
 import { errorNames } from "../core/errors.ts";
-import { blockedWait, machineName, noticeStates, type TaskState, waitStates } from "../core/states.ts";
+import { blockedWait, machineName, noticeStates, type TaskState, waitStates } from "../core/machine.ts";
 import { type BlockedRounds, blockedRounds } from "./machine-blocked.ts";
 import { noticeTask } from "./machine-notice.ts";
 import { stageBatch } from "./machine-stage.ts";

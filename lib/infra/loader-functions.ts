@@ -9,7 +9,7 @@ import {
   serviceName,
   type TaskState,
   taskStates,
-} from "../core/states.ts";
+} from "../core/machine.ts";
 import { archivePatterns, type KeyPattern } from "./bucket-patterns.ts";
 import { functionSizes, type HandlerName } from "./capacity.ts";
 import type { LoaderContext } from "./context.ts";

@@ -1,7 +1,7 @@
 import { Duration } from "aws-cdk-lib";
 import { type IMetric, MathExpression, Metric } from "aws-cdk-lib/aws-cloudwatch";
+import { metricsNamespace, serviceName } from "../core/machine.ts";
 import type { MetricName, metricCatalog } from "../core/metrics.ts";
-import { metricsNamespace, serviceName } from "../core/states.ts";
 
 /** The loader's own metrics in CloudWatch, as alarms and dashboard read them. */
 

@@ -11,7 +11,7 @@ import {
 } from "aws-cdk-lib/aws-stepfunctions";
 import type { Construct } from "constructs";
 import { errorNames } from "../core/errors.ts";
-import { blockedWait, noticeStates, waitStates } from "../core/states.ts";
+import { blockedWait, noticeStates, waitStates } from "../core/machine.ts";
 import { noticeTask } from "./machine-notice.ts";
 
 export type BlockedRounds = {

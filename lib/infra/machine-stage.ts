@@ -12,7 +12,7 @@ import {
 } from "aws-cdk-lib/aws-stepfunctions";
 import type { LambdaInvoke } from "aws-cdk-lib/aws-stepfunctions-tasks";
 import type { Construct } from "constructs";
-import { stageWait, waitStates } from "../core/states.ts";
+import { stageWait, waitStates } from "../core/machine.ts";
 import { answered, keepingError, loadTask } from "./machine-tasks.ts";
 
 /** The most workers that one load may have at a time. ValidateBatch chooses how many there are. */

@@ -14,7 +14,7 @@ import {
 import { LambdaInvoke } from "aws-cdk-lib/aws-stepfunctions-tasks";
 import type { Construct } from "constructs";
 import { errorNames } from "../core/errors.ts";
-import { type Answer, type TaskState, taskTimeoutSeconds } from "../core/states.ts";
+import { type Answer, type TaskState, taskTimeoutSeconds } from "../core/machine.ts";
 
 /** Where each task's answer is kept in the machine's data. */
 export const resultPaths = {

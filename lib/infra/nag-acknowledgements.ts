@@ -2,10 +2,10 @@ import { Stack, Validations } from "aws-cdk-lib";
 import type { CfnFunction } from "aws-cdk-lib/aws-lambda";
 import type { CfnBucket } from "aws-cdk-lib/aws-s3";
 import type { IConstruct } from "constructs";
-import { machineName, type TaskState, taskStates } from "../core/states.ts";
+import { machineName, type TaskState, taskStates } from "../core/machine.ts";
 import { archivePatterns, type KeyPattern } from "./bucket-patterns.ts";
 import type { HandlerName } from "./capacity.ts";
-import type { Intake } from "./intake.ts";
+import type { Entrances } from "./entrances.ts";
 import type { LoadMachine } from "./load-machine.ts";
 import type { LoaderFunctions } from "./loader-functions.ts";
 import { bucketPermissions, startsExecutions } from "./permissions.ts";
@@ -18,12 +18,12 @@ export type Pipeline = {
   readonly storage: Storage;
   readonly functions: LoaderFunctions;
   readonly machine: LoadMachine;
-  readonly intake: Intake;
+  readonly entrances: Entrances;
 };
 
 export function acknowledgePipeline(pipeline: Pipeline): void {
   acknowledgeSubnets(pipeline.stack);
-  const { functions, machine, intake, stack } = pipeline;
+  const { functions, machine, entrances, stack } = pipeline;
   for (const [handler, loader] of Object.entries(functions.byHandler)) {
     acknowledge(
       loader.role,
@@ -36,7 +36,11 @@ export function acknowledgePipeline(pipeline: Pipeline): void {
     acknowledge(loader.role, `IAM5[Resource::${executions}]`, "the executions of this machine, named when they start");
   }
   acknowledgeMachine(machine, functions);
-  acknowledge(intake.undelivered, "SQS3", "it is the dead-letter queue of the rule, which the check does not look at");
+  acknowledge(
+    entrances.undelivered,
+    "SQS3",
+    "it is the dead-letter queue of the rule, which the check does not look at",
+  );
   // The provider of AwsCustomResource, a singleton of the CDK; what it may do beyond its logs is stated in storage.ts.
   const provider = stack.node.children.find((child) => child.node.id.startsWith("AWS679f53fac002430cb0da5b7982bd2287"));
   if (provider === undefined) throw new Error("nag: provider of AwsCustomResource, got none; correct its id here");

@@ -5,7 +5,7 @@ import { App, Stack } from "aws-cdk-lib";
 import { Version } from "aws-cdk-lib/aws-lambda";
 import { LogGroup } from "aws-cdk-lib/aws-logs";
 import { Topic } from "aws-cdk-lib/aws-sns";
-import { type TaskState, taskStates } from "../core/states.ts";
+import { type TaskState, taskStates } from "../core/machine.ts";
 import { LoadMachine } from "./load-machine.ts";
 import { type CloudTemplate, machineDefinition } from "./template.ts";
 

@@ -5,12 +5,12 @@ import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import { Topic } from "aws-cdk-lib/aws-sns";
 import { Trigger } from "aws-cdk-lib/triggers";
 import type { Construct } from "constructs";
-import { type TaskState, taskStates } from "../core/states.ts";
+import { type TaskState, taskStates } from "../core/machine.ts";
 import { assertCapacity, functionSizes } from "./capacity.ts";
 import type { LoaderContext } from "./context.ts";
 import { maxConnections } from "./context-defaults.ts";
 import { type DatabaseAccess, existingDatabase } from "./database-access.ts";
-import { Intake } from "./intake.ts";
+import { Entrances } from "./entrances.ts";
 import { LoadMachine } from "./load-machine.ts";
 import { LoaderFunctions } from "./loader-functions.ts";
 import { Monitoring } from "./monitoring.ts";
@@ -30,7 +30,7 @@ type MachineParts = {
   readonly topic: Topic;
 };
 
-/** Storage, functions, state machine, intake and monitoring: everything but the database. */
+/** Storage, functions, state machine, entrances and monitoring: everything but the database. */
 export class TableLoaderStack extends Stack {
   constructor(scope: Construct, id: string, props: TableLoaderStackProps) {
     super(scope, id, props);
@@ -43,23 +43,23 @@ export class TableLoaderStack extends Stack {
     const machine = this.loadMachine({ context, storage, functions, topic });
     const { operate, sweep, "start-load": startLoad } = functions.byHandler;
     const { stateMachineArn } = machine.stateMachine;
-    const intake = new Intake(this, "Intake", { bucket: storage.bucket, startLoad, sweep, stateMachineArn });
-    intake.nameQueues(operate);
-    this.migrateBefore(functions, [storage.contracts, machine, intake, operate.live(), sweep.live()]);
+    const entrances = new Entrances(this, "Intake", { bucket: storage.bucket, startLoad, sweep, stateMachineArn });
+    entrances.nameQueues(operate);
+    this.migrateBefore(functions, [storage.contracts, machine, entrances, operate.live(), sweep.live()]);
     new Monitoring(this, "Monitoring", {
       topic,
       stateMachine: machine.stateMachine,
-      arrivals: intake.queue,
-      deadLetterQueues: [intake.deadLetters, intake.undelivered],
+      arrivals: entrances.queue,
+      deadLetterQueues: [entrances.deadLetters, entrances.undelivered],
     });
-    acknowledgePipeline({ stack: this, storage, functions, machine, intake });
+    acknowledgePipeline({ stack: this, storage, functions, machine, entrances });
     this.outputs({
       BucketName: storage.bucket.bucketName,
       StateMachineArn: machine.stateMachine.stateMachineArn,
       OperateFunction: operate.live().functionArn,
       MigrateFunction: functions.byHandler.migrate.function.functionArn,
-      ArrivalsQueueUrl: intake.queue.queueUrl,
-      DeadLetterQueueUrl: intake.deadLetters.queueUrl,
+      ArrivalsQueueUrl: entrances.queue.queueUrl,
+      DeadLetterQueueUrl: entrances.deadLetters.queueUrl,
       NoticesTopicArn: topic.topicArn,
     });
   }

@@ -5,10 +5,10 @@ import type { Attempts, Closing, Judgement } from "../core/ports.ts";
 import { maxStoredRejects } from "../core/rejects.ts";
 import { type LoadResult, noCounts, type TableResult } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
+import { readAttemptStatus } from "./attempt-status.ts";
 import { lockFence, renewLease, requireJudged, wakeMoved } from "./claims.ts";
 import { discardPlan, type StagingTables } from "./plans.ts";
-import { insertRejects, rejectsOfAttempt } from "./rejects.ts";
-import { readStanding } from "./standing.ts";
+import { insertRejects, rejectsOfAttempt } from "./stored-rejects.ts";
 import { inTransaction, type Tx, wholeBatch } from "./transaction.ts";
 import { listItems } from "./work-items.ts";
 
@@ -29,7 +29,7 @@ export function openAttempts(ports: AttemptPorts): Attempts {
         await renewLease(tx, run, leaseSeconds);
       }),
     rejects: (run) => inTransaction(sql, {}, (tx) => rejectsOfAttempt(tx, run, maxStoredRejects)),
-    standing: (run) => inTransaction(sql, {}, (tx) => readStanding(tx, run)),
+    attemptStatus: (run) => inTransaction(sql, {}, (tx) => readAttemptStatus(tx, run)),
     archived: (run) =>
       inTransaction(sql, wholeBatch, async (tx) => {
         const ended = await markArchived(tx, run);

@@ -2,7 +2,16 @@ import type postgres from "postgres";
 import type { BatchState } from "../core/batch.ts";
 import { listNames } from "../core/decide.ts";
 import { BlockedError, PermanentError, TransientError } from "../core/errors.ts";
-import type { CommitOutcome, Commits, Judgement, Judging, Plan, Reach, TableOutcome, WorkItem } from "../core/ports.ts";
+import type {
+  CommitOutcome,
+  Commits,
+  CrashPointHook,
+  Judgement,
+  Judging,
+  Plan,
+  TableOutcome,
+  WorkItem,
+} from "../core/ports.ts";
 import { maxStoredRejects } from "../core/rejects.ts";
 import { sumCounts } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
@@ -11,7 +20,7 @@ import { countingTimeouts } from "./commit-timeout.ts";
 import { compareRedelivery } from "./compare.ts";
 import { discardPlan, type StagingTables } from "./plans.ts";
 import { recordCommit } from "./record-commit.ts";
-import { rejectsOfPlan } from "./rejects.ts";
+import { rejectsOfPlan } from "./stored-rejects.ts";
 import { inTransaction, RolledBack, type Tx } from "./transaction.ts";
 import { beginAnew, listItems } from "./work-items.ts";
 
@@ -31,7 +40,7 @@ export type CommitPorts = {
   readonly target: Target;
   readonly leaseSeconds: number;
   /** @default nothing happens at the named points */
-  readonly reach?: Reach;
+  readonly crashPoint?: CrashPointHook;
 };
 
 export function openCommits(ports: CommitPorts): Commits {
@@ -106,7 +115,7 @@ async function commitOnce(ports: CommitPorts, committing: Committing, mayRace: b
     if (judgement.rejected > 0) return new RolledBack<Ended>({ outcome: "rejected", judgement });
     await recordCommit(tx, run, { plan, items, judgement });
     await renewLease(tx, run, ports.leaseSeconds);
-    await ports.reach?.("after-merge");
+    await ports.crashPoint?.("after-merge");
     return { outcome: "committed", judgement };
   });
 }

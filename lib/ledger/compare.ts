@@ -23,7 +23,7 @@ export async function compareRedelivery(
     const loaded = await readLoaded(tx, run, table);
     const fragments = ofTable.filter(({ kind }) => kind === "fragment");
     const byKey = Map.groupBy(loaded, ({ key }) => key);
-    const of = ({ homeKey }: WorkItem): readonly Loaded[] => byKey.get(homeKey) ?? [];
+    const of = ({ stagedKey }: WorkItem): readonly Loaded[] => byKey.get(stagedKey) ?? [];
     const contents = fragments.map((item) => contentOf(item, of(item)));
     if (isSameTable(contents, loaded)) continue;
     const different = fragments.filter((item, index) => !isSameFragment(contents[index] ?? null, of(item)));
@@ -38,9 +38,9 @@ export async function compareRedelivery(
     tx,
     items.filter(({ object }) => left.has(object.key)),
   );
-  const keys = changed.filter(({ kind }) => kind === "fragment").map(({ homeKey }) => homeKey);
+  const keys = changed.filter(({ kind }) => kind === "fragment").map(({ stagedKey }) => stagedKey);
   await noteVerdict(tx, run, keys);
-  return { changed: keys, same: same.map(({ homeKey }) => homeKey) };
+  return { changed: keys, same: same.map(({ stagedKey }) => stagedKey) };
 }
 
 async function readLoaded(tx: Tx, run: Run, table: string): Promise<Loaded[]> {
@@ -82,7 +82,7 @@ const sumOf = (parts: readonly Content[]): Content => ({
 type Marking = { readonly items: readonly WorkItem[]; readonly state: "changed" | "duplicate" };
 
 async function markVersions(tx: Tx, run: Run, { items, state }: Marking): Promise<void> {
-  const versions = items.map((item) => ({ key: item.homeKey, version: versionLabel(item.object) }));
+  const versions = items.map((item) => ({ key: item.stagedKey, version: versionLabel(item.object) }));
   await tx`
     update table_loader.object_versions o
     set state = ${state}, updated_at = now()

@@ -1,6 +1,6 @@
 import type postgres from "postgres";
+import { sqlStateOf } from "../core/classify-error.ts";
 import { TransientError } from "../core/errors.ts";
-import { sqlStateOf } from "../core/faults.ts";
 import { type Client, openClient } from "./client.ts";
 
 export type Login = {

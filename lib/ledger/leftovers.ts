@@ -1,5 +1,5 @@
 import type postgres from "postgres";
-import type { Healing, Leftovers, Retention } from "../core/healing.ts";
+import type { Healing, Leftovers, Retention } from "../core/sweep-ports.ts";
 import { discardPlan, type StagingTables } from "./plans.ts";
 import { inTransaction, type Tx, wholeBatch } from "./transaction.ts";
 

@@ -1,5 +1,5 @@
+import { classifyDatabaseError } from "../core/classify-error.ts";
 import { BlockedError, LoaderError, parseFault } from "../core/errors.ts";
-import { classifyDatabaseError } from "../core/faults.ts";
 
 /** Where the migrations were to run. */
 export type MigrationPlace = { readonly host: string; readonly port: number; readonly name: string };

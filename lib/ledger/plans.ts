@@ -3,8 +3,8 @@ import type { PlanBody } from "../core/plan.ts";
 import type { NewItem, NewPlan, Plan, Plans } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
 import { lockFence, renewLease } from "./claims.ts";
-import { leaveLine } from "./line.ts";
 import { inOneMessage, inTransaction, type Tx, wholeBatch } from "./transaction.ts";
+import { giveUpTurn } from "./turns.ts";
 import { beginAnew, listItems } from "./work-items.ts";
 
 /** The staging of a plan, by the target that stages it. */
@@ -56,7 +56,7 @@ async function create({ staging, leaseSeconds }: PlanPorts, tx: Tx, plan: NewPla
   const planId = await insertPlan(tx, plan);
   await insertItems(tx, planId, plan.items);
   if (plan.kind !== "preview") await startAttempt(tx, plan, planId);
-  if (plan.kind !== "preview") await leaveLine(tx, plan.batchId);
+  if (plan.kind !== "preview") await giveUpTurn(tx, plan.batchId);
   await renewLease(tx, { ...plan, planId, workers: [] }, leaseSeconds);
   return planId;
 }
@@ -100,10 +100,10 @@ async function insertPlan(tx: Tx, plan: NewPlan): Promise<number> {
 }
 
 async function insertItems(tx: Tx, planId: number, items: readonly NewItem[]): Promise<void> {
-  const rows = items.map(({ table, kind, homeKey, object }) => ({
+  const rows = items.map(({ table, kind, stagedKey, object }) => ({
     table_name: table,
     kind,
-    home_key: homeKey,
+    home_key: stagedKey,
     key: object.key,
     version_id: object.versionId,
     etag: object.etag,

@@ -90,7 +90,7 @@ function recordWarnings(outcome: TableOutcome, strategy: string | undefined): st
 
 function fragmentWarnings(fragments: readonly WorkItem[]): string[] {
   const [first, ...others] = fragments.filter(({ records }) => records === 0);
-  return first ? [`NO_RECORDS: ${others.length + 1} fragments hold no records, the first is ${first.homeKey}`] : [];
+  return first ? [`NO_RECORDS: ${others.length + 1} fragments hold no records, the first is ${first.stagedKey}`] : [];
 }
 
 function shapeWarnings(notEnforced: readonly string[]): string[] {
@@ -99,7 +99,7 @@ function shapeWarnings(notEnforced: readonly string[]): string[] {
 
 async function markVersions(tx: Tx, run: Run, fragments: readonly WorkItem[]): Promise<void> {
   const rows = fragments.map((item) => ({
-    key: item.homeKey,
+    key: item.stagedKey,
     version: versionLabel(item.object),
     table_name: item.table,
     etag: item.object.etag,

@@ -1,5 +1,5 @@
 import type postgres from "postgres";
-import type { CursorName, SweepGauges, Sweeps } from "../core/healing.ts";
+import type { CursorName, SweepGauges, Sweeps } from "../core/sweep-ports.ts";
 import { inTransaction, type Tx } from "./transaction.ts";
 
 const leaseName = "sweep";

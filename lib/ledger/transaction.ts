@@ -1,10 +1,10 @@
 import type postgres from "postgres";
+import { classifyDatabaseError, isConnectionLost } from "../core/classify-error.ts";
 import { LoaderError, TransientError } from "../core/errors.ts";
-import { classifyDatabaseError, isConnectionLost } from "../core/faults.ts";
 import { hasCapability } from "../core/server-capabilities.ts";
 import { openSession, type Session } from "./connection.ts";
 import { lockTimeoutCode, nameHolders } from "./lock-holders.ts";
-import { openWatch, type Watch } from "./watch.ts";
+import { openStallGuard, type StallGuard } from "./stall-guard.ts";
 
 export type Tx = postgres.ReservedSql;
 
@@ -51,11 +51,11 @@ const longestBudget = 1_000_000;
 export async function inTransaction<T>(
   sql: postgres.Sql,
   options: TransactionOptions,
-  work: (tx: Tx, watch: Watch) => Promise<T | RolledBack<T>>,
+  work: (tx: Tx, stallGuard: StallGuard) => Promise<T | RolledBack<T>>,
 ): Promise<T> {
   const budget = options.budget === undefined ? undefined : Math.min(Math.max(options.budget, 1), longestBudget);
-  return inSession(sql, budget, (session, watch) =>
-    runTransaction(session, { options: { ...options, budget }, watch, work }),
+  return inSession(sql, budget, (session, stallGuard) =>
+    runTransaction(session, { options: { ...options, budget }, stallGuard, work }),
   );
 }
 
@@ -80,38 +80,38 @@ export async function inOneMessage(
 async function inSession<T>(
   sql: postgres.Sql,
   budget: number | undefined,
-  work: (session: Session, watch: Watch) => Promise<T>,
+  work: (session: Session, stallGuard: StallGuard) => Promise<T>,
 ): Promise<T> {
   const session = await openSession(sql).catch(throwClassified);
-  const watch = openWatch(session, budget);
+  const stallGuard = openStallGuard(session, budget);
   try {
-    return await watch.race(work(session, watch));
+    return await stallGuard.race(work(session, stallGuard));
   } catch (error) {
-    const fault = watch.fault();
-    await rollBack(session, watch, error);
+    const fault = stallGuard.fault();
+    await rollBack(session, stallGuard, error);
     const classified = classifyDatabaseError(error) ?? (session.isOpen() ? error : lostDuring(error));
     if (fault === null && isLockTimeout(classified)) {
-      throw await watch.awaitProgress(() => nameHolders(session.tx, error));
+      throw await stallGuard.awaitProgress(() => nameHolders(session.tx, error));
     }
-    throw fault ?? (isLost(classified) ? watch.timeout(error) : null) ?? classified;
+    throw fault ?? (isLost(classified) ? stallGuard.timeout(error) : null) ?? classified;
   } finally {
-    watch.stop();
+    stallGuard.stop();
     session.release();
   }
 }
 
 type Transaction<T> = {
   readonly options: TransactionOptions;
-  readonly watch: Watch;
-  readonly work: (tx: Tx, watch: Watch) => Promise<T | RolledBack<T>>;
+  readonly stallGuard: StallGuard;
+  readonly work: (tx: Tx, stallGuard: StallGuard) => Promise<T | RolledBack<T>>;
 };
 
-async function runTransaction<T>(session: Session, { options, watch, work }: Transaction<T>): Promise<T> {
-  const { tx } = watch;
+async function runTransaction<T>(session: Session, { options, stallGuard, work }: Transaction<T>): Promise<T> {
+  const { tx } = stallGuard;
   // In one message: every round trip counts where fragments are small.
   const begin = `begin isolation level ${options.isolation ?? "read committed"}`;
   await tx.unsafe([begin, ...settingsOf(session, options)].join("; "));
-  const result = await work(tx, watch);
+  const result = await work(tx, stallGuard);
   if (result instanceof RolledBack) {
     await tx`rollback`;
     return result.value;
@@ -122,10 +122,10 @@ async function runTransaction<T>(session: Session, { options, watch, work }: Tra
 }
 
 /** A connection that is gone, or about to be, has nothing to roll back and is not used again. */
-async function rollBack({ tx, isOpen, destroy }: Session, watch: Watch, cause: unknown): Promise<void> {
+async function rollBack({ tx, isOpen, destroy }: Session, stallGuard: StallGuard, cause: unknown): Promise<void> {
   try {
     if (isConnectionLost(cause) || !isOpen()) throw cause;
-    await watch.awaitProgress(async () => tx`rollback`);
+    await stallGuard.awaitProgress(async () => tx`rollback`);
   } catch (error) {
     destroy(error instanceof Error ? error : new Error(String(error)));
   }

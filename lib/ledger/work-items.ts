@@ -6,9 +6,9 @@ import type { Slice, SliceProgress, Slices, SliceWriter, WorkItem, WorkItems } f
 import type { ReadPosition } from "../core/records.ts";
 import type { Run } from "../core/run.ts";
 import { readState, renewLease, requireJudged } from "./claims.ts";
-import { insertRejects } from "./rejects.ts";
+import type { StallGuard } from "./stall-guard.ts";
+import { insertRejects } from "./stored-rejects.ts";
 import { inTransaction, type TransactionOptions, type Tx } from "./transaction.ts";
-import type { Watch } from "./watch.ts";
 
 type ItemRow = {
   item_id: number;
@@ -44,7 +44,7 @@ function toItem(row: ItemRow): WorkItem {
     itemId: row.item_id,
     table: row.table_name,
     kind: row.kind,
-    homeKey: row.home_key,
+    stagedKey: row.home_key,
     object: {
       key: row.key,
       versionId: row.version_id,
@@ -165,9 +165,9 @@ export function openSlices({ sql, leaseSeconds, openCopy }: SlicePorts): Slices 
       const { staging } = slice;
       // Without a COPY the server would take the time of reading for idleness.
       const read = staging === null ? await body({ write: async () => undefined }) : null;
-      return inTransaction(sql, { durable: false }, async (tx, watch) => {
+      return inTransaction(sql, { durable: false }, async (tx, stallGuard) => {
         const open = () => openCopy(tx, { run: slice.run, ...(staging as NonNullable<typeof staging>) });
-        const progress = read ?? (await watch.pause(() => copyRows(open, watch, body)));
+        const progress = read ?? (await stallGuard.pause(() => copyRows(open, stallGuard, body)));
         await insertRejects(tx, slice.run, { itemId: slice.item.itemId, rejects: progress.rejects });
         const item = await checkpoint(tx, slice, progress);
         await renewLease(tx, slice.run, leaseSeconds);
@@ -180,7 +180,7 @@ export function openSlices({ sql, leaseSeconds, openCopy }: SlicePorts): Slices 
 /** How long a slice takes is for its reader to say; but whatever the server is given, it has to take. */
 async function copyRows(
   open: () => Promise<Copy>,
-  { awaitProgress }: Watch,
+  { awaitProgress }: StallGuard,
   body: (writer: SliceWriter) => Promise<SliceProgress>,
 ): Promise<SliceProgress> {
   const copy = await awaitProgress(open);
@@ -216,5 +216,8 @@ async function checkpoint(tx: Tx, { run, worker, item }: Slice, progress: SliceP
   `;
   if (row) return toItem(row);
   await readState(tx, run);
-  throw new TransientError("ITEM_TAKEN", `${item.homeKey} is no longer this worker's; it looks again at what is left`);
+  throw new TransientError(
+    "ITEM_TAKEN",
+    `${item.stagedKey} is no longer this worker's; it looks again at what is left`,
+  );
 }

@@ -22,7 +22,7 @@ export type LocalBucket = {
   readonly port: number;
   readonly name: string;
   readonly region: string;
-  readonly intake: Queue;
+  readonly arrivals: Queue;
   readonly deadLetters: Queue;
   put(key: string, body: string | Uint8Array<ArrayBuffer>): Promise<void>;
   /** The object's bytes, or null where there is none. */
@@ -38,7 +38,7 @@ export type LocalBucket = {
 const maxReceiveCount = 5;
 const visibilitySeconds = 30;
 
-/** Opens S3 and SQS on one port of this machine, with the bucket, the intake queue and its dead letters. */
+/** Opens S3 and SQS on one port of this machine, with the bucket, the arrivals queue and its dead letters. */
 export async function openBucket(options: BucketOptions): Promise<LocalBucket> {
   const { bucket: name, region = "us-east-1", onArrival = () => {} } = options;
   const onUpload = (upload: Upload): void => onArrival(toObjectCreatedEvent(upload, { bucket: name, region }));
@@ -53,7 +53,7 @@ export async function openBucket(options: BucketOptions): Promise<LocalBucket> {
   };
   const deadLetters = createQueue("table-loader-dead-letters", {});
   const redrive = JSON.stringify({ deadLetterTargetArn: deadLetters.arn, maxReceiveCount });
-  const intake = createQueue("table-loader-intake", {
+  const arrivals = createQueue("table-loader-arrivals", {
     VisibilityTimeout: String(visibilitySeconds),
     RedrivePolicy: redrive,
   });
@@ -64,7 +64,7 @@ export async function openBucket(options: BucketOptions): Promise<LocalBucket> {
     port: Number(new URL(endpoint).port),
     name,
     region,
-    intake,
+    arrivals,
     deadLetters,
     put: (key, body) => put(objectUrl(key), body),
     get: (key) => get(objectUrl(key)),

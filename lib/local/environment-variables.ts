@@ -1,7 +1,7 @@
 import { overrideEnvironment } from "../config.ts";
 import type { LocalBucket } from "./bucket.ts";
 import type { LocalEnvironmentInfo } from "./environment-file.ts";
-import { machineArn } from "./machine.ts";
+import { machineArn } from "./interpreter.ts";
 import type { LocalPostgres } from "./postgres.ts";
 
 export type Places = {
@@ -27,7 +27,7 @@ export function toVariables({ database, bucket, machinePort, logLevel }: Places)
     LOCAL_ENDPOINT: bucket.endpoint,
     LOCAL_MACHINE_ENDPOINT: `http://127.0.0.1:${machinePort}`,
     STATE_MACHINE_ARN: machineArn(bucket.region),
-    ARRIVALS_QUEUE_URL: bucket.intake.url,
+    ARRIVALS_QUEUE_URL: bucket.arrivals.url,
     DEAD_LETTER_QUEUE_URL: bucket.deadLetters.url,
     LOG_LEVEL: logLevel,
   };

@@ -7,10 +7,10 @@ import { toVariables, urlOf } from "./environment-variables.ts";
 import type { ExecutionRecord, MachineEvent } from "./execution-record.ts";
 import { findFreePort } from "./free-port.ts";
 import { type FunctionName, type LoadFunction, loadFunction, loadTaskFunctions } from "./functions.ts";
-import { type Intake, openIntake } from "./intake.ts";
+import { type LocalMachine, openMachine, randomExecutionName } from "./interpreter.ts";
 import { invokeLambda } from "./lambda.ts";
 import { endLeases } from "./leases.ts";
-import { type LocalMachine, openMachine, randomExecutionName } from "./machine.ts";
+import { type LocalEntrances, openLocalEntrances } from "./local-entrances.ts";
 import { openMachineEndpoint } from "./machine-endpoint.ts";
 import type { Notice } from "./machine-tasks.ts";
 import type { ObjectCreatedEvent } from "./object-event.ts";
@@ -70,10 +70,10 @@ export async function openLocalEnvironment(options: LocalEnvironmentOptions): Pr
 async function openInto(stack: AsyncDisposableStack, options: LocalEnvironmentOptions): Promise<LocalEnvironment> {
   const { onEvent = () => {}, load = loadFunction, ports = {} } = options;
   const directory = await openDirectory(stack, options.directory);
-  let intake: Intake | undefined;
+  let entrances: LocalEntrances | undefined;
   const onArrival = (arrival: ObjectCreatedEvent): void => {
     onEvent({ kind: "arrival", arrival });
-    intake?.deliver(arrival);
+    entrances?.deliver(arrival);
   };
   const persistent = options.directory !== null;
   const { database, bucket, definition } = await openParts({ directory, persistent, ports, onArrival }, stack);
@@ -88,7 +88,7 @@ async function openInto(stack: AsyncDisposableStack, options: LocalEnvironmentOp
   await applySampleSchema(database);
   await uploadContracts(bucket);
   const machine = await openLoadMachine(stack, { definition, machinePort, load, onEvent });
-  intake = await openEntrances(stack, { bucket, load, options });
+  entrances = await openEntrances(stack, { bucket, load, options });
   if (persistent) await writeEnvironmentFile(directory, variables);
 
   return {
@@ -145,15 +145,18 @@ type EntrancePlaces = {
 };
 
 /** What starts loads by itself: arrivals, the sweep, and the contracts' file when it changes. */
-async function openEntrances(stack: AsyncDisposableStack, { bucket, load, options }: EntrancePlaces): Promise<Intake> {
+async function openEntrances(
+  stack: AsyncDisposableStack,
+  { bucket, load, options }: EntrancePlaces,
+): Promise<LocalEntrances> {
   const onFault = (error: unknown): void => options.onEvent?.({ kind: "fault", error });
-  const intake = openIntake({ bucket, startLoad: await load("start-load"), onFault });
-  stack.defer(intake.close);
+  const entrances = openLocalEntrances({ bucket, startLoad: await load("start-load"), onFault });
+  stack.defer(entrances.close);
   const watcher = watchContracts(bucket, onFault);
   stack.defer(() => watcher.close());
-  if (options.automatic === false) return intake;
-  intake.start();
+  if (options.automatic === false) return entrances;
+  entrances.start();
   const timer = openSweepTimer({ sweep: await load("sweep"), everySeconds: options.sweepSeconds ?? 30, onFault });
   stack.defer(timer.close);
-  return intake;
+  return entrances;
 }

@@ -1,4 +1,4 @@
-import { type otherFunctions, taskStates } from "../core/states.ts";
+import { type otherFunctions, taskStates } from "../core/machine.ts";
 import type { Handler, LambdaFunction } from "./lambda.ts";
 
 export type FunctionName = (typeof taskStates)[keyof typeof taskStates] | (typeof otherFunctions)[number];

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { lambdaTimeoutSeconds } from "../core/states.ts";
+import { lambdaTimeoutSeconds } from "../core/machine.ts";
 
 /** A deployed handler, as it is exported by a file in functions/. */
 export type Handler = (event: unknown, context: LambdaContext) => unknown;

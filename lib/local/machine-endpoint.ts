@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { machineName } from "../core/states.ts";
+import { machineName } from "../core/machine.ts";
 import type { ExecutionRecord } from "./execution-record.ts";
+import { type LocalMachine, randomExecutionName } from "./interpreter.ts";
 import { isLocalRequest } from "./local-request.ts";
-import { type LocalMachine, randomExecutionName } from "./machine.ts";
 import { type ExecutionRequest, isExecutionName, parseRequest } from "./machine-requests.ts";
 
 export type MachineEndpoint = { readonly url: string; close(): Promise<void> };

@@ -1,4 +1,4 @@
-import { type TaskState, taskStates } from "../core/states.ts";
+import { type TaskState, taskStates } from "../core/machine.ts";
 import { invokeLambda, type LambdaFunction } from "./lambda.ts";
 import { type Definition, listStates } from "./state-machine-language.ts";
 

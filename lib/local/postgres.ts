@@ -59,9 +59,9 @@ export async function openPostgres(options: PostgresOptions): Promise<LocalPostg
 
 function toArguments(port: number, parameters: Readonly<Record<string, string>>): string[] {
   // No Unix socket: its directory would have to be writable for the server's user, and its path be short.
-  const reach = { listen_addresses: host, unix_socket_directories: "", lc_messages: "C", max_connections: "60" };
+  const crashPoint = { listen_addresses: host, unix_socket_directories: "", lc_messages: "C", max_connections: "60" };
   // As in the deployed database: DETAIL and CONTEXT of an error quote the row that broke a constraint.
-  const own = { ...reach, log_error_verbosity: "terse" };
+  const own = { ...crashPoint, log_error_verbosity: "terse" };
   const settings = Object.entries({ ...own, ...parameters }).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   return ["-p", String(port), ...settings];
 }

@@ -1,5 +1,5 @@
-import { objectFault } from "./faults.ts";
 import type { ReadLimits } from "./limits.ts";
+import { objectFault } from "./object-faults.ts";
 
 /**
  * The bytes at hand: a window that moves over the decoded fragment. `bytes[i]` is the fragment's byte `base + i`, and

@@ -1,4 +1,4 @@
-import { objectFault } from "./faults.ts";
+import { objectFault } from "./object-faults.ts";
 
 export type Compression = "gzip" | "zstd" | "br";
 

@@ -2,9 +2,9 @@ import type { PermanentError } from "../core/errors.ts";
 import type { ByteWindow } from "./byte-window.ts";
 import { decodeUtf8, findInvalidUtf8 } from "./charset.ts";
 import type { Compression } from "./content-encoding.ts";
-import { type At, jsonFault, type Place } from "./faults.ts";
 import { findSyntaxFault, isSpace, type SyntaxFault } from "./json-syntax.ts";
 import type { ReadLimits } from "./limits.ts";
+import { type At, jsonFault, type Place } from "./object-faults.ts";
 import { type Scan, type ScanOutcome, scanContainer } from "./scan.ts";
 
 /** `data` holds one record, `ndjson` one per line; the others an array of them. */

@@ -3,7 +3,7 @@ import { createBrotliDecompress, createGunzip, createZstdDecompress } from "node
 import { LoaderError } from "../core/errors.ts";
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
 import { type Compression, findCompression, magicBytes } from "./content-encoding.ts";
-import { objectFault } from "./faults.ts";
+import { objectFault } from "./object-faults.ts";
 
 export type BodySource = { readonly store: Pick<ObjectStore, "read">; readonly version: ObjectVersion };
 /** Where in the decoded bytes to begin, and what an earlier read found out. */

@@ -12,8 +12,8 @@ import {
   type Span,
   textOf,
 } from "./cursor.ts";
-import { objectFault, type Place, showBytes } from "./faults.ts";
 import { findSyntaxFault } from "./json-syntax.ts";
+import { objectFault, type Place, showBytes } from "./object-faults.ts";
 import { scanString } from "./scan.ts";
 
 const openBrace = 0x7b;

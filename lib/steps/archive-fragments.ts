@@ -10,11 +10,11 @@ import {
   stagingPrefixOf,
   versionLabel,
 } from "../core/keys.ts";
+import type { Answer } from "../core/machine.ts";
 import type { ObjectArchive, ObjectStore } from "../core/objects.ts";
-import type { ArchivedItem, Attempts, Claims, Log, Reach, WorkItem, WorkItems } from "../core/ports.ts";
+import type { ArchivedItem, Attempts, Claims, CrashPointHook, Log, WorkItem, WorkItems } from "../core/ports.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
-import type { Answer } from "../core/states.ts";
-import { toErrorLog } from "./error-log.ts";
+import { toErrorLog } from "./reports.ts";
 import { writeReport } from "./write-report.ts";
 
 /** ArchiveFragments: moves every version that was read to `loaded/` or `failed/`, each verified before it is deleted. */
@@ -26,7 +26,7 @@ export type ArchivePorts = {
   readonly store: ObjectStore;
   readonly archive: ObjectArchive;
   readonly log: Log;
-  readonly reach: Reach;
+  readonly crashPoint: CrashPointHook;
   readonly now: () => number;
 };
 
@@ -44,7 +44,7 @@ export async function archiveFragments(
   deadline: number,
 ): Promise<ArchiveAnswer> {
   await ports.claims.renew(run);
-  const { state, fault } = await ports.attempts.standing(run);
+  const { state, fault } = await ports.attempts.attemptStatus(run);
   refuseUncommitted(run, state);
   const items = await ports.items.list(run.planId);
   const folder = archiveFolder(run, state);
@@ -58,7 +58,7 @@ export async function archiveFragments(
     if (ports.now() >= deadline - reserveSeconds * 1000) return { next: "more" };
     await archiveGroup(ports, run, { group, folder, mayBeGone });
   }
-  await ports.reach("after-archive");
+  await ports.crashPoint("after-archive");
   return { next: await ports.attempts.archived(run) };
 }
 
@@ -134,14 +134,14 @@ async function archiveItem(ports: ArchivePorts, run: Run, { item, folder, mayBeG
   // What was read in the archive stays there, even where the batch fails: nothing is ever taken out of it.
   if (parseArchivedKey(item.object.key)) return { item, archivedKey: item.object.key };
   const home = run.kind === "compare" ? duplicatePrefixOf(run.batchId, versionLabel(item.object)) : folder;
-  const toKey = `${home}${keyBelowBatch(item.homeKey, stagingPrefixOf(run.batchId))}`;
-  await ports.reach("before-archive-copy");
+  const toKey = `${home}${keyBelowBatch(item.stagedKey, stagingPrefixOf(run.batchId))}`;
+  await ports.crashPoint("before-archive-copy");
   const moved = await move(ports, item, toKey).catch((error: unknown) => {
     if (!mayBeGone || !(error instanceof PermanentError) || error.code !== "S3_MISSING") throw error;
     ports.log.warn("nothing left to archive", { code: error.code, key: item.object.key, table: item.table });
     return item.object.key;
   });
-  await ports.reach("after-archive-copy");
+  await ports.crashPoint("after-archive-copy");
   return { item, archivedKey: moved };
 }
 

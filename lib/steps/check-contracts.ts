@@ -1,11 +1,11 @@
 import { BlockedError } from "../core/errors.ts";
-import type { Sweeping } from "./sweeping.ts";
+import type { SweepContext } from "./sweep-context.ts";
 
 /**
  * Whether the contracts in the bucket can be used: a new text that cannot is told within five minutes, and not only when
  * the next batch arrives, and until it is mended.
  */
-export async function checkContracts({ ports }: Sweeping): Promise<void> {
+export async function checkContracts({ ports }: SweepContext): Promise<void> {
   const { contracts, gauges, log } = ports;
   const faults = await contracts.current({ remember: true }).then((current) => current.faults, unusable);
   gauges.emit({ ContractsInvalid: faults.length > 0 ? 1 : 0 });

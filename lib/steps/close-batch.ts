@@ -3,15 +3,15 @@ import { decideBatch } from "../core/decide.ts";
 import type { Fault } from "../core/errors.ts";
 import { executionInput } from "../core/execution.ts";
 import { failedPrefixOf, loadedPrefixOf, loadResultKey, previewKey } from "../core/keys.ts";
+import type { Answer } from "../core/machine.ts";
 import { measuresOfResult } from "../core/metrics.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import type { Attempts, BatchRecords, Gauges, Plans, Reach, Standing } from "../core/ports.ts";
+import type { AttemptStatus, Attempts, BatchRecords, CrashPointHook, Gauges, Plans } from "../core/ports.ts";
 import type { Preview } from "../core/preview.ts";
 import { type LoadResult, type LoadStatus, noCounts, noticeOf, sumCounts } from "../core/report.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
-import type { Answer } from "../core/states.ts";
 import { readFacts } from "./facts.ts";
-import { surveyStaging } from "./survey.ts";
+import { findStagedSources } from "./find-sources.ts";
 import { writeReport } from "./write-report.ts";
 
 /** CloseBatch: writes the report, then ends the attempt, frees the lease and drops plan and staging in one transaction. */
@@ -22,7 +22,7 @@ export type ClosePorts = {
   readonly records: BatchRecords;
   readonly store: ObjectStore;
   readonly gauges: Gauges;
-  readonly reach: Reach;
+  readonly crashPoint: CrashPointHook;
   readonly settings: { readonly requireApproval: boolean };
 };
 
@@ -38,21 +38,21 @@ export type CloseAnswer = {
 
 export async function closeBatch(ports: ClosePorts, { run }: TaskRequest): Promise<CloseAnswer> {
   if (run.kind === "preview") return closePreview(ports, run);
-  const standing = await ports.attempts.standing(run);
-  if (standing.closed) return toAnswer(await lookAgain(ports, run, standing), standing.closed);
-  const result = toResult(run, standing);
+  const attemptStatus = await ports.attempts.attemptStatus(run);
+  if (attemptStatus.closed) return toAnswer(await lookAgain(ports, run, attemptStatus), attemptStatus.closed);
+  const result = toResult(run, attemptStatus);
   if (result.report_key) {
     await writeReport(ports.store, { key: result.report_key, content: result }, async () => {
-      await ports.attempts.standing(run);
-      await ports.reach("before-report");
+      await ports.attempts.attemptStatus(run);
+      await ports.crashPoint("before-report");
     });
   }
-  await ports.reach("after-report");
-  const state = finalState(standing);
-  const ended = await ports.attempts.close(run, { state, result, fault: standing.fault });
+  await ports.crashPoint("after-report");
+  const state = finalState(attemptStatus);
+  const ended = await ports.attempts.close(run, { state, result, fault: attemptStatus.fault });
   if (run.kind === "load") ports.gauges.emit(measuresOfResult(result));
-  await ports.reach("after-close");
-  return toAnswer(ended === "again" ? await lookAgain(ports, run, standing) : "closed", result);
+  await ports.crashPoint("after-close");
+  return toAnswer(ended === "again" ? await lookAgain(ports, run, attemptStatus) : "closed", result);
 }
 
 /**
@@ -60,10 +60,14 @@ export async function closeBatch(ports: ClosePorts, { run }: TaskRequest): Promi
  * on finds it free; only where something lies in staging that can be loaded is it looked at again. A failed batch is
  * not: it ends as a failure, and nothing but a retry goes on with it.
  */
-async function lookAgain(ports: ClosePorts, run: Run, standing: Standing): Promise<CloseAnswer["next"]> {
-  if (standing.state === "failing" || standing.state === "failed" || standing.fault) return "closed";
+async function lookAgain(ports: ClosePorts, run: Run, attemptStatus: AttemptStatus): Promise<CloseAnswer["next"]> {
+  if (attemptStatus.state === "failing" || attemptStatus.state === "failed" || attemptStatus.fault) return "closed";
   const { batchId, epoch } = run;
-  const facts = await readFacts(ports, { batchId, epoch, state: "loaded" }, await surveyStaging(ports.store, batchId));
+  const facts = await readFacts(
+    ports,
+    { batchId, epoch, state: "loaded" },
+    await findStagedSources(ports.store, batchId),
+  );
   const decision = decideBatch(facts, executionInput.parse({ batchId, source: "arrival" }));
   return decision.do === "load" || decision.do === "compare" ? "again" : "closed";
 }
@@ -89,28 +93,28 @@ async function closePreview({ plans, store }: ClosePorts, run: Run): Promise<Clo
 
 const previewLost: Fault = { code: "PREVIEW_LOST", message: "the preview came to no report; start it again" };
 
-function finalState({ state }: Standing): BatchState {
+function finalState({ state }: AttemptStatus): BatchState {
   return state === "failing" ? "failed" : "loaded";
 }
 
-function statusOf(run: Run, standing: Standing): LoadStatus {
-  if (standing.state === "failing" || (run.kind === "compare" && standing.fault)) return "failed";
+function statusOf(run: Run, attemptStatus: AttemptStatus): LoadStatus {
+  if (attemptStatus.state === "failing" || (run.kind === "compare" && attemptStatus.fault)) return "failed";
   return run.kind === "compare" ? "already_processed" : "success";
 }
 
-function toResult(run: Run, standing: Standing): LoadResult {
-  const counts = sumCounts(Object.values(standing.tables));
-  const failed = standing.state === "failing";
+function toResult(run: Run, attemptStatus: AttemptStatus): LoadResult {
+  const counts = sumCounts(Object.values(attemptStatus.tables));
+  const failed = attemptStatus.state === "failing";
   const folder = failed ? failedPrefixOf(run.batchId, run.attempt) : loadedPrefixOf(run.batchId, run.epoch);
   return {
     ...emptyResult(run),
     ...counts,
-    status: statusOf(run, standing),
-    tables: standing.tables,
+    status: statusOf(run, attemptStatus),
+    tables: attemptStatus.tables,
     total_records: counts.records_read,
-    total_time_seconds: (standing.now.getTime() - standing.startedAt.getTime()) / 1000,
-    errors: standing.fault ? [standing.fault] : [],
-    duplicate_of: standing.duplicateOf,
+    total_time_seconds: (attemptStatus.now.getTime() - attemptStatus.startedAt.getTime()) / 1000,
+    errors: attemptStatus.fault ? [attemptStatus.fault] : [],
+    duplicate_of: attemptStatus.duplicateOf,
     report_key: loadResultKey(folder, run.attempt),
   };
 }

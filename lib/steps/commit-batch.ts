@@ -1,22 +1,22 @@
 import { BlockedError, PermanentError, TransientError } from "../core/errors.ts";
 import { previewKey } from "../core/keys.ts";
+import type { Answer } from "../core/machine.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import type {
   Attempts,
   Claims,
   Commits,
+  CrashPointHook,
   Judgement,
   Log,
   Plan,
   Plans,
-  Reach,
   WorkItem,
   WorkItems,
 } from "../core/ports.ts";
 import { toPreview } from "../core/preview.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
-import type { Answer } from "../core/states.ts";
-import { fillOriginals } from "./originals.ts";
+import { fillRejectTexts } from "./reject-texts.ts";
 import type { ReadRecords } from "./stage-fragments.ts";
 import { refuseLargeBatch, verifyCounts } from "./verify-counts.ts";
 
@@ -31,7 +31,7 @@ export type CommitPorts = {
   readonly store: ObjectStore;
   readonly read: ReadRecords;
   readonly log: Log;
-  readonly reach: Reach;
+  readonly crashPoint: CrashPointHook;
   readonly now: () => number;
   readonly settings: { readonly transactionTimeout: number; readonly maxRecordsPerBatch: number | null };
 };
@@ -52,9 +52,9 @@ export async function commitBatch(ports: CommitPorts, { run }: TaskRequest, dead
   if (plan.kind === "compare") return compare(ports, run);
   if (plan.kind === "load") refuseFaulty(ports, { run, plan, items });
   if (plan.kind === "preview") return preview(ports, { run, plan, items }, budget);
-  await ports.reach("before-commit");
+  await ports.crashPoint("before-commit");
   const outcome = await ports.commits.commit(run, plan, budget);
-  await ports.reach("after-commit");
+  await ports.crashPoint("after-commit");
   if (outcome.outcome === "rejected") return reject(ports, { run, items, judgement: outcome.judgement }, deadline);
   return { next: outcome.outcome };
 }
@@ -87,7 +87,7 @@ function refuseFaulty({ settings }: CommitPorts, { run, plan, items }: Staged): 
 type Rejected = { readonly run: Run; readonly items: readonly WorkItem[]; readonly judgement: Judgement };
 
 async function reject(ports: CommitPorts, { run, items, judgement }: Rejected, deadline: number): Promise<never> {
-  const rejects = await fillOriginals(ports, { items, rejects: judgement.rejects }, deadline);
+  const rejects = await fillRejectTexts(ports, { items, rejects: judgement.rejects }, deadline);
   await ports.attempts.keepRejects(run, { ...judgement, rejects });
   const read = judgement.tables.reduce((sum, { counts }) => sum + counts.records_read, 0);
   const unjudged = judgement.tables.reduce((sum, table) => sum + table.unjudged, 0);

@@ -2,7 +2,7 @@ import type { BatchState, Source } from "../core/batch.ts";
 import type { BatchFacts } from "../core/decide.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import type { BatchRecords } from "../core/ports.ts";
-import { readManifests } from "./survey.ts";
+import { readManifests } from "./find-sources.ts";
 
 export type FactPorts = {
   readonly records: Pick<BatchRecords, "tableStates" | "queue" | "seenVersions">;

@@ -1,10 +1,10 @@
 import { errorNames, type Fault, parseFault } from "../core/errors.ts";
 import { previewKey } from "../core/keys.ts";
+import type { Answer } from "../core/machine.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import type { Attempts, Log } from "../core/ports.ts";
 import { toFailedPreview } from "../core/preview.ts";
 import type { FailRequest } from "../core/run.ts";
-import type { Answer } from "../core/states.ts";
 
 /** FailBatch: marks a batch that failed by its own fault, unless it was committed after all. */
 

@@ -1,19 +1,19 @@
-import { type Ending, endingOf, type HeldBatch } from "../core/healing.ts";
-import { guarded, isOver, record, type Sweeping, start } from "./sweeping.ts";
+import { type Ending, endingOf, type HeldBatch } from "../core/sweep-ports.ts";
+import { guarded, isOver, record, type SweepContext, start } from "./sweep-context.ts";
 
 /**
  * Loads whose execution is gone. A lease that runs says nothing of that, so Step Functions is asked: what would
  * otherwise stand still until the lease ends goes on at once, and what was ended on purpose is not begun again.
  */
-export async function healLoads(sweeping: Sweeping): Promise<void> {
-  const { watch } = sweeping.ports;
-  for (const held of await watch.held("ended")) {
-    if (isOver(sweeping)) return;
-    await guarded(sweeping, () => takeOver(sweeping, held));
+export async function healLoads(context: SweepContext): Promise<void> {
+  const { heldBatches } = context.ports;
+  for (const held of await heldBatches.held("ended")) {
+    if (isOver(context)) return;
+    await guarded(context, () => takeOver(context, held));
   }
-  for (const held of await watch.held("running")) {
-    if (isOver(sweeping)) return;
-    await guarded(sweeping, () => resume(sweeping, held));
+  for (const held of await heldBatches.held("running")) {
+    if (isOver(context)) return;
+    await guarded(context, () => resume(context, held));
   }
 }
 
@@ -24,27 +24,27 @@ const leaseExpired: Ending = {
 };
 
 /** Whatever its execution does, and whether that can be found out, its time is over. */
-async function takeOver(sweeping: Sweeping, held: HeldBatch): Promise<void> {
+async function takeOver(context: SweepContext, held: HeldBatch): Promise<void> {
   let ending: Ending | null = null;
-  await guarded(sweeping, async () => {
-    if (!held.marked) ending = await readEnding(sweeping, held);
+  await guarded(context, async () => {
+    if (!held.marked) ending = await readEnding(context, held);
   });
-  await restart(sweeping, held, isFault(ending) ? ending : leaseExpired);
+  await restart(context, held, isFault(ending) ? ending : leaseExpired);
 }
 
 const isFault = (ending: Ending | null): ending is Ending => ending !== null && ending.fault !== null;
 
-async function resume(sweeping: Sweeping, held: HeldBatch): Promise<void> {
-  const ending = await readEnding(sweeping, held);
-  if (ending) await restart(sweeping, held, ending);
+async function resume(context: SweepContext, held: HeldBatch): Promise<void> {
+  const ending = await readEnding(context, held);
+  if (ending) await restart(context, held, ending);
 }
 
-async function readEnding({ ports }: Sweeping, { owner, state }: HeldBatch): Promise<Ending | null> {
+async function readEnding({ ports }: SweepContext, { owner, state }: HeldBatch): Promise<Ending | null> {
   return owner === null ? null : endingOf({ owner, state }, await ports.executions.find(owner));
 }
 
-async function restart(sweeping: Sweeping, held: HeldBatch, { kind, detail, fault }: Ending): Promise<void> {
+async function restart(context: SweepContext, held: HeldBatch, { kind, detail, fault }: Ending): Promise<void> {
   const { batchId, state, visits } = held;
-  if (!(await sweeping.ports.watch.free(held, fault))) return;
-  if (await start(sweeping, batchId, visits)) await record(sweeping, { batchId, kind, detail: `${detail} (${state})` });
+  if (!(await context.ports.heldBatches.free(held, fault))) return;
+  if (await start(context, batchId, visits)) await record(context, { batchId, kind, detail: `${detail} (${state})` });
 }

@@ -16,8 +16,8 @@ import type { BatchRecords } from "../core/ports.ts";
 import type { Preview } from "../core/preview.ts";
 import type { LoadResult } from "../core/report.ts";
 import { type DoctorPorts, diagnose } from "./doctor.ts";
-import type { ErrorLog } from "./error-log.ts";
-import { surveyBatch, toSeenObject } from "./survey.ts";
+import { findSources, toSeenObject } from "./find-sources.ts";
+import type { ErrorLog } from "./reports.ts";
 
 /** operate: the CLI's arm beside the database. */
 
@@ -89,7 +89,7 @@ async function start(ports: OperatePorts, input: ExecutionInput): Promise<{ exec
 async function approve(ports: OperatePorts, { batchId, tables, approvedBy }: Asked<"approve">): Promise<object> {
   const id = checkedId(ports, batchId);
   const epoch = await ports.operations.epochOf(id);
-  const sources = await surveyBatch(ports, { batchId: id, epoch, retry: false, lookInArchive: true });
+  const sources = await findSources(ports, { batchId: id, epoch, retry: false, lookInArchive: true });
   const inStaging = sources.filter(({ origin }) => origin === "staging");
   await ports.records.recordSeen(id, epoch, inStaging.map(toSeenObject));
   const staged = groupSources(sources).map(({ table }) => table);

@@ -2,8 +2,8 @@ import type { QueueRow, TableSources } from "../core/batch.ts";
 import type { Fault } from "../core/errors.ts";
 import type { PlanBody } from "../core/plan.ts";
 import type { NewItem } from "../core/ports.ts";
-import { numberWorkers, type Turn, waitInLine, wantedWorkers } from "../core/room.ts";
 import type { Run } from "../core/run.ts";
+import { numberWorkers, secondsUntilAsked, type Turn, wantedWorkers } from "../core/workers.ts";
 import { answer, type ChosenTables, emptyRun, planBody, toItems, type ValidateAnswer } from "./planning.ts";
 import type { ValidatePorts, Visit } from "./validate-batch.ts";
 
@@ -17,7 +17,7 @@ export async function takeTurn(ports: ValidatePorts, visit: Visit, asking: Askin
   if (visit.claim.state === "loading" || visit.claim.aborted) return { turn: "now", workers: null };
   const { batchId } = visit.input;
   const approvedAt = lastApproval(asking) ?? new Date(0);
-  return ports.line.enter({ batchId, fence: visit.claim.fence, owner: visit.execution, approvedAt, wanted });
+  return ports.turns.enter({ batchId, fence: visit.claim.fence, owner: visit.execution, approvedAt, wanted });
 }
 
 /** A batch is approved when the last of its tables is. */
@@ -35,7 +35,7 @@ export function inLine(batchId: string, ahead: number): Fault {
 type Later = Turn & { readonly turn: "later" };
 
 /** For an execution that stands in line and could not look how far it is. */
-export const askAgain: Later = { turn: "later", ahead: 0, waitSeconds: waitInLine(0, 0) };
+export const askAgain: Later = { turn: "later", ahead: 0, waitSeconds: secondsUntilAsked(0, 0) };
 
 export function answerLater(batchId: string, turn: Later): ValidateAnswer {
   return { ...answer("later", emptyRun(batchId), inLine(batchId, turn.ahead)), waitSeconds: turn.waitSeconds };
@@ -80,8 +80,8 @@ async function createPlan(ports: ValidatePorts, { input, execution, claim }: Vis
   const { kind, body, items } = planning;
   const source = input.source;
   const planId = await ports.plans.create({ ...ids, source, kind, body, items, workers: planning.workers ?? 0 });
-  await ports.reach("after-plan");
-  const workers = planning.workers ?? (await ports.line.deal(planId, wantedWorkers(sizesOf(items))));
+  await ports.crashPoint("after-plan");
+  const workers = planning.workers ?? (await ports.turns.assign(planId, wantedWorkers(sizesOf(items))));
   return { ...ids, kind, planId, workers: numberWorkers(workers) };
 }
 

@@ -1,10 +1,10 @@
 import { groupSources } from "../core/batch.ts";
 import type { ExecutionInput } from "../core/execution.ts";
-import { numberWorkers, wantedWorkers } from "../core/room.ts";
 import type { Run } from "../core/run.ts";
+import { numberWorkers, wantedWorkers } from "../core/workers.ts";
+import { findSources } from "./find-sources.ts";
 import { sizesOf } from "./plan-load.ts";
 import { answer, emptyRun, noDeclarations, planBody, toItems, type ValidateAnswer } from "./planning.ts";
-import { surveyBatch } from "./survey.ts";
 import type { ValidatePorts } from "./validate-batch.ts";
 
 const firstEpoch = 1;
@@ -19,7 +19,7 @@ export async function planPreview(
   execution: string,
 ): Promise<ValidateAnswer> {
   const wanted = { batchId: input.batchId, epoch: firstEpoch, retry: input.action === "retry", lookInArchive: true };
-  const tables = groupSources(await surveyBatch(ports, wanted)).filter(
+  const tables = groupSources(await findSources(ports, wanted)).filter(
     ({ table, fragments }) => fragments.length > 0 && (!input.tables || input.tables.includes(table)),
   );
   if (tables.length === 0) {
@@ -32,7 +32,7 @@ export async function planPreview(
   const ids = { batchId: input.batchId, epoch: firstEpoch, attempt: 0, fence: 0, runId };
   const items = toItems(tables).filter(({ kind }) => kind === "fragment");
   const planId = await ports.plans.create({ ...ids, kind: "preview", source: input.source, body, items, workers: 0 });
-  const workers = await ports.line.deal(planId, wantedWorkers(sizesOf(items)));
+  const workers = await ports.turns.assign(planId, wantedWorkers(sizesOf(items)));
   const run: Run = { ...ids, kind: "preview", planId, workers: numberWorkers(workers) };
   ports.log.info("preview planned", { batchId: input.batchId, runId, execution });
   return answer("stage", run);

@@ -2,11 +2,11 @@ import type { QueueRow, Source, TableSources } from "../core/batch.ts";
 import { listNames } from "../core/decide.ts";
 import { type Fault, PermanentError, parseFault } from "../core/errors.ts";
 import type { ExecutionInput } from "../core/execution.ts";
+import type { Answer } from "../core/machine.ts";
 import type { Manifest } from "../core/manifest.ts";
 import { hashOf, loaderVersion, type PlanBody, type PlanOptions, planTables, type TablePlan } from "../core/plan.ts";
 import type { CatalogReader, ContractStore, Gauges, Log, NewItem } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
-import type { Answer } from "../core/states.ts";
 import { refuseLargeBatch } from "./verify-counts.ts";
 
 /** What planning a load and planning a preview have in common. */
@@ -95,7 +95,7 @@ function faultOfManifests({ tables, manifests }: ChosenTables): Fault | null {
     if (!sources) continue;
     if (manifest.fault) return manifest.fault;
     const named = new Set(manifest.parts.map(({ key }) => key));
-    const extra = sources.fragments.filter(({ homeKey }) => !named.has(homeKey)).map(({ homeKey }) => homeKey);
+    const extra = sources.fragments.filter(({ stagedKey }) => !named.has(stagedKey)).map(({ stagedKey }) => stagedKey);
     if (extra.length === 0) continue;
     const message = `table ${manifest.table}: _manifest.json does not name ${listNames(extra)}; name every part or take it away`;
     return { code: "MANIFEST_INVALID", message };
@@ -120,8 +120,8 @@ export function toItems(tables: readonly TableSources[]): NewItem[] {
   ]);
 }
 
-function toItem(table: string, kind: NewItem["kind"], { object, homeKey }: Source): NewItem {
-  return { table, kind, homeKey, object };
+function toItem(table: string, kind: NewItem["kind"], { object, stagedKey }: Source): NewItem {
+  return { table, kind, stagedKey, object };
 }
 
 export function emptyRun(batchId: string): Run {

@@ -1,6 +1,6 @@
 import { BlockedError } from "../core/errors.ts";
+import type { Answer } from "../core/machine.ts";
 import type { TaskRequest } from "../core/run.ts";
-import type { Answer } from "../core/states.ts";
 
 export type RollbackAnswer = { readonly next: Answer<"RollbackBatch"> };
 

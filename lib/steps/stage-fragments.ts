@@ -1,12 +1,13 @@
 import { BlockedError, PermanentError, parseFault, TransientError } from "../core/errors.ts";
+import type { Answer } from "../core/machine.ts";
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
 import { nextPace, type Pace, startPace } from "../core/pace.ts";
 import type {
+  CrashPointHook,
   Gauges,
   Log,
   Plan,
   Plans,
-  Reach,
   SliceProgress,
   Slices,
   SliceWriter,
@@ -15,7 +16,6 @@ import type {
 } from "../core/ports.ts";
 import type { ReadPosition, RecordGroup, TakeRecord } from "../core/records.ts";
 import type { StageRequest } from "../core/run.ts";
-import type { Answer } from "../core/states.ts";
 import { openStageProgress, type StageProgress } from "./stage-progress.ts";
 import { type SliceRows, type StagingTable, stagingOf } from "./staging-rows.ts";
 import { verifyChecksum } from "./verify-counts.ts";
@@ -42,7 +42,7 @@ export type StagePorts = {
   readonly read: ReadRecords;
   readonly log: Log;
   readonly gauges: Gauges;
-  readonly reach: Reach;
+  readonly crashPoint: CrashPointHook;
   readonly now: () => number;
   readonly pause: (milliseconds: number) => Promise<void>;
   /** Resident memory as a share of the limit; 0 where there is none. */
@@ -162,7 +162,7 @@ async function stageSlice(shift: Shift, item: WorkItem, table: StagingTable | nu
     const next = await ports.slices.stage(slice, async (writer) => {
       reading.writeTo(writer);
       const progress = await readSlice(shift, reading, first);
-      await ports.reach("after-copy");
+      await ports.crashPoint("after-copy");
       return progress;
     });
     shift.progress.checkpoint(item, next);
@@ -206,7 +206,7 @@ async function readSlice({ ports, stopAt, pacer }: Shift, reading: Reading, firs
     records += group.count;
     bytes += group.bytes;
     position = group.next;
-    await ports.reach("mid-copy");
+    await ports.crashPoint("mid-copy");
     if (bytes >= sliceBytes || ports.now() - started >= sliceSeconds * 1000 || ports.now() >= stopAt) {
       done = false;
       await groups.return(undefined);

@@ -1,4 +1,6 @@
 import { toCopyFields } from "../core/copy-text.ts";
+import { type FastRecords, openFastRecords, overheadOfColumn } from "../core/fast-path/fast-records.ts";
+import { fastTableOf } from "../core/fast-path/fast-table.ts";
 import { type Fingerprint, openFingerprint } from "../core/fingerprint.ts";
 import type { JsonObject } from "../core/json.ts";
 import {
@@ -9,8 +11,6 @@ import {
   reserve,
   resetLineBuffer,
 } from "../core/line-buffer.ts";
-import { openPlainRecords, overheadOfColumn, type PlainRecords } from "../core/plain/records.ts";
-import { plainTableOf } from "../core/plain/table.ts";
 import type { TablePlan } from "../core/plan.ts";
 import type { SliceProgress, SliceWriter, WorkItem } from "../core/ports.ts";
 import type { RawRecord, RecordGroup, SourceRecord, TakeRecord } from "../core/records.ts";
@@ -37,8 +37,8 @@ export type StagingTable = {
 };
 
 export function stagingOf(plan: TablePlan, index: number): StagingTable {
-  const table = plainTableOf(plan);
-  const ways = { plain: table && openPlainRecords(table), transform: transformOf(plan) };
+  const table = fastTableOf(plan);
+  const ways = { fastPath: table && openFastRecords(table), transform: transformOf(plan) };
   // One slice at a time: the buffers serve all of them.
   const buffers: Buffers = [openLineBuffer(), openLineBuffer()];
   const overhead = lineOverhead + plan.columns.length * overheadOfColumn;
@@ -50,7 +50,7 @@ const lineOverhead = 64;
 const lineEnd = 0x0a;
 
 type Ways = {
-  readonly plain: PlainRecords | null;
+  readonly fastPath: FastRecords | null;
   readonly transform: Transform;
   readonly overhead: number;
   readonly buffers: Buffers;
@@ -84,12 +84,12 @@ function beginSlice(ways: Ways, item: WorkItem, writer: SliceWriter): SliceRows 
 }
 
 function takePlain(slice: Slice, record: RawRecord): boolean {
-  if (slice.plain === null) return false;
+  if (slice.fastPath === null) return false;
   const { line } = slice.lines;
   reserve(line, record.to - record.from + slice.overhead);
   const start = line.end;
   const content = beginLine(slice, record.number);
-  const nulled = slice.plain.append(record, line);
+  const nulled = slice.fastPath.append(record, line);
   if (nulled < 0) {
     line.end = start;
     return false;

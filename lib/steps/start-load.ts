@@ -1,6 +1,12 @@
+import {
+  type Arrival,
+  type ArrivalSettings,
+  type DeadLetters,
+  executionNameOf,
+  parseArrival,
+} from "../core/arrivals.ts";
 import { type Fault, toLoaderError } from "../core/errors.ts";
 import { type Executions, executionInput } from "../core/execution.ts";
-import { type Arrival, type DeadLetters, executionNameOf, type IntakeSettings, parseArrival } from "../core/intake.ts";
 import type { Log } from "../core/ports.ts";
 
 /** start-load: turns what arrived into executions, one for each batch. It needs no database. */
@@ -9,7 +15,7 @@ export type StartLoadPorts = {
   readonly executions: Pick<Executions, "start">;
   readonly deadLetters: DeadLetters;
   readonly log: Log;
-  readonly settings: IntakeSettings;
+  readonly settings: ArrivalSettings;
 };
 
 /** What it needs of an SQS event. */

@@ -1,9 +1,9 @@
-import type { SweepGauges } from "../core/healing.ts";
+import type { SweepGauges } from "../core/sweep-ports.ts";
 import { checkContracts } from "./check-contracts.ts";
 import { clearLeftovers } from "./clear-leftovers.ts";
 import { healLoads } from "./heal-loads.ts";
 import { startReady } from "./start-ready.ts";
-import { guarded, type Sweeping, type SweepPorts } from "./sweeping.ts";
+import { guarded, type SweepContext, type SweepPorts } from "./sweep-context.ts";
 import { walkArchive } from "./walk-archive.ts";
 
 /**
@@ -11,7 +11,7 @@ import { walkArchive } from "./walk-archive.ts";
  * are walked a bounded way in each sweep, so that neither can keep the others waiting.
  */
 
-export type SweepAnswer = Pick<Sweeping, "started" | "healed"> & {
+export type SweepAnswer = Pick<SweepContext, "started" | "healed"> & {
   readonly ran: boolean;
   readonly stalled: number;
   readonly blocked: number;
@@ -31,11 +31,11 @@ export async function sweep(ports: SweepPorts, _event: unknown, deadline: number
   if (!(await ports.sweeps.begin(owner))) return nothing;
   try {
     const { stalled, blocked } = await measureLoads(ports);
-    const sweeping: Sweeping = { ports, end, started: [], healed: {}, faults: [] };
+    const context: SweepContext = { ports, end, started: [], healed: {}, faults: [] };
     for (const part of [healLoads, checkContracts, clearLeftovers, walkArchive, startReady]) {
-      await guarded(sweeping, () => part(sweeping));
+      await guarded(context, () => part(context));
     }
-    const { started, healed, faults } = sweeping;
+    const { started, healed, faults } = context;
     if (faults.length > 0) throw faults[0];
     return { ran: true, started, healed, stalled, blocked };
   } finally {
@@ -44,17 +44,17 @@ export async function sweep(ports: SweepPorts, _event: unknown, deadline: number
 }
 
 async function measureLoads({ sweeps, gauges }: SweepPorts): Promise<SweepGauges> {
-  const standing = await sweeps.gauges();
+  const current = await sweeps.gauges();
   gauges.emit({
     Sweeps: 1,
-    StalledLoads: standing.stalled,
-    BlockedLoads: standing.blocked,
-    BatchesWaiting: standing.waiting,
-    BatchesInLine: standing.inLine,
-    WorkItemsPending: standing.pendingItems,
-    SecondsSinceCheckpoint: standing.secondsSinceCheckpoint,
-    ConnectionsUsed: standing.connectionsUsed,
-    Deadlocks: standing.deadlocks,
+    StalledLoads: current.stalled,
+    BlockedLoads: current.blocked,
+    BatchesWaiting: current.waiting,
+    BatchesInLine: current.inLine,
+    WorkItemsPending: current.pendingItems,
+    SecondsSinceCheckpoint: current.secondsSinceCheckpoint,
+    ConnectionsUsed: current.connectionsUsed,
+    Deadlocks: current.deadlocks,
   });
-  return standing;
+  return current;
 }

@@ -3,7 +3,6 @@ import { decideBatch } from "../core/decide.ts";
 import { type Fault, TransientError } from "../core/errors.ts";
 import { type ExecutionInput, executionInput } from "../core/execution.ts";
 import { parseExecutionInput } from "../core/execution-input.ts";
-import type { Strays } from "../core/healing.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import { hashOf, loaderVersion } from "../core/plan.ts";
 import type {
@@ -12,36 +11,37 @@ import type {
   Claim,
   Claims,
   ContractStore,
+  CrashPointHook,
   Gauges,
   Log,
   Plan,
   Plans,
-  Reach,
   WorkItems,
 } from "../core/ports.ts";
-import { type Line, numberWorkers, type Turn, wantedWorkers } from "../core/room.ts";
 import type { Run, ValidateRequest } from "../core/run.ts";
+import type { UncommittedObjects } from "../core/sweep-ports.ts";
+import { numberWorkers, type Turn, type Turns, wantedWorkers } from "../core/workers.ts";
 import { readFacts } from "./facts.ts";
+import { findArchivedSources, findSources, findStagedSources, toSeenObject, without } from "./find-sources.ts";
 import { answerLater, askAgain, inLine, planComparison, planLoad, takeTurn } from "./plan-load.ts";
 import { planPreview } from "./plan-preview.ts";
 import { answer, emptyRun, noDeclarations, totalsOf, type ValidateAnswer } from "./planning.ts";
-import { surveyArchive, surveyBatch, surveyStaging, toSeenObject, without } from "./survey.ts";
 
 /** ValidateBatch: claims the batch, checks it, plans the load, and answers where to go on. */
 
 export type ValidatePorts = {
   readonly claims: Claims;
   readonly records: BatchRecords;
-  readonly strays: Pick<Strays, "record">;
+  readonly uncommitted: Pick<UncommittedObjects, "record">;
   readonly contracts: ContractStore;
   readonly catalog: CatalogReader;
   readonly plans: Plans;
   readonly items: WorkItems;
-  readonly line: Line;
+  readonly turns: Turns;
   readonly store: ObjectStore;
   readonly log: Log;
   readonly gauges: Gauges;
-  readonly reach: Reach;
+  readonly crashPoint: CrashPointHook;
   readonly newId: () => string;
   readonly settings: ValidateSettings;
 };
@@ -62,10 +62,10 @@ export async function validateBatch(ports: ValidatePorts, request: ValidateReque
   const unsupported = refuseUnsupported(input);
   if (unsupported) return answer("refused", emptyRun(input.batchId), unsupported);
   if (input.dryRun) return planPreview(ports, input, request.execution);
-  await ports.reach("before-claim");
+  await ports.crashPoint("before-claim");
   const claim = await ports.claims.claim({ batchId: input.batchId, owner: request.execution, source: input.source });
   if (!claim) return busy(ports, input, request.execution);
-  await ports.reach("after-claim");
+  await ports.crashPoint("after-claim");
   const visit = { input: claim.looksAgain ? afterWake(input) : input, execution: request.execution, claim };
   return goOn(ports, visit);
 }
@@ -94,7 +94,7 @@ async function busy(
   execution: string,
 ): Promise<ValidateAnswer> {
   // Whoever holds the batch at this moment finds this execution in line and leaves the load to it.
-  if (await ports.line.stands(batchId, execution)) return answerLater(batchId, askAgain);
+  if (await ports.turns.waits(batchId, execution)) return answerLater(batchId, askAgain);
   const message = `batch ${batchId} is being loaded by another execution, which looks again before it ends`;
   await ports.records.recordOutcome(batchId, { code: "BATCH_BUSY", message, source });
   return answer("busy", emptyRun(batchId), { code: "BATCH_BUSY", message });
@@ -139,11 +139,11 @@ async function isOutdated(ports: ValidatePorts, visit: Visit, plan: Plan): Promi
 async function isArchived(ports: ValidatePorts, { input, claim }: Visit, { planId }: Plan): Promise<boolean> {
   const at = { batchId: input.batchId, epoch: claim.epoch };
   const seen = await ports.records.seenVersions(at.batchId, at.epoch);
-  const archived = await surveyArchive(ports, { ...at, seen });
+  const archived = await findArchivedSources(ports, { ...at, seen });
   if (archived.length === 0) return false;
-  const gone = without(archived, await surveyStaging(ports.store, at.batchId));
-  const items = new Map((await ports.items.list(planId)).map(({ homeKey, object }) => [homeKey, object.key]));
-  return gone.some(({ homeKey, object }) => items.has(homeKey) && items.get(homeKey) !== object.key);
+  const gone = without(archived, await findStagedSources(ports.store, at.batchId));
+  const items = new Map((await ports.items.list(planId)).map(({ stagedKey, object }) => [stagedKey, object.key]));
+  return gone.some(({ stagedKey, object }) => items.has(stagedKey) && items.get(stagedKey) !== object.key);
 }
 
 async function catalogHashNow(ports: ValidatePorts, plan: Plan): Promise<string> {
@@ -165,7 +165,7 @@ async function adopt(ports: ValidatePorts, { input, execution, claim }: Visit): 
     epoch: claim.epoch,
     attempt: plan?.attempt ?? claim.attempt,
     runId: execution,
-    workers: numberWorkers(pending.length === 0 ? 1 : await ports.line.deal(planId, wantedWorkers(pending))),
+    workers: numberWorkers(pending.length === 0 ? 1 : await ports.turns.assign(planId, wantedWorkers(pending))),
   };
 }
 
@@ -174,7 +174,7 @@ const maxWakes = 5;
 async function decide(ports: ValidatePorts, visit: Visit, wakes = 0): Promise<ValidateAnswer> {
   const { input, claim } = visit;
   const at = { batchId: input.batchId, epoch: claim.epoch, state: claim.state };
-  const facts = await readFacts(ports, at, await survey(ports, visit));
+  const facts = await readFacts(ports, at, await findSourcesOf(ports, visit));
   const decision = decideBatch(facts, input);
   if (decision.do === "compare")
     return planComparison(ports, visit, { held: [], tables: decision.tables, ...noDeclarations });
@@ -234,14 +234,15 @@ async function settle(
   return answer(ownFailure ? "refused" : endOf(input), run, { code, message: decision.message });
 }
 
-async function survey(ports: ValidatePorts, { input, claim }: Visit): Promise<Source[]> {
+async function findSourcesOf(ports: ValidatePorts, { input, claim }: Visit): Promise<Source[]> {
   const { batchId } = input;
   const { epoch } = claim;
-  const sources = await surveyBatch(ports, { batchId, epoch, retry: input.action === "retry", lookInArchive: true });
-  const strays = sources.filter(({ origin }) => origin === "archive");
+  const sources = await findSources(ports, { batchId, epoch, retry: input.action === "retry", lookInArchive: true });
+  const uncommitted = sources.filter(({ origin }) => origin === "archive");
   const others = sources.filter(({ origin }) => origin !== "archive");
   // Copies in failed/ are versions of their own: a second failure has to find them in the ledger.
   await ports.records.recordSeen(batchId, epoch, others.map(toSeenObject));
-  if (strays.length > 0) await ports.strays.record({ batchId, epoch, objects: strays.map(toSeenObject) });
+  if (uncommitted.length > 0)
+    await ports.uncommitted.record({ batchId, epoch, objects: uncommitted.map(toSeenObject) });
   return sources;
 }

@@ -12,9 +12,11 @@ import type { Plan, WorkItem } from "../core/ports.ts";
 export function verifyCounts({ body }: Plan, items: readonly WorkItem[]): void {
   const fragments = items.filter(({ kind }) => kind === "fragment");
   const declared = new Map(body.parts.map((part) => [part.key, part.records]));
-  const parts = fragments.flatMap(({ homeKey, records }) => {
-    const expected = declared.get(homeKey);
-    return expected === undefined || expected === records ? [] : [`${homeKey}: declared ${expected}, read ${records}`];
+  const parts = fragments.flatMap(({ stagedKey, records }) => {
+    const expected = declared.get(stagedKey);
+    return expected === undefined || expected === records
+      ? []
+      : [`${stagedKey}: declared ${expected}, read ${records}`];
   });
   const tables = Object.entries(body.totals).flatMap(([table, expected]) => {
     const ofTable = fragments.filter((item) => item.table === table);
@@ -41,8 +43,12 @@ export function refuseLargeBatch({ batchId, records, limit }: BatchSize): Fault 
  *
  * @throws PermanentError S3_CHECKSUM
  */
-export async function verifyChecksum(store: ObjectStore, { body }: Plan, { object, homeKey }: WorkItem): Promise<void> {
-  const expected = body.parts.find(({ key }) => key === homeKey)?.sha256?.toLowerCase();
+export async function verifyChecksum(
+  store: ObjectStore,
+  { body }: Plan,
+  { object, stagedKey }: WorkItem,
+): Promise<void> {
+  const expected = body.parts.find(({ key }) => key === stagedKey)?.sha256?.toLowerCase();
   if (expected === undefined || object.size > largestFragment) return;
   const hash = createHash("sha256");
   const { bytes } = await store.read(object);

@@ -7,7 +7,7 @@ import { TransientError } from "../core/errors.ts";
 import { closeSql } from "../ledger/connection.ts";
 import { openDatabaseDoctor } from "../ledger/doctor.ts";
 import { inTransaction } from "../ledger/transaction.ts";
-import { openCatalog } from "../targets/postgres/catalog.ts";
+import { openCatalog } from "../targets/postgres/postgres-catalog.ts";
 import { openDatabase, openStarter, openStore, prepareTelemetry } from "../wiring.ts";
 
 /** What a diagnosis looks with. Nothing is opened before it is looked at: what cannot be opened is what it is about. */

@@ -91,9 +91,9 @@ const tracing = [
 ];
 const tracedTasks = () => new Set(daemon.segments().map(({ annotations }) => annotations["task"]));
 
-function reachAs(reach: (point: CrashPoint) => void): void {
+function reachAs(crashPoint: (point: CrashPoint) => void): void {
   before = async () => {};
-  onCrashPoint(reach);
+  onCrashPoint(crashPoint);
 }
 
 let batches = 0;

@@ -1,6 +1,6 @@
 import { tmpdir } from "node:os";
 import { expect, test } from "vitest";
-import type { Connect } from "../../lib/cli/connection.ts";
+import type { Connect } from "../../lib/cli/connect.ts";
 import { runCli } from "../../lib/cli/main.ts";
 import type { Operate, OperateRequest } from "../../lib/core/operations.ts";
 import { recordIo } from "./support.ts";

@@ -21,12 +21,12 @@ const source: fc.Arbitrary<Source> = fc
     lastModified: time,
   })
   .map(({ table: name, file, version, isLatest, origin, lastModified }) => {
-    const homeKey = `staging/validated/${batchId}/${name}${file}`;
+    const stagedKey = `staging/validated/${batchId}/${name}${file}`;
     const folder = origin === "archive" ? "loaded" : "failed";
-    const key = origin === "staging" ? homeKey : `${folder}/${batchId}/${name}${file}`;
+    const key = origin === "staging" ? stagedKey : `${folder}/${batchId}/${name}${file}`;
     return {
       object: { key, versionId: version, etag: "e", size: 1, lastModified, isLatest },
-      homeKey,
+      stagedKey,
       origin,
     } as Source;
   });
@@ -120,7 +120,9 @@ describe("a load", () => {
         expect(state).not.toBe("loaded");
         if (state === "held") expect(start.source).toBe("manual");
         // what lies in the archive was mended and loaded once
-        const isArchived = sources.some(({ origin, homeKey }) => origin === "archive" && homeKey.includes(`/${name}`));
+        const isArchived = sources.some(
+          ({ origin, stagedKey }) => origin === "archive" && stagedKey.includes(`/${name}`),
+        );
         if (state === "failed" && !isArchived) expect(start.action).toBe("retry");
       }
     });
@@ -166,9 +168,9 @@ test("a comparison is of loaded tables, from staging, and of versions that were 
   always("compare", ({ facts: { tableStates, seen }, decision }) => {
     for (const { table: name, fragments } of decision.tables) {
       expect(tableStates.get(name)).toBe("loaded");
-      for (const { homeKey, object, origin } of fragments) {
+      for (const { stagedKey, object, origin } of fragments) {
         expect(origin).toBe("staging");
-        const known = seen.find(({ key, version }) => key === homeKey && version === object.versionId);
+        const known = seen.find(({ key, version }) => key === stagedKey && version === object.versionId);
         expect(known?.state).not.toBe("changed");
       }
     }

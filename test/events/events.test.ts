@@ -2,14 +2,14 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
+import { type ArrivalSettings, parseArrival } from "../../lib/core/arrivals.ts";
 import { parseFault } from "../../lib/core/errors.ts";
 import { executionInput } from "../../lib/core/execution.ts";
 import { parseExecutionInput } from "../../lib/core/execution-input.ts";
-import { type IntakeSettings, parseArrival } from "../../lib/core/intake.ts";
 import { defaultBatchIdPattern, parseFragmentKey } from "../../lib/core/keys.ts";
+import { type TaskState, taskStates } from "../../lib/core/machine.ts";
 import { operateRequest } from "../../lib/core/operations.ts";
 import { failRequest, stageRequest, taskRequest, validateRequest } from "../../lib/core/run.ts";
-import { type TaskState, taskStates } from "../../lib/core/states.ts";
 import { startLoad } from "../../lib/steps/start-load.ts";
 import { root } from "../support/sources.ts";
 
@@ -19,7 +19,7 @@ const read = (name: string): unknown => JSON.parse(readFileSync(join(root, "even
 const names = readdirSync(join(root, "events")).map((file) => file.replace(/\.json$/, ""));
 
 const batchIdPattern = new RegExp(defaultBatchIdPattern);
-const settings: IntakeSettings = { bucket: "idhub-curated-fragments", batchIdPattern, account: "123456789012" };
+const settings: ArrivalSettings = { bucket: "idhub-curated-fragments", batchIdPattern, account: "123456789012" };
 
 const arrivals = ["s3-object-created", "start-load"];
 const manual = names.filter((name) => name.startsWith("manual-"));

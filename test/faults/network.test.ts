@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { randomExecutionName } from "../../lib/local/machine.ts";
+import { randomExecutionName } from "../../lib/local/interpreter.ts";
 import {
   attemptsOf,
   ledgerOf,

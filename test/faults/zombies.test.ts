@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { CrashPoint } from "../../lib/core/ports.ts";
 import type { Run } from "../../lib/core/run.ts";
-import { randomExecutionName } from "../../lib/local/machine.ts";
+import { randomExecutionName } from "../../lib/local/interpreter.ts";
 import { ledgerOf, nothingLoaded, queueOf, sampleLoaded, stageSample, type TestBatch } from "../support/batches.ts";
 import { sweepOnce, takeOver, waitForLock } from "../support/crash.ts";
 import { finish } from "./lab/drive.ts";

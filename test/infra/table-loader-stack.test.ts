@@ -1,6 +1,6 @@
 import { Template } from "aws-cdk-lib/assertions";
 import { beforeAll, describe, expect, test } from "vitest";
-import { taskStates } from "../../lib/core/states.ts";
+import { taskStates } from "../../lib/core/machine.ts";
 import { nodeOptionsOf } from "../../lib/infra/node-options.ts";
 import type { CloudTemplate } from "../../lib/infra/template.ts";
 import { loaderFunctions, resourcesOf, synthesizeApp } from "./support/synthesize.ts";

@@ -1,7 +1,7 @@
 import { tmpdir } from "node:os";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Connect, connect } from "../../lib/cli/connection.ts";
-import type { DoctorReport } from "../../lib/cli/doctor.ts";
+import { type Connect, connect } from "../../lib/cli/connect.ts";
+import type { DoctorReport } from "../../lib/cli/doctor-command.ts";
 import { runCli } from "../../lib/cli/main.ts";
 import { overrideEnvironment } from "../../lib/config.ts";
 import { BlockedError } from "../../lib/core/errors.ts";
@@ -102,7 +102,7 @@ test("looks at the queues itself", async () => {
 });
 
 test("says that a queue is not there", async () => {
-  overrideEnvironment({ UNDELIVERED_QUEUE_URL: `${flow.bucket.intake.url}-gone` });
+  overrideEnvironment({ UNDELIVERED_QUEUE_URL: `${flow.bucket.arrivals.url}-gone` });
   const found = await report();
   overrideEnvironment({ UNDELIVERED_QUEUE_URL: "" });
   expect(found).toMatchObject({ exitCode: 1, errors: 1 });

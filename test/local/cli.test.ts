@@ -1,6 +1,6 @@
 import { tmpdir } from "node:os";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Connect } from "../../lib/cli/connection.ts";
+import type { Connect } from "../../lib/cli/connect.ts";
 import { runCli } from "../../lib/cli/main.ts";
 import { operateInProcess } from "../../lib/local/attached-operate.ts";
 import { exampleBloodRecords, experimentParents } from "../../lib/local/sample/experiment.ts";

@@ -6,7 +6,7 @@ import {
   StopExecutionCommand,
 } from "@aws-sdk/client-sfn";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type LocalMachine, openMachine } from "../../lib/local/machine.ts";
+import { type LocalMachine, openMachine } from "../../lib/local/interpreter.ts";
 import { type MachineEndpoint, openMachineEndpoint } from "../../lib/local/machine-endpoint.ts";
 
 const definition = {

@@ -4,7 +4,7 @@ import type { MetricId } from "./template.ts";
 /** One measured value, as CloudWatch would take it from a line of the embedded format. */
 export type Point = MetricId & { readonly unit: string; readonly value: number; readonly at: number };
 
-type Line = Readonly<Record<string, unknown>> & {
+type Turns = Readonly<Record<string, unknown>> & {
   readonly _aws: {
     readonly Timestamp: number;
     readonly CloudWatchMetrics: readonly {
@@ -23,11 +23,11 @@ export async function recordPoints(work: () => Promise<unknown>): Promise<Point[
 
 export function parsePoints(written: string): Point[] {
   const lines = written.split("\n").filter((line) => line.startsWith('{"_aws":'));
-  return lines.flatMap((line) => toPoints(JSON.parse(line) as Line));
+  return lines.flatMap((line) => toPoints(JSON.parse(line) as Turns));
 }
 
 /** A value that is a list stands for as many values. */
-function toPoints(line: Line): Point[] {
+function toPoints(line: Turns): Point[] {
   const { Timestamp: at, CloudWatchMetrics } = line._aws;
   return CloudWatchMetrics.flatMap(({ Namespace: namespace, Dimensions, Metrics }) =>
     Dimensions.flatMap((names) => {

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { randomExecutionName } from "../../lib/local/machine.ts";
+import { randomExecutionName } from "../../lib/local/interpreter.ts";
 import { brokenInvariants, evidenceOf } from "../faults/lab/invariants.ts";
 import type { Lab } from "../faults/lab/lab.ts";
 import type { TestBatch } from "../support/batches.ts";
@@ -157,14 +157,14 @@ async function landAll(soak: Soak): Promise<void> {
   }
 }
 
-type Standing = { readonly batch_id: string; readonly state: string; readonly code: string | null };
+type AttemptStatus = { readonly batch_id: string; readonly state: string; readonly code: string | null };
 
 /** Takes the batches that have come to an end out of the air. */
 async function land(soak: Soak): Promise<void> {
   const ids = [...soak.flights.keys()];
   if (ids.length === 0) return;
   const ended = await persist(
-    () => soak.sql<Standing[]>`
+    () => soak.sql<AttemptStatus[]>`
       select b.batch_id, b.state,
              (select a.code from table_loader.attempts a where a.batch_id = b.batch_id order by a.fence desc limit 1) as code
       from table_loader.batches b
@@ -176,7 +176,7 @@ async function land(soak: Soak): Promise<void> {
   }
 }
 
-async function hasLanded(soak: Soak, flight: Flight, { state, code }: Standing): Promise<boolean> {
+async function hasLanded(soak: Soak, flight: Flight, { state, code }: AttemptStatus): Promise<boolean> {
   const { lab } = soak;
   const { batch, kind } = flight;
   if (code === "LOAD_NO_PROGRESS") {
@@ -204,7 +204,7 @@ function retryByHand({ lab, retried }: Soak, flight: Flight): void {
   retried.add(flight.batch.id);
 }
 
-function touchDown(soak: Soak, flight: Flight, { state, code }: Standing): void {
+function touchDown(soak: Soak, flight: Flight, { state, code }: AttemptStatus): void {
   const { batch, kind, met } = flight;
   soak.flights.delete(batch.id);
   soak.landedAt = Date.now();

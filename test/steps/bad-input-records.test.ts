@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ErrorLog } from "../../lib/steps/error-log.ts";
+import type { ErrorLog } from "../../lib/steps/reports.ts";
 import type { Flow } from "../support/flow.ts";
 import { failWith, nextBatch, openPlainFlow, stagingKey } from "./bad-input-support.ts";
 

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { ErrorLog } from "../../lib/steps/error-log.ts";
+import type { ErrorLog } from "../../lib/steps/reports.ts";
 import { type Flow, openFlow, type RunResult } from "../support/flow.ts";
 
 /** A flow over two small tables, `plain` and its child, for batches that must fail and leave no trace in them. */

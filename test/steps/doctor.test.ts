@@ -32,7 +32,7 @@ test("finds nothing in a healthy environment, looks at all of it, and leaves no 
   expect(skippedOf(diagnosis)).toEqual([]);
   expect(diagnosis.checks.filter(({ said }) => said === "")).toEqual([]);
   expect(diagnosis.queues).toMatchObject([
-    { role: "arrivals", url: flow.bucket.intake.url },
+    { role: "arrivals", url: flow.bucket.arrivals.url },
     { role: "dead letters", url: flow.bucket.deadLetters.url },
     { role: "undelivered", url: null },
   ]);

@@ -166,20 +166,20 @@ test("very many batches with strays do not keep those in staging from their turn
   const batch = await stageSample(flow);
   const { ports, close } = await openStarter();
   const names = Array.from({ length: 300 }, (_, index) => `batch_20270101_${String(index).padStart(6, "0")}`);
-  const strays: typeof ports.strays = {
-    ...ports.strays,
+  const uncommitted: typeof ports.uncommitted = {
+    ...ports.uncommitted,
     batches: async (after, limit) => names.filter((name) => name > after).slice(0, limit),
   };
   // each of them takes a second
   let now = 0;
-  const watch: typeof ports.watch = {
-    ...ports.watch,
+  const heldBatches: typeof ports.heldBatches = {
+    ...ports.heldBatches,
     inLedger: (batchId) => {
       now += 1_000;
-      return ports.watch.inLedger(batchId);
+      return ports.heldBatches.inLedger(batchId);
     },
   };
-  const { started } = await sweep({ ...ports, strays, watch, now: () => now }, {}, 240_000).finally(close);
+  const { started } = await sweep({ ...ports, uncommitted, heldBatches, now: () => now }, {}, 240_000).finally(close);
   expect(started).toEqual([batch.id]);
   await settleAll();
   await flow.sql`delete from table_loader.cursors where name = 'strays'`;

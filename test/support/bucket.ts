@@ -30,7 +30,7 @@ export async function openTestBucket(onArrival?: (event: ObjectCreatedEvent) => 
     S3_VERSIONING: "disabled",
     AWS_REGION: bucket.region,
     LOCAL_ENDPOINT: bucket.endpoint,
-    ARRIVALS_QUEUE_URL: bucket.intake.url,
+    ARRIVALS_QUEUE_URL: bucket.arrivals.url,
     DEAD_LETTER_QUEUE_URL: bucket.deadLetters.url,
   };
   return { ...bucket, events, variables, text, json: async (key) => JSON.parse((await text(key)) ?? "null") };

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { StaleFence } from "../../lib/core/errors.ts";
 import type { CrashPoint } from "../../lib/core/ports.ts";
-import { randomExecutionName } from "../../lib/local/machine.ts";
+import { randomExecutionName } from "../../lib/local/interpreter.ts";
 import { onCrashPoint } from "../../lib/wiring.ts";
 import type { TestBatch } from "./batches.ts";
 import { testerName } from "./database.ts";

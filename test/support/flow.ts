@@ -5,9 +5,9 @@ import { contractsKey } from "../../lib/core/keys.ts";
 import type { ExecutionRecord, MachineEvent } from "../../lib/local/execution-record.ts";
 import { findFreePort } from "../../lib/local/free-port.ts";
 import { type FunctionName, type LoadFunction, loadFunction, loadTaskFunctions } from "../../lib/local/functions.ts";
-import { type Delivery, type Intake, openIntake } from "../../lib/local/intake.ts";
+import { type LocalMachine, machineArn, openMachine, randomExecutionName } from "../../lib/local/interpreter.ts";
 import { invokeLambda } from "../../lib/local/lambda.ts";
-import { type LocalMachine, machineArn, openMachine, randomExecutionName } from "../../lib/local/machine.ts";
+import { type Delivery, type LocalEntrances, openLocalEntrances } from "../../lib/local/local-entrances.ts";
 import { openMachineEndpoint } from "../../lib/local/machine-endpoint.ts";
 import type { Notice, Pauses } from "../../lib/local/machine-tasks.ts";
 import { openTestBucket, type TestBucket } from "./bucket.ts";
@@ -73,9 +73,9 @@ export type Flow = {
 /** The whole loader in this process: a database of its own, a bucket in memory, the synthesized machine. */
 export async function openFlow(options: FlowOptions = {}): Promise<Flow> {
   await using stack = new AsyncDisposableStack();
-  let intake: Intake | undefined;
+  let entrances: LocalEntrances | undefined;
   const database = defer(stack, await (options.openDatabase ?? openTestDatabase)());
-  const bucket = defer(stack, await (options.openBucket ?? openTestBucket)((event) => intake?.deliver(event)));
+  const bucket = defer(stack, await (options.openBucket ?? openTestBucket)((event) => entrances?.deliver(event)));
   const machinePort = await findFreePort();
   // Before any handler is imported: it may read its settings then.
   const variables = { ...toVariables(database, bucket, machinePort), ...options.variables };
@@ -93,8 +93,8 @@ export async function openFlow(options: FlowOptions = {}): Promise<Flow> {
   defer(stack, machine);
   defer(stack, await openMachineEndpoint(machine, machinePort));
   await bucket.put(contractsKey, options.contracts ?? (await readSampleContracts()));
-  intake = defer(stack, openIntake({ bucket, startLoad: await load("start-load") }));
-  const parts = { database, bucket, machine, intake, load };
+  entrances = defer(stack, openLocalEntrances({ bucket, startLoad: await load("start-load") }));
+  const parts = { database, bucket, machine, entrances, load };
   const owned = stack.move();
   return { ...parts, sql: database.sql, steps, notices, ...createActions(parts), close: () => owned.disposeAsync() };
 }
@@ -111,12 +111,12 @@ function toVariables(database: TestDatabase, bucket: TestBucket, machinePort: nu
 }
 
 type FlowParts = Pick<Flow, "database" | "bucket" | "machine"> & {
-  readonly intake: Intake;
+  readonly entrances: LocalEntrances;
   readonly load: LoadFunction;
 };
 type FlowActions = Omit<Flow, "database" | "bucket" | "machine" | "sql" | "steps" | "notices" | "close">;
 
-function createActions({ database: { sql }, bucket, machine, intake, load }: FlowParts): FlowActions {
+function createActions({ database: { sql }, bucket, machine, entrances, load }: FlowParts): FlowActions {
   const settle = async (arn: string): Promise<RunResult> => toResult(await machine.settle(arn));
   return {
     put: (key, body) =>
@@ -140,7 +140,7 @@ function createActions({ database: { sql }, bucket, machine, intake, load }: Flo
     run: (input) => settle(machine.start(randomExecutionName(), JSON.stringify(input)).arn),
     async arrivals() {
       const before = new Set(machine.list().map(({ arn }) => arn));
-      const delivery = await intake.drain();
+      const delivery = await entrances.drain();
       const started = machine.list().filter(({ arn }) => !before.has(arn));
       return { ...delivery, runs: await Promise.all(started.map(({ arn }) => settle(arn))) };
     },

@@ -15,8 +15,8 @@ import { openPlans } from "../../lib/ledger/plans.ts";
 import { openSlices, openWorkItems } from "../../lib/ledger/work-items.ts";
 import { readFragment } from "../../lib/readers/fragment.ts";
 import { stageFragments } from "../../lib/steps/stage-fragments.ts";
-import { openCatalog } from "../../lib/targets/postgres/catalog.ts";
 import { judgeTables, lockTargets } from "../../lib/targets/postgres/judge.ts";
+import { openCatalog } from "../../lib/targets/postgres/postgres-catalog.ts";
 import {
   createStagingSql,
   dropStaging,
@@ -196,7 +196,7 @@ function toItems(batchId: string, tables: LoadTables) {
       const bytes = Buffer.from(typeof content === "string" ? content : JSON.stringify(content));
       texts.set(key, bytes);
       const object = { key, versionId: null, etag: "e", size: bytes.length, lastModified: new Date(0) };
-      return { table, kind: "fragment", homeKey: key, object };
+      return { table, kind: "fragment", stagedKey: key, object };
     }),
   );
   return { items, texts };
@@ -215,7 +215,7 @@ function stagePorts(parts: Parts, texts: ReadonlyMap<string, Buffer>) {
     read: readFragment,
     log: { info: () => undefined, warn: () => undefined },
     gauges: { emit: () => undefined },
-    reach: () => undefined,
+    crashPoint: () => undefined,
     now: () => Date.now(),
     pause: async () => undefined,
     memoryShare: () => 0,

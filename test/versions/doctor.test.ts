@@ -68,8 +68,8 @@ test("copies in parts that were begun before a time", async () => {
 });
 
 test("a bucket that is there, and one that is not", async () => {
-  await doctor.reach();
+  await doctor.crashPoint();
   const other = openBucketDoctor({ ...place, bucket: `${Bucket}-gone`, bucketOwner: null });
-  await expect(other.reach()).rejects.toMatchObject({ name: "BlockedError", code: "S3_BUCKET" });
+  await expect(other.crashPoint()).rejects.toMatchObject({ name: "BlockedError", code: "S3_BUCKET" });
   other.close();
 });

@@ -1,8 +1,8 @@
 import postgres from "postgres";
 import { stagingPrefixOf } from "../../core/keys.ts";
+import { type TaskState, taskStates } from "../../core/machine.ts";
 import type { Operate } from "../../core/operations.ts";
 import type { Outcome } from "../../core/outcome.ts";
-import { type TaskState, taskStates } from "../../core/states.ts";
 import { operateInProcess } from "../attached-operate.ts";
 import { type LocalEnvironment, openLocalEnvironment } from "../environment.ts";
 import type { MachineEvent } from "../execution-record.ts";

@@ -2,7 +2,7 @@ import type { JsonObject, JsonValue } from "../../core/json.ts";
 import type { RejectCode } from "../../core/rejects.ts";
 import { placeOf, toFragments } from "./fragments.ts";
 import { sampleId } from "./record-context.ts";
-import { mapTables, sampleRecords } from "./records.ts";
+import { mapTables, sampleRecords } from "./sample-records.ts";
 import type { BrokenRecord, SampleFragment, SampleOptions, SampleTable } from "./types.ts";
 
 type Fault = {

@@ -1,5 +1,5 @@
 import { toFragments } from "./fragments.ts";
-import { sampleRecords } from "./records.ts";
+import { sampleRecords } from "./sample-records.ts";
 import type { SampleFragment, SampleOptions } from "./types.ts";
 
 /** A batch for all ten tables, every record of which is inserted into empty tables. */

@@ -1,6 +1,6 @@
 import type { JsonObject } from "../../core/json.ts";
 import { toFragments } from "./fragments.ts";
-import { countOf, mapTables, recordOf } from "./records.ts";
+import { countOf, mapTables, recordOf } from "./sample-records.ts";
 import { centerCodes } from "./subject-record.ts";
 import type { ExpectedCounts, SampleFragment, SampleOptions, SampleTable } from "./types.ts";
 

@@ -16,11 +16,11 @@ type BucketPorts = { readonly bucket: BucketDoctor; readonly settings: DoctorSet
 const dayMilliseconds = 24 * 3600 * 1000;
 
 export function bucketChecks({ bucket, settings, now }: BucketPorts): PlannedCheck[] {
-  const reach: PlannedCheck = {
+  const crashPoint: PlannedCheck = {
     area: "bucket",
     name: "bucket",
     run: async () => {
-      await bucket.reach();
+      await bucket.crashPoint();
       return { said: `s3://${settings.bucket} can be listed`, findings: [] };
     },
     gate: (fault) => {
@@ -35,9 +35,9 @@ export function bucketChecks({ bucket, settings, now }: BucketPorts): PlannedChe
   );
   const lifecycle = check("lifecycle", async () => checkLifecycle(await bucket.lifecycle(), settings));
   // the stand-in on a developer's machine has no such settings
-  if (settings.localEndpoint !== null) return [reach, lifecycle];
+  if (settings.localEndpoint !== null) return [crashPoint, lifecycle];
   return [
-    reach,
+    crashPoint,
     check("versions", async () => checkVersioning(await bucket.versioning(), settings)),
     check("owner", () => checkOwner(settings)),
     check("encryption", async () => checkEncryption(await bucket.encryption())),

@@ -1,5 +1,5 @@
 import { type DoctorSettings, finding, type InspectedSettings, type Verdict } from "../../core/doctor.ts";
-import { taskTimeoutSeconds } from "../../core/states.ts";
+import { taskTimeoutSeconds } from "../../core/machine.ts";
 import type { PlannedCheck } from "./run-checks.ts";
 
 export function settingsChecks({ settings, faults }: InspectedSettings): PlannedCheck[] {

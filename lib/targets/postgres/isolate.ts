@@ -1,8 +1,8 @@
 import { maxStoredRejects } from "../../core/rejects.ts";
-import { markRejected } from "./classify.ts";
 import { type Merged, mergeTable } from "./merge.ts";
 import { isRefusal, type Refusal, rejectRefused } from "./refusals.ts";
 import type { Effect, TableJob } from "./table-job.ts";
+import { markRejected } from "./verdicts.ts";
 
 /**
  * What no set-based rule tells (exclusion constraints, triggers, partitions, unique expressions) the server refuses in

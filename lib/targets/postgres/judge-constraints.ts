@@ -1,8 +1,8 @@
 import { type Column, type ForeignKey, isSameKey, type UniqueKey } from "../../core/catalog.ts";
 import { quoteConstant, quoteName } from "../../core/sql-names.ts";
-import { markRejected } from "./classify.ts";
 import { drawsFromSequence } from "./expressions.ts";
 import { type Effect, type RejectRule, rejectWhere, type TableJob } from "./table-job.ts";
+import { markRejected } from "./verdicts.ts";
 
 /**
  * The judge's second look: what the rows would be, against the table's constraints, set by set. Parents of this batch
@@ -148,7 +148,7 @@ function otherKeyRule(look: Look, { name, columns, nullsEqual }: UniqueKey): Rej
   const otherKey = sql.key
     .map((column) => `t.${quoteName(column)} is not distinct from s.${quoteName(column)}`)
     .join(" and ");
-  const twins = `(select ${columns.map(quoteName).join(", ")} from ${rows} r
+  const duplicates = `(select ${columns.map(quoteName).join(", ")} from ${rows} r
     where ${nullsEqual ? "true" : allGiven("r", columns)}
     group by ${columns.map(quoteName).join(", ")} having count(*) > 1)`;
   return {
@@ -158,7 +158,7 @@ function otherKeyRule(look: Look, { name, columns, nullsEqual }: UniqueKey): Rej
     expected: quoteConstant(`no other row with the same ${columns.join(", ")}`),
     got: valuesText(columns),
     from: `${rows} s`,
-    where: `exists (select from ${twins} w where ${same("w")})
+    where: `exists (select from ${duplicates} w where ${same("w")})
       or exists (select from ${sql.target} t where ${same("t")} and not (${otherKey}))`,
   };
 }

@@ -1,20 +1,20 @@
 import type { Column } from "../../core/catalog.ts";
 import type { RejectCode } from "../../core/rejects.ts";
 import { quoteConstant, quoteName } from "../../core/sql-names.ts";
-import { classify, type Verdicts } from "./classify.ts";
 import { hashMemory, keyText, rejectWhere, type TableJob, withSettings } from "./table-job.ts";
+import { findVerdicts, type Verdicts } from "./verdicts.ts";
 
 /** The judge's first look: values, keys and twins, then a verdict for every staged record. */
 
 export async function judgeRecords(job: TableJob, staged: number): Promise<Verdicts> {
   await job.tx.unsafe(`analyze ${job.staging} (${["_tl_item", ...job.sql.key].map(quoteName).join(", ")})`);
   let rejected = (await rejectInvalidValues(job)) + (await rejectAmbiguousKeys(job));
-  const families = await findFamilies(job);
-  if (families > 0) {
-    await rankTwins(job);
+  const duplicateGroups = await findDuplicateGroups(job);
+  if (duplicateGroups > 0) {
+    await rankDuplicates(job);
     rejected += await rejectTwins(job);
   }
-  return classify(job, staged, { hasRejects: rejected > 0, hasTwins: families > 0 });
+  return findVerdicts(job, staged, { hasRejects: rejected > 0, hasDuplicates: duplicateGroups > 0 });
 }
 
 /**
@@ -67,15 +67,15 @@ async function rejectInvalidColumn(job: TableJob, column: Column): Promise<numbe
 }
 
 /** Natural keys that several records share by the column's own equality; answers how many. */
-async function findFamilies(job: TableJob): Promise<number> {
-  const { tx, sql, staging, families } = job;
+async function findDuplicateGroups(job: TableJob): Promise<number> {
+  const { tx, sql, staging, duplicateGroups } = job;
   const names = sql.key.map((_, index) => `k${index}`);
   const keys = sql.key.map((name, index) => `${sql.typed(name)} as ${names[index]}`).join(", ");
   // In one process: several would sort what they found to put it together.
   const { count } = await withSettings(job, { ...hashMemory, max_parallel_workers_per_gather: "0" }, () =>
     tx.unsafe(`
-      create table ${families} as
-      select row_number() over () as family, ${names.join(", ")}
+      create table ${duplicateGroups} as
+      select row_number() over () as duplicate_group, ${names.join(", ")}
       from (select ${keys} from ${staging} s) typed
       where ${names.map((name) => `${name} is not null`).join(" and ")}
       group by ${names.join(", ")} having count(*) > 1
@@ -84,24 +84,24 @@ async function findFamilies(job: TableJob): Promise<number> {
   return count;
 }
 
-/** The records of each family, ranked; the first one may survive. */
-async function rankTwins({ tx, sql, staging, twins, families, plan }: TableJob): Promise<void> {
+/** The records of each duplicate_group, ranked; the first one may survive. */
+async function rankDuplicates({ tx, sql, staging, duplicates, duplicateGroups, plan }: TableJob): Promise<void> {
   const newer = plan.contract.conflict_resolution === "newest" ? sql.typed(plan.contract.newer_by ?? "") : "null::text";
   const content = sql.staged.map(({ column }) => `${sql.typed(column.name)}::text`).join(", ");
   await tx.unsafe(`
-    create table ${twins} as
+    create table ${duplicates} as
     with members as (
-      select s._tl_item, s._tl_record, g.family, ${newer} as newer, row(s._tl_absent, ${content})::text as content
-      from ${families} g
+      select s._tl_item, s._tl_record, g.duplicate_group, ${newer} as newer, row(s._tl_absent, ${content})::text as content
+      from ${duplicateGroups} g
       join ${staging} s on ${sql.key.map((name, index) => `g.k${index} = ${sql.typed(name)}`).join(" and ")}
     ),
     ranked as (
       select m.*, row_number() over w as rank, first_value(m.content) over w as first_content,
              first_value(m.newer) over w as first_newer
       from members m
-      window w as (partition by m.family order by m.newer desc nulls last, m._tl_item, m._tl_record)
+      window w as (partition by m.duplicate_group order by m.newer desc nulls last, m._tl_item, m._tl_record)
     )
-    select r._tl_item, r._tl_record, r.family, r.rank,
+    select r._tl_item, r._tl_record, r.duplicate_group, r.rank,
            r.content <> r.first_content and not coalesce(r.newer < r.first_newer, r.newer is null and r.first_newer is not null)
              as differs
     from ranked r
@@ -111,7 +111,7 @@ async function rankTwins({ tx, sql, staging, twins, families, plan }: TableJob):
 /** Different records of one key are all rejected: which one is right cannot be known. */
 async function rejectTwins(job: TableJob): Promise<number> {
   const others = `(select string_agg('record ' || o._tl_record || ' of ' || w.key, ', ' order by o._tl_item, o._tl_record)
-    from (select o.* from ${job.twins} o where o.family = d.family
+    from (select o.* from ${job.duplicates} o where o.duplicate_group = d.duplicate_group
             and (o._tl_item, o._tl_record) <> (s._tl_item, s._tl_record) order by o.rank limit 3) o
     join table_loader.work_items w on w.item_id = o._tl_item)`;
   return rejectWhere(job, {
@@ -119,8 +119,8 @@ async function rejectTwins(job: TableJob): Promise<number> {
     field: job.sql.key.join(", "),
     expected: `'one record for each natural key; the same key with other values stands at ' || ${others}`,
     got: keyText(job, job.sql.typed),
-    from: `${job.twins} d join ${job.staging} s on (s._tl_item, s._tl_record) = (d._tl_item, d._tl_record)`,
-    where: `exists (select from ${job.twins} e where e.family = d.family and e.differs)`,
+    from: `${job.duplicates} d join ${job.staging} s on (s._tl_item, s._tl_record) = (d._tl_item, d._tl_record)`,
+    where: `exists (select from ${job.duplicates} e where e.duplicate_group = d.duplicate_group and e.differs)`,
   });
 }
 

@@ -1,16 +1,16 @@
 import type postgres from "postgres";
 import type { Column } from "../../core/catalog.ts";
+import { sqlStateOf } from "../../core/classify-error.ts";
 import { PermanentError } from "../../core/errors.ts";
-import { sqlStateOf } from "../../core/faults.ts";
 import type { TablePlan } from "../../core/plan.ts";
 import type { Judging, Plan, TableOutcome, WorkItem } from "../../core/ports.ts";
 import { accountedFor, noCounts, type RecordCounts } from "../../core/report.ts";
 import { qualifiedName, quoteName } from "../../core/sql-names.ts";
-import { countRejected, type Verdicts } from "./classify.ts";
 import { type Isolated, mergeAccepted } from "./isolate.ts";
 import { judgeConstraints } from "./judge-constraints.ts";
 import { judgeRecords } from "./judge-records.ts";
 import { type Effect, type TableJob, tableJob } from "./table-job.ts";
+import { countRejected, type Verdicts } from "./verdicts.ts";
 
 type Tx = postgres.ReservedSql;
 
@@ -69,7 +69,7 @@ async function judgeTable(job: TableJob, items: readonly WorkItem[], isPreview: 
   job.enter(`merge ${job.plan.table}`);
   const merged = effects.length > 0 ? await mergeAccepted(job, effects) : nothing;
   const counts = await accountFor(job, items, { verdicts, merged });
-  await job.tx.unsafe(`drop table if exists ${job.families}, ${job.twins}, ${job.marks}`);
+  await job.tx.unsafe(`drop table if exists ${job.duplicateGroups}, ${job.duplicates}, ${job.marks}`);
   const seconds = (performance.now() - started) / 1000;
   return {
     table: job.plan.table,

@@ -3,7 +3,7 @@ import { PermanentError } from "../../core/errors.ts";
 import { isImmutable } from "../../core/plan.ts";
 import { quoteConstant, quoteName } from "../../core/sql-names.ts";
 import type { Effect, TableJob } from "./table-job.ts";
-import { keepInsertedKeys, keepOldRows } from "./undo-images.ts";
+import { keepInsertedKeys, keepOldRows } from "./undo.ts";
 
 /** The merge: undo images, then changes and new rows in key order. Every statement works on the whole table. */
 

@@ -1,4 +1,4 @@
-import { sqlStateOf } from "../../core/faults.ts";
+import { sqlStateOf } from "../../core/classify-error.ts";
 import type { RejectCode } from "../../core/rejects.ts";
 import { quoteConstant } from "../../core/sql-names.ts";
 import { keyText, rejectWhere, type TableJob } from "./table-job.ts";

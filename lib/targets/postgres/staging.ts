@@ -1,6 +1,6 @@
 import type postgres from "postgres";
 import type { Column } from "../../core/catalog.ts";
-import { sqlStateOf } from "../../core/faults.ts";
+import { sqlStateOf } from "../../core/classify-error.ts";
 import type { PlanBody, TablePlan } from "../../core/plan.ts";
 import type { Plan, WorkItem } from "../../core/ports.ts";
 import type { Run } from "../../core/run.ts";

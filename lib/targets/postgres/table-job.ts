@@ -19,8 +19,8 @@ export type TableJob = {
    * rolled back: see `inOneMessage`.
    */
   readonly staging: string;
-  readonly families: string;
-  readonly twins: string;
+  readonly duplicateGroups: string;
+  readonly duplicates: string;
   readonly marks: string;
   readonly queue: string;
   readonly sql: Expressions;
@@ -49,7 +49,7 @@ export function tableJob(tx: postgres.ReservedSql, { index, ...place }: JobPlace
     return `(select s.* from ${staging} s
       where not exists (select from ${marks} v where v.item = s._tl_item and v.record = s._tl_record)) s`;
   };
-  const own = { staging, families: name("families"), twins: name("twins"), marks, queue: name("queue") };
+  const own = { staging, duplicateGroups: name("families"), duplicates: name("twins"), marks, queue: name("queue") };
   return { tx, ...place, ...own, sql: expressionsOf(plan), seen, rows };
 }
 

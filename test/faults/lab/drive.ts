@@ -1,5 +1,5 @@
 import type { CrashPoint } from "../../../lib/core/ports.ts";
-import { randomExecutionName } from "../../../lib/local/machine.ts";
+import { randomExecutionName } from "../../../lib/local/interpreter.ts";
 import type { TestBatch } from "../../support/batches.ts";
 import { expireLease, sweepOnce } from "../../support/crash.ts";
 import type { Lab } from "./lab.ts";

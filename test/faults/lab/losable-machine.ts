@@ -1,5 +1,5 @@
+import { type LocalMachine, type MachineOptions, openMachine } from "../../../lib/local/interpreter.ts";
 import type { LambdaFunction } from "../../../lib/local/lambda.ts";
-import { type LocalMachine, type MachineOptions, openMachine } from "../../../lib/local/machine.ts";
 
 export type LosableMachine = LocalMachine & {
   /** A new interpreter takes its place, which knows none of the executions. */

@@ -1,5 +1,5 @@
 import { ExecutionError, StateMachine } from "aws-local-stepfunctions";
-import { noticeStates, type TaskState, taskStates, waitStates } from "../../../lib/core/states.ts";
+import { noticeStates, type TaskState, taskStates, waitStates } from "../../../lib/core/machine.ts";
 import { synthesizeMachine } from "../../../lib/infra/synthesize-machine.ts";
 
 type Payload = Record<string, unknown>;

@@ -133,7 +133,7 @@ async function textOf(bucket: LocalEnvironment["bucket"]): Promise<string | null
 /** What SQS would count. */
 async function countQueues({ bucket }: LocalEnvironment, counted: Counted[]): Promise<void> {
   const at = Date.now();
-  const queues = { IntakeArrivals: bucket.intake.url, IntakeDeadLetters: bucket.deadLetters.url };
+  const queues = { IntakeArrivals: bucket.arrivals.url, IntakeDeadLetters: bucket.deadLetters.url };
   for (const [queue, QueueUrl] of Object.entries(queues)) {
     const asked = await bucket.sqs("GetQueueAttributes", { QueueUrl, AttributeNames: ["ApproximateNumberOfMessages"] });
     const { Attributes } = asked as { Attributes: Record<string, string> };

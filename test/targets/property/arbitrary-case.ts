@@ -160,12 +160,12 @@ function storedRows(table: TableSpec, choices: readonly Cells[], others: Case): 
   return rows;
 }
 
-type Standing = { readonly rows: readonly Row[]; readonly others: Case };
+type AttemptStatus = { readonly rows: readonly Row[]; readonly others: Case };
 
 function canStand(
   { name, key, guard, checks, uniques, foreignKeys }: TableSpec,
   row: Row,
-  standing: Standing,
+  standing: AttemptStatus,
 ): boolean {
   const { rows, others } = standing;
   const guards = guard === "none" ? [] : [{ columns: key, nullsEqual: false }];

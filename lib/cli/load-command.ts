@@ -1,0 +1,117 @@
+import { settings } from "../config.ts";
+import { escapeText } from "../core/escape-text.ts";
+import type { ErrorSummary, Stored } from "../core/operations.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type { LoadResult } from "../core/report.ts";
+import { adviceFor } from "./advice.ts";
+import type { CliIo } from "./cli-io.ts";
+import type { Command, LoadAction } from "./command.ts";
+import type { Connection } from "./connect.ts";
+import { type ExitCode, exitCodeOf, exitCodes } from "./exit-codes.ts";
+import { runExecution } from "./follow.ts";
+import { toExecutionInput } from "./options.ts";
+import { fetchPreview, showPreview } from "./preview-command.ts";
+import { renderErrors, renderLoad } from "./render-load.ts";
+import { indent } from "./text-table.ts";
+
+/** `load` and `retry`: shows on a terminal what would happen, asks, loads, and tells what came of it. */
+export async function loadBatch(command: Command, batchId: string, action: LoadAction): Promise<ExitCode> {
+  const dryRun = command.options.dryRun ?? settings().dryRun;
+  if (dryRun) return showPreview(command, batchId, action);
+  if (!(await isConfirmed(command, batchId, action))) {
+    command.io.note("nothing was loaded");
+    return exitCodes.success;
+  }
+  return loadUnasked(command, batchId, action);
+}
+
+/** Nobody is asked with --force, with --json, or where nobody sits at a terminal. */
+async function isConfirmed(command: Command, batchId: string, action: LoadAction): Promise<boolean> {
+  const { io, options } = command;
+  if (io.ask === null || options.force || options.yes || options.json) return true;
+  const previewed = await fetchPreview(command, batchId, action);
+  // a batch that cannot be previewed cannot be loaded either, and the load says why
+  if (previewed.preview === null) return true;
+  io.out(previewed.summary);
+  return io.ask(
+    previewed.preview.would_be === "success" ? `load ${batchId}?` : `load ${batchId} although it will fail?`,
+  );
+}
+
+export async function loadUnasked(command: Command, batchId: string, action: LoadAction): Promise<ExitCode> {
+  const { connection, io, options } = command;
+  const input = toExecutionInput(batchId, options, { action, dryRun: false });
+  const outcome = await runExecution(connection, input, io);
+  const ending = await readEnding(connection, outcome, batchId);
+  if (options.json) io.out(JSON.stringify(toJson(batchId, ending), null, 2));
+  else tellEnding(io, batchId, ending);
+  return exitCodeOf(outcome);
+}
+
+/** An outcome with what the bucket holds of it. */
+type Ending = {
+  readonly outcome: Outcome;
+  readonly result: Omit<LoadResult, "errors"> | null;
+  readonly errors: Stored<ErrorSummary> | null;
+};
+
+async function readEnding({ operate }: Connection, outcome: Outcome, batchId: string): Promise<Ending> {
+  if (outcome.kind === "loaded") return { outcome, result: await withTables(operate, outcome.result), errors: null };
+  if (outcome.kind !== "failed" && outcome.kind !== "already_processed") return { outcome, result: null, errors: null };
+  const { report: result } = await operate({ operation: "report", batchId });
+  const errors = outcome.kind === "failed" ? await operate({ operation: "errors", batchId }) : null;
+  return { outcome, result, errors };
+}
+
+type Result = Omit<LoadResult, "errors">;
+
+/** Of very many tables, the machine's answer holds the totals alone. */
+async function withTables(operate: Connection["operate"], result: Result): Promise<Result> {
+  if (Object.keys(result.tables).length > 0) return result;
+  const { report } = await operate({ operation: "report", batchId: result.batch_id });
+  return report ?? result;
+}
+
+/** Statuses as in a load result; `busy` and `refused` have none there. */
+const jsonStatus: Readonly<Record<string, string>> = { failed_before: "failed", aborted: "failed" };
+
+export function toJson(batchId: string, { outcome, result, errors }: Ending): object {
+  const fault =
+    outcome.kind === "loaded" || outcome.kind === "previewed"
+      ? {}
+      : {
+          batch_id: batchId,
+          status: jsonStatus[outcome.kind] ?? outcome.kind,
+          code: outcome.code,
+          message: outcome.message,
+        };
+  const log = errors?.report
+    ? {
+        error_log_key: errors.key,
+        records_rejected: errors.report.rejected,
+        rejected_records: errors.report.rejected_records,
+        failed_fragments: errors.report.fragments,
+      }
+    : {};
+  return { ...result, ...fault, ...log };
+}
+
+function tellEnding(io: CliIo, batchId: string, { outcome, result, errors }: Ending): void {
+  if (outcome.kind === "loaded" || outcome.kind === "previewed") {
+    io.out(renderLoad(result ?? outcome.result, io.paint));
+    return;
+  }
+  io.out(
+    `${batchId}: ${io.paint(exitCodeOf(outcome) === exitCodes.success ? "green" : "red", kindText(outcome.kind))}`,
+  );
+  io.out(escapeText(`${outcome.code}: ${outcome.message}`));
+  if (outcome.kind === "already_processed" && result) io.out(`\n${renderLoad(result, io.paint)}`);
+  if (errors?.report) io.out(`\n${indent(renderErrors(errors.report))}\n\nerror log  ${errors.key}`);
+  if (outcome.kind === "blocked") io.out("it is not the batch's fault, and goes on by itself when the fault is gone");
+  const advice = adviceFor(outcome.code, batchId);
+  if (advice) io.out(`what to do: ${advice}`);
+}
+
+function kindText(kind: Outcome["kind"]): string {
+  return kind.replaceAll("_", " ");
+}

@@ -1,0 +1,89 @@
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { type Command as CommanderCommand, InvalidArgumentError, Option } from "commander";
+import { CliError } from "./cli-error.ts";
+import type { CliIo } from "./cli-io.ts";
+import { localDirectory } from "./connect.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { seedLocal } from "./local-seed.ts";
+import { parseCount } from "./options.ts";
+import type { ProgramPorts } from "./program-ports.ts";
+import { renderCounts } from "./render-load.ts";
+import { textTable } from "./text-table.ts";
+
+type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR" | "SILENT";
+type LocalOptions = { readonly logLevel: LogLevel; readonly json?: boolean };
+
+const defaultSubjects = 10;
+const mostSubjects = 9_999;
+
+/** `local` and what belongs to it. Everything of lib/local is imported only when it is asked for. */
+export function addLocalCommands(program: CommanderCommand, { io, connect, end }: ProgramPorts): void {
+  const local = program
+    .command("local")
+    .description(`run the whole loader on this machine, kept in ${localDirectory}/, until Ctrl-C`)
+    .enablePositionalOptions()
+    .addOption(
+      new Option("--log-level <level>", "what the functions log to stdout")
+        .choices(["DEBUG", "INFO", "WARN", "ERROR", "SILENT"])
+        .default("SILENT"),
+    )
+    .option("--json", "write what happens to stderr, and one JSON document at the end to stdout")
+    .action((options: LocalOptions) => serve(io, options));
+  local
+    .command("seed")
+    .description("load subjects into the running environment, and write example files")
+    .option("--count <subjects>", "how many, at least 10", parseSubjects, defaultSubjects)
+    .option("--json", "write one JSON document to stdout")
+    .action(async (options: { count: number; json?: boolean }) => end(await seedLocal(io, connect, options)));
+  local
+    .command("put")
+    .description("put a file into the bucket of the running environment, as an uploader would")
+    .argument("<file>", "a file of this machine")
+    .argument("<key>", "where to, for example staging/validated/batch_20260101_120000/blood.json")
+    .option("--json", "write one JSON document to stdout")
+    .action((file: string, key: string, options: { json?: boolean }) =>
+      put(io, { file, key, json: options.json === true }),
+    );
+  local
+    .command("demo")
+    .description("show it all in about a minute: three batches in a temporary environment (npm start)")
+    .option("--json", "write what happens to stderr, and one JSON document to stdout")
+    .action(async (options: { json?: boolean }) =>
+      end((await demo(io, options.json === true)) ? exitCodes.success : exitCodes.failed),
+    );
+}
+
+function parseSubjects(text: string): number {
+  const count = parseCount(text, mostSubjects);
+  // the example records go round the first ten
+  if (count < defaultSubjects) throw new InvalidArgumentError(`expected at least ${defaultSubjects}.`);
+  return count;
+}
+
+async function serve(io: CliIo, { logLevel, json }: LocalOptions): Promise<void> {
+  const { serveLocal } = await import("../local/serve.ts");
+  const directory = join(io.directory, localDirectory);
+  await serveLocal({ directory, logLevel, write: json ? io.note : io.out, stop: io.stop });
+  if (json) io.out(JSON.stringify({ directory, status: "closed" }));
+}
+
+type Putting = { readonly file: string; readonly key: string; readonly json: boolean };
+
+async function put(io: CliIo, { file, key, json }: Putting): Promise<void> {
+  const { putLocalObject, requireLocalEnvironment } = await import("../local/local-objects.ts");
+  const environment = await requireLocalEnvironment(join(io.directory, localDirectory));
+  const bytes = await readFile(resolve(io.directory, file)).catch((error: NodeJS.ErrnoException) => {
+    throw new CliError("FILE_UNREADABLE", `file ${file}: expected one that can be read, got ${error.code}`);
+  });
+  await putLocalObject(environment, key, new Uint8Array(bytes));
+  io.out(json ? JSON.stringify({ file, key, size: bytes.length }) : `put ${file} to ${key} (${bytes.length} bytes)`);
+}
+
+async function demo(io: CliIo, json: boolean): Promise<boolean> {
+  const { runDemo } = await import("../local/demo/demo.ts");
+  const say = json ? io.note : io.out;
+  const { agreed, ...summary } = await runDemo({ say, counts: renderCounts, table: textTable, stop: io.stop });
+  if (json) io.out(JSON.stringify({ agreed, ...summary }, null, 2));
+  return agreed;
+}

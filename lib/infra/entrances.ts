@@ -1,0 +1,119 @@
+import { Duration } from "aws-cdk-lib";
+import { Rule, Schedule } from "aws-cdk-lib/aws-events";
+import { LambdaFunction, SqsQueue } from "aws-cdk-lib/aws-events-targets";
+import type { IFunction } from "aws-cdk-lib/aws-lambda";
+import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
+import type { IBucket } from "aws-cdk-lib/aws-s3";
+import { Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
+import { Construct } from "constructs";
+import { stagingPrefix } from "../core/keys.ts";
+import type { LoaderFunction } from "./loader-function.ts";
+
+export type EntrancesProps = {
+  readonly bucket: IBucket;
+  readonly startLoad: LoaderFunction;
+  readonly sweep: LoaderFunction;
+  readonly stateMachineArn: string;
+};
+
+/** Six minutes, 300 times: a message outlives a day in which no execution can be started. */
+const visibility = Duration.minutes(6);
+const mostReceives = 300;
+
+/** What starts loads by itself: arrivals through a queue, and the sweep for all that an event did not tell. */
+export class Entrances extends Construct {
+  readonly queue: Queue;
+  /** Messages that start-load could not use or gave back too often. */
+  readonly deadLetters: Queue;
+  /** Events that EventBridge could not deliver. */
+  readonly undelivered: Queue;
+
+  constructor(scope: Construct, id: string, props: EntrancesProps) {
+    super(scope, id);
+    this.deadLetters = lastingQueue(this, "DeadLetters");
+    this.undelivered = lastingQueue(this, "Undelivered");
+    this.queue = new Queue(this, "Arrivals", {
+      encryption: QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      visibilityTimeout: visibility,
+      retentionPeriod: Duration.days(4),
+      deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: mostReceives },
+    });
+    this.arrivals(props.bucket);
+    this.startLoads(props.startLoad);
+    this.sweeps(props);
+  }
+
+  /**
+   * For doctor. Names alone: no endpoint leads from the database's network to SQS, and one would cost more than it tells.
+   * So the CLI asks the queues itself, with the permissions of its user (`sqs:GetQueueAttributes`).
+   */
+  nameQueues(operate: LoaderFunction): void {
+    operate.function.addEnvironment("ARRIVALS_QUEUE_URL", this.queue.queueUrl);
+    operate.function.addEnvironment("DEAD_LETTER_QUEUE_URL", this.deadLetters.queueUrl);
+    operate.function.addEnvironment("UNDELIVERED_QUEUE_URL", this.undelivered.queueUrl);
+  }
+
+  private arrivals(bucket: IBucket): void {
+    new Rule(this, "ObjectCreated", {
+      description: "Fragments that arrive below staging/validated/",
+      eventPattern: {
+        source: ["aws.s3"],
+        detailType: ["Object Created"],
+        detail: { bucket: { name: [bucket.bucketName] }, object: { key: [{ prefix: stagingPrefix }] } },
+      },
+      targets: [new SqsQueue(this.queue, { deadLetterQueue: this.undelivered })],
+    });
+  }
+
+  private startLoads(startLoad: LoaderFunction): void {
+    startLoad.function.addEnvironment("DEAD_LETTER_QUEUE_URL", this.deadLetters.queueUrl);
+    startLoad.allow(["sqs:SendMessage"], [this.deadLetters.queueArn]);
+    startLoad.live().addEventSource(
+      new SqsEventSource(this.queue, {
+        batchSize: 100,
+        maxBatchingWindow: Duration.seconds(5),
+        reportBatchItemFailures: true,
+        maxConcurrency: 5,
+      }),
+    );
+  }
+
+  private sweeps({ sweep, stateMachineArn }: EntrancesProps): void {
+    // The next one comes by itself, so that a late one would only be in its way.
+    const target = new LambdaFunction(sweep.live() as IFunction, {
+      retryAttempts: 0,
+      maxEventAge: Duration.minutes(4),
+    });
+    new Rule(this, "EveryFiveMinutes", {
+      description: "Heals what no event told",
+      schedule: Schedule.rate(Duration.minutes(5)),
+      targets: [target],
+    });
+    const ended = (id: string, description: string, detail: object) =>
+      new Rule(this, id, {
+        description,
+        eventPattern: {
+          source: ["aws.states"],
+          detailType: ["Step Functions Execution Status Change"],
+          detail: { stateMachineArn: [stateMachineArn], ...detail },
+        },
+        targets: [target],
+      });
+    ended("ExecutionStopped", "An execution that was ended from outside: its batch ends, too", {
+      status: ["ABORTED", "TIMED_OUT"],
+    });
+    ended("ExecutionBroken", "An execution that Step Functions itself ended", {
+      status: ["FAILED"],
+      error: [{ prefix: "States." }],
+    });
+  }
+}
+
+function lastingQueue(scope: Construct, id: string): Queue {
+  return new Queue(scope, id, {
+    encryption: QueueEncryption.SQS_MANAGED,
+    enforceSSL: true,
+    retentionPeriod: Duration.days(14),
+  });
+}
