@@ -22,7 +22,8 @@ const knownExitCodes: Readonly<Record<string, ExitCode>> = { SETTINGS: exitCodes
 /** Any thrown value as what is printed, and what the process ends with. */
 export function toCliFault(error: unknown): CliFault {
   if (error instanceof CliError) return { code: error.code, message: error.message, exitCode: error.exitCode };
-  if (error instanceof LoaderError) return { ...parseFault(error.message, error.code), exitCode: exitCodeOf(error) };
+  if (error instanceof LoaderError)
+    return { ...parseFault(error.message, error.code), exitCode: exitCodeOfError(error) };
   // a handler that was invoked in this process: its own error stands behind what Lambda would say
   if (error instanceof Error && error.cause instanceof LoaderError) return withCause(error.cause);
   const { code, message } = parseFault(error instanceof Error ? error.message : String(error), "UNEXPECTED");
@@ -33,11 +34,11 @@ export function toCliFault(error: unknown): CliFault {
 function withCause(error: LoaderError): CliFault {
   const { code, message } = parseFault(error.message, error.code);
   const cause = error.cause instanceof Error ? ` (${error.cause.message})` : "";
-  return { code, message: `${message}${cause}`, exitCode: exitCodeOf(error) };
+  return { code, message: `${message}${cause}`, exitCode: exitCodeOfError(error) };
 }
 
 /** operate refuses a request as permanent; what passes or is blocked is the environment's. */
-function exitCodeOf(error: LoaderError): ExitCode {
+function exitCodeOfError(error: LoaderError): ExitCode {
   if (error instanceof PermanentError) return exitCodes.usage;
   if (error instanceof BlockedError || error instanceof TransientError) return exitCodes.blocked;
   return exitCodes.unexpected;

@@ -37,6 +37,8 @@ export type Column = {
   readonly defaultSql: string | null;
   readonly generated: boolean;
   readonly identity: "always" | "by default" | null;
+  /** Set if the target cannot convert values to the column's type: why, and what to do instead. */
+  readonly unsupported?: string;
 };
 
 export type UniqueKey = {

@@ -1,11 +1,11 @@
-import { type ConversionOptions, defaultConversionOptions } from "./conversion.ts";
-import type { TablePlan } from "./plan.ts";
+import { type ConversionOptions, defaultConversionOptions, type TableContract } from "./contract.ts";
 
 /** What a table's contract says of single columns, with the defaults filled in. */
 
-type Contract = TablePlan["contract"];
+/** A contract that has its natural key, as every planned table's has. */
+type KeyedContract = TableContract & { readonly natural_key: string[] };
 
-export function conversionOptions({ columns }: Contract, column: string): ConversionOptions {
+export function conversionOptions({ columns }: KeyedContract, column: string): ConversionOptions {
   const own = columns[column];
   return {
     timezone: own?.timezone ?? defaultConversionOptions.timezone,
@@ -17,7 +17,7 @@ export function conversionOptions({ columns }: Contract, column: string): Conver
 }
 
 /** Texts that mean null. An empty text in the natural key is one, unless the contract lets it be a key. */
-export function nullTexts(contract: Contract, column: string): ReadonlySet<string> {
+export function nullTexts(contract: KeyedContract, column: string): ReadonlySet<string> {
   const values = new Set(contract.columns[column]?.null_values ?? contract.null_values);
   if (contract.columns[column]?.allow_empty_key) values.delete("");
   else if (contract.natural_key.includes(column)) values.add("");
@@ -25,6 +25,6 @@ export function nullTexts(contract: Contract, column: string): ReadonlySet<strin
 }
 
 /** Whether a record without a value in the column is refused whatever the database says. */
-export function isObliged({ natural_key: key, required_fields: required }: Contract, column: string): boolean {
+export function isObliged({ natural_key: key, required_fields: required }: KeyedContract, column: string): boolean {
   return key.includes(column) || required.includes(column);
 }

@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { type Catalog, type Column, columnOf, type TableShape } from "./catalog.ts";
-import { defaultConversionOptions } from "./conversion.ts";
 
 /** Table contracts: how each table is loaded. They are read from `config/tables.json`, with the keys as written there. */
 
@@ -8,6 +7,24 @@ const name = z.string().min(1).max(63);
 const names = z.array(name);
 const texts = z.array(z.string());
 const toLower = (word: string): string => word.toLowerCase();
+
+/** The per-column settings of a contract that bear on conversion, with defaults filled in. */
+export type ConversionOptions = {
+  /** IANA zone of naive timestamps in a timestamptz column; default UTC. */
+  readonly timezone: string;
+  readonly trueValues: readonly string[];
+  readonly falseValues: readonly string[];
+  readonly byteaEncoding: "hex" | "base64";
+  readonly allowInfinity: boolean;
+};
+
+export const defaultConversionOptions: ConversionOptions = {
+  timezone: "UTC",
+  trueValues: ["true", "yes", "t", "1"],
+  falseValues: ["false", "no", "f", "0"],
+  byteaEncoding: "hex",
+  allowInfinity: false,
+};
 
 const columnContract = z
   .strictObject({

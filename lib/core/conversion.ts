@@ -15,21 +15,3 @@ export type Conversion = {
    */
   readonly exact: boolean;
 };
-
-/** The per-column settings of a contract that bear on conversion, with defaults filled in. */
-export type ConversionOptions = {
-  /** IANA zone of naive timestamps in a timestamptz column; default UTC. */
-  readonly timezone: string;
-  readonly trueValues: readonly string[];
-  readonly falseValues: readonly string[];
-  readonly byteaEncoding: "hex" | "base64";
-  readonly allowInfinity: boolean;
-};
-
-export const defaultConversionOptions: ConversionOptions = {
-  timezone: "UTC",
-  trueValues: ["true", "yes", "t", "1"],
-  falseValues: ["false", "no", "f", "0"],
-  byteaEncoding: "hex",
-  allowInfinity: false,
-};

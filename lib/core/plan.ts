@@ -2,9 +2,7 @@ import { createHash } from "node:crypto";
 import type { Catalog, Column, TableShape } from "./catalog.ts";
 import { hasUniqueGuard, isSameKey } from "./catalog.ts";
 import { type ContractsVersion, type TableContract, tableFaults } from "./contract.ts";
-import { defaultConversionOptions } from "./conversion.ts";
-import { conversionOf } from "./conversions/conversion-of.ts";
-import { BlockedError, PermanentError, parseFault } from "./errors.ts";
+import { BlockedError, PermanentError } from "./errors.ts";
 import { excludedColumns } from "./excluded-columns.ts";
 import type { ExecutionInput } from "./execution.ts";
 import type { DeclaredPart } from "./manifest.ts";
@@ -102,19 +100,9 @@ function refuseUnfit(contract: TableContract, shape: TableShape): void {
 /** The columns that a fragment may write; all that cannot be converted are named at once. */
 function convertibleColumns(shape: TableShape, contract: TableContract): Column[] {
   const columns = writableColumns(shape, contract);
-  const faults = columns.flatMap(conversionFault);
+  const faults = columns.flatMap(({ unsupported }) => unsupported ?? []);
   if (faults.length > 0) throw fault("TABLE_UNSUPPORTED", shape.name, faults.join("; "));
   return columns;
-}
-
-function conversionFault(column: Column): string[] {
-  try {
-    conversionOf(column, defaultConversionOptions);
-    return [];
-  } catch (error) {
-    if (!(error instanceof PermanentError)) throw error;
-    return [parseFault(error.message, error.code).message];
-  }
 }
 
 /** A unique index that exists but cannot hold the key is refused: rows outside of it would be duplicated. */

@@ -38,8 +38,8 @@ const messagesPerReceive = 10;
 const messagesPerInvocation = 100;
 const longPollSeconds = 20;
 const pauseAfterFault = 1_000;
-/** How long `close` waits for a start-load that is in the middle of its work. */
-const closeWaitMilliseconds = 10_000;
+/** How long `close` waits for a function that is in the middle of its work. */
+export const closeWaitMilliseconds = 10_000;
 
 export function openLocalEntrances(options: LocalEntrancesOptions): LocalEntrances {
   const stop = new AbortController();

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { invokeLambda, type LambdaFunction } from "./lambda.ts";
+import { closeWaitMilliseconds } from "./local-entrances.ts";
 
 export type SweepTimerOptions = {
   readonly sweep: LambdaFunction;
@@ -8,9 +9,6 @@ export type SweepTimerOptions = {
 };
 
 export type SweepTimer = { close(): Promise<void> };
-
-/** How long `close` waits for a sweep that is in the middle of its work. */
-const closeWaitMilliseconds = 10_000;
 
 /** Calls sweep again and again, the next time only after the last one has ended. */
 export function openSweepTimer(options: SweepTimerOptions): SweepTimer {

@@ -6,7 +6,7 @@ const backslash = 0x5c;
 const openBrace = 0x7b;
 const openBracket = 0x5b;
 const closeBracket = 0x5d;
-const colon = 0x3a;
+export const colon = 0x3a;
 const comma = 0x2c;
 
 export type ExactValue = {

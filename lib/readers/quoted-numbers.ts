@@ -1,5 +1,6 @@
 import { ExactNumber, type JsonObject, type JsonValue } from "../core/json.ts";
 import { decodeUtf8 } from "./charset.ts";
+import { colon } from "./exact-values.ts";
 import { isSpace } from "./json-syntax.ts";
 import { maxHeldNumber } from "./scan.ts";
 
@@ -9,7 +10,6 @@ const markEscape = "\\u0001";
 const mark = 1;
 const opening = Buffer.from(`"${markEscape}`);
 const closing = 0x22;
-const colon = 0x3a;
 const numberToken = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
 
 /**

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { defaultConversionOptions } from "../../lib/core/conversion.ts";
+import { defaultConversionOptions } from "../../lib/core/contract.ts";
 import { conversionOf } from "../../lib/core/conversions/conversion-of.ts";
 import type { JsonValue } from "../../lib/core/json.ts";
 import { columnOfType, columnTypeOf, ownTypesSql } from "../core/conversions/column-types.ts";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Conversion, defaultConversionOptions } from "../../lib/core/conversion.ts";
+import { defaultConversionOptions } from "../../lib/core/contract.ts";
+import type { Conversion } from "../../lib/core/conversion.ts";
 import { conversionOf } from "../../lib/core/conversions/conversion-of.ts";
 import { columnOfType, columnTypeOf, ownTypesSql } from "../core/conversions/column-types.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";

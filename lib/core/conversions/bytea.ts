@@ -1,4 +1,5 @@
-import type { Conversion, ConversionOptions } from "../conversion.ts";
+import type { ConversionOptions } from "../contract.ts";
+import type { Conversion } from "../conversion.ts";
 import { Refusal } from "../rejects.ts";
 
 const notHexDigit = /[^\da-fA-F]/;

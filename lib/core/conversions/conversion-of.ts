@@ -1,5 +1,6 @@
 import type { Column, ColumnType } from "../catalog.ts";
-import type { Conversion, ConversionOptions } from "../conversion.ts";
+import { type ConversionOptions, defaultConversionOptions } from "../contract.ts";
+import type { Conversion } from "../conversion.ts";
 import { PermanentError } from "../errors.ts";
 import { arrayConversion } from "./arrays.ts";
 import { bitConversion } from "./bits.ts";
@@ -62,13 +63,17 @@ export const supportedTypes: readonly string[] = [...conversions.keys()];
 export function conversionOf(column: Column, options: ConversionOptions): Conversion {
   const conversion = conversionOfType(column.type, options);
   if (conversion !== null) return conversion;
-  const { sql } = column.type;
-  const advice = unsupportedTypes.get(innermost(column.type).name) ?? "use a text column";
-  throw new PermanentError(
-    "TABLE_UNSUPPORTED",
-    `column ${column.name} has type ${sql}, which cannot be loaded: ${advice}, or exclude the field`,
-    { column: column.name, type: sql },
-  );
+  throw new PermanentError("TABLE_UNSUPPORTED", refusalOf(column), { column: column.name, type: column.type.sql });
+}
+
+/** Why no value can be converted to the column's type, and what to do instead; null if values can. */
+export function unsupportedReason(column: Pick<Column, "name" | "type">): string | null {
+  return conversionOfType(column.type, defaultConversionOptions) === null ? refusalOf(column) : null;
+}
+
+function refusalOf({ name, type }: Pick<Column, "name" | "type">): string {
+  const advice = unsupportedTypes.get(innermost(type).name) ?? "use a text column";
+  return `column ${name} has type ${type.sql}, which cannot be loaded: ${advice}, or exclude the field`;
 }
 
 function innermost(type: ColumnType): ColumnType {

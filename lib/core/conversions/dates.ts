@@ -1,4 +1,5 @@
-import type { Conversion, ConversionOptions } from "../conversion.ts";
+import type { ConversionOptions } from "../contract.ts";
+import type { Conversion } from "../conversion.ts";
 import { Refusal } from "../rejects.ts";
 import { civilDateOf, commonDateForm, dateGroups, dayNumber, firstDay } from "./calendar.ts";
 import { infinityOf } from "./infinity.ts";

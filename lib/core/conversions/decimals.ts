@@ -1,5 +1,6 @@
 import type { ColumnType } from "../catalog.ts";
-import type { Conversion, ConversionOptions, Convert } from "../conversion.ts";
+import type { ConversionOptions } from "../contract.ts";
+import type { Conversion, Convert } from "../conversion.ts";
 import { Refusal } from "../rejects.ts";
 import { type Decimal, numberText, parseDecimal, toPlainText } from "./decimal-text.ts";
 import { specialNumberOf } from "./special-numbers.ts";

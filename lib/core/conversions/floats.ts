@@ -1,4 +1,5 @@
-import type { Conversion, ConversionOptions } from "../conversion.ts";
+import type { ConversionOptions } from "../contract.ts";
+import type { Conversion } from "../conversion.ts";
 import { Refusal } from "../rejects.ts";
 import { type Decimal, isSameNumber, numberText, parseDecimal, toPlainText } from "./decimal-text.ts";
 import { specialNumberOf } from "./special-numbers.ts";

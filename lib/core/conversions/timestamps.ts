@@ -1,5 +1,6 @@
 import type { ColumnType } from "../catalog.ts";
-import type { Conversion, ConversionOptions } from "../conversion.ts";
+import type { ConversionOptions } from "../contract.ts";
+import type { Conversion } from "../conversion.ts";
 import { Refusal, type RejectCode } from "../rejects.ts";
 import { civilDateOf, commonDateForm, dateGroups, dayNumber, firstDay } from "./calendar.ts";
 import { clockGroups, clockOf, commonClockForm, microsecondDigits } from "./clock.ts";

@@ -1,5 +1,5 @@
 import type { Column, ColumnType } from "../catalog.ts";
-import type { ConversionOptions } from "../conversion.ts";
+import type { ConversionOptions } from "../contract.ts";
 import {
   endsWithOffset,
   escapedKind,
@@ -14,6 +14,7 @@ import {
   numberKind,
   passDateTime,
   stringKind,
+  zero,
 } from "./lexemes.ts";
 
 /**
@@ -116,7 +117,6 @@ function decimalForm({ precision, scale }: ColumnType): FastForm {
 
 /** So many digits survive a double. They are shown as they were written unless zeros end them or follow the point. */
 const doubleDigits = 15;
-const zero = 0x30;
 
 const floatForm: FastForm = (value) => {
   if (!mayBeNumber(value.kind)) return no;

@@ -11,7 +11,7 @@ export const escapedKind: Kind = 4;
 /** One value as it was written. The same object serves for all of them: there are millions. */
 export type Lexeme = { bytes: Uint8Array; kind: Kind; from: number; to: number };
 
-const zero = 0x30;
+export const zero = 0x30;
 const minus = 0x2d;
 const dot = 0x2e;
 const colon = 0x3a;

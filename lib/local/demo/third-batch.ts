@@ -6,23 +6,23 @@ import type { DemoIo } from "./demo-io.ts";
 import { archiveText, indent, wrap } from "./show.ts";
 import type { Stage } from "./stage.ts";
 
-const batchId = "batch_20260101_140000";
+const thirdBatchId = "batch_20260101_140000";
 
 /** Three broken records fail a batch as a whole, and error_log.json names each. */
 export async function loadThird(stage: Stage, io: DemoIo, batch: ReturnType<typeof brokenBatch>): Promise<boolean> {
-  io.say(`\n3  A third batch has three broken records: ${batchId}\n`);
-  const ended = stage.next(batchId, "loaded", "failed");
-  await stage.drop(batchId, batch.fragments, true);
+  io.say(`\n3  A third batch has three broken records: ${thirdBatchId}\n`);
+  const ended = stage.next(thirdBatchId, "loaded", "failed");
+  await stage.drop(thirdBatchId, batch.fragments, true);
   const outcome = await ended;
   if (outcome.kind !== "failed")
     throw new Error(`DEMO_FAILED: expected a failed batch, got ${JSON.stringify(outcome)}`);
   io.say(`\n${indent(wrap(`${outcome.code}: ${outcome.message}`))}\n`);
-  const { key, report } = await stage.operate({ operation: "errors", batchId });
+  const { key, report } = await stage.operate({ operation: "errors", batchId: thirdBatchId });
   const rejected = report?.rejected_records ?? [];
   io.say(
-    `  ${key ?? errorLogKey(failedPrefixOf(batchId, 1))} says which and why:\n\n${indent(rejectedText(rejected))}\n`,
+    `  ${key ?? errorLogKey(failedPrefixOf(thirdBatchId, 1))} says which and why:\n\n${indent(rejectedText(rejected))}\n`,
   );
-  io.say(archiveText(stage, failedPrefixOf(batchId, 1)));
+  io.say(archiveText(stage, failedPrefixOf(thirdBatchId, 1)));
   io.say("\n  Mended fragments go into staging again, then: table-loader approve --no-load, table-loader retry");
   return areNamed(batch.broken, rejected);
 }
@@ -36,7 +36,7 @@ function rejectedText(rejected: readonly RejectedRecord[]): string {
 }
 
 function fileOf(key: string): string {
-  return key.slice(stagingPrefixOf(batchId).length);
+  return key.slice(stagingPrefixOf(thirdBatchId).length);
 }
 
 /** Those and no others, each at its place. */

@@ -1,5 +1,6 @@
 import type postgres from "postgres";
 import type { Catalog, Check, Column, ForeignKey, TableShape, UniqueKey } from "../../core/catalog.ts";
+import { unsupportedReason } from "../../core/conversions/conversion-of.ts";
 import type { CatalogReader } from "../../core/ports.ts";
 import { qualifiedName } from "../../core/sql-names.ts";
 import { type ReadType, readTypes } from "./column-types.ts";
@@ -77,6 +78,7 @@ async function readColumns(sql: postgres.Sql, schema: string, tables: string[]):
 
 function toColumn(row: ColumnRow, typeOf: ReadType): Column {
   const { type, notNull } = typeOf(row.type_oid, row.typmod);
+  const unsupported = unsupportedReason({ name: row.name, type });
   return {
     name: row.name,
     type,
@@ -84,6 +86,7 @@ function toColumn(row: ColumnRow, typeOf: ReadType): Column {
     defaultSql: row.generated ? null : row.default_sql,
     generated: row.generated,
     identity: row.identity === "a" ? "always" : row.identity === "d" ? "by default" : null,
+    ...(unsupported !== null && { unsupported }),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { Column, ColumnType, IntervalUnit } from "../../../lib/core/catalog.ts";
-import { type ConversionOptions, defaultConversionOptions } from "../../../lib/core/conversion.ts";
+import { type ConversionOptions, defaultConversionOptions } from "../../../lib/core/contract.ts";
 import { conversionOf } from "../../../lib/core/conversions/conversion-of.ts";
 import type { JsonValue } from "../../../lib/core/json.ts";
 import { quoteConstant } from "../../../lib/core/sql-names.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ColumnType } from "../../../lib/core/catalog.ts";
-import { defaultConversionOptions } from "../../../lib/core/conversion.ts";
+import { defaultConversionOptions } from "../../../lib/core/contract.ts";
 import { conversionOf, supportedTypes } from "../../../lib/core/conversions/conversion-of.ts";
 import { unsupportedTypes } from "../../../lib/core/conversions/unsupported.ts";
 import { Refusal } from "../../../lib/core/rejects.ts";

@@ -1,4 +1,4 @@
-import type { ConversionOptions } from "../../../lib/core/conversion.ts";
+import type { ConversionOptions } from "../../../lib/core/contract.ts";
 import type { JsonValue } from "../../../lib/core/json.ts";
 import type { RejectCode } from "../../../lib/core/rejects.ts";
 
