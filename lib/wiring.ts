@@ -1,13 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
 import type { BucketLimits } from "./aws/bucket-access.ts";
-import { signDatabaseToken } from "./aws/database-token.ts";
 import { openDeadLetters } from "./aws/dead-letters.ts";
 import { openExecutions } from "./aws/executions.ts";
 import { emitMeasures, setMetricsEnabled } from "./aws/measures.ts";
 import { openObjectStore } from "./aws/object-store.ts";
 import { type OpenOperate, openOperateClient } from "./aws/operate-client.ts";
-import { readDatabaseSecret } from "./aws/secrets.ts";
+import { readDatabaseSecret, signDatabaseToken } from "./aws/secrets.ts";
 import { openLog, setLogLevel } from "./aws/telemetry.ts";
 import { traceWhere } from "./aws/tracing.ts";
 import { type Settings, settings } from "./config.ts";

@@ -11,10 +11,9 @@ import {
   subjectOf,
 } from "./bucket-access.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
-import { moveVersion, removeVersion } from "./object-archive.ts";
+import { abandonUpload, listUnfinished, moveVersion, removeVersion } from "./object-archive.ts";
 import { listCurrent, listFolders, listKeys, listVersions } from "./object-listing.ts";
 import { readText, readVersion } from "./object-reader.ts";
-import { abandonUpload, listUnfinished } from "./object-uploads.ts";
 
 export type ObjectStoreOptions = ServiceAddress & {
   readonly bucket: string;

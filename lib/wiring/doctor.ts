@@ -1,6 +1,4 @@
-import { openBucketDoctor } from "../aws/bucket-doctor.ts";
-import { openMachineDoctor } from "../aws/machine-doctor.ts";
-import { openQueueDoctor } from "../aws/queue-doctor.ts";
+import { openBucketDoctor, openMachineDoctor, openQueueDoctor } from "../aws/aws-facts.ts";
 import { inspectSettings, settings } from "../config.ts";
 import type { QueueDoctor } from "../core/doctor.ts";
 import { TransientError } from "../core/errors.ts";

@@ -3,9 +3,7 @@ import { DescribeStateMachineCommand, ListExecutionsCommand, SFNClient } from "@
 import { GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { mockClient } from "aws-sdk-client-mock";
 import { afterEach, expect, test } from "vitest";
-import { openBucketDoctor } from "../../lib/aws/bucket-doctor.ts";
-import { openMachineDoctor } from "../../lib/aws/machine-doctor.ts";
-import { openQueueDoctor } from "../../lib/aws/queue-doctor.ts";
+import { openBucketDoctor, openMachineDoctor, openQueueDoctor } from "../../lib/aws/aws-facts.ts";
 
 /** What AWS answers to doctor's questions where the answer is no. */
 

@@ -2,9 +2,8 @@ import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-sec
 import { SendMessageCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { mockClient } from "aws-sdk-client-mock";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { signDatabaseToken } from "../../lib/aws/database-token.ts";
 import { openDeadLetters } from "../../lib/aws/dead-letters.ts";
-import { readDatabaseSecret } from "../../lib/aws/secrets.ts";
+import { readDatabaseSecret, signDatabaseToken } from "../../lib/aws/secrets.ts";
 import { codeOf } from "./support/local-store.ts";
 
 const secrets = mockClient(SecretsManagerClient);

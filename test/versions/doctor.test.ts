@@ -6,7 +6,7 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { type OpenBucketDoctor, openBucketDoctor } from "../../lib/aws/bucket-doctor.ts";
+import { type OpenBucketDoctor, openBucketDoctor } from "../../lib/aws/aws-facts.ts";
 import { createBucket, openS3 } from "./support.ts";
 
 /** The bucket's settings, as a server tells them that has them. (Of EventBridge, moto tells nothing.) */

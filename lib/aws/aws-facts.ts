@@ -8,11 +8,13 @@ import {
   ListObjectsV2Command,
   S3Client,
 } from "@aws-sdk/client-s3";
-import type { BucketDoctor, LifecycleRule } from "../core/doctor.ts";
+import { DescribeStateMachineCommand, ListExecutionsCommand, SFNClient } from "@aws-sdk/client-sfn";
+import { GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
+import { classifyAwsError } from "../core/classify-error.ts";
+import type { BucketDoctor, LifecycleRule, MachineDoctor, QueueDoctor } from "../core/doctor.ts";
 import { BlockedError } from "../core/errors.ts";
 import { callS3 } from "./bucket-access.ts";
-import type { ServiceAddress } from "./client-config.ts";
-import { toDoctorConfig } from "./doctor-config.ts";
+import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
 export type BucketDoctorOptions = ServiceAddress & { readonly bucket: string; readonly bucketOwner: string | null };
 export type OpenBucketDoctor = BucketDoctor & { close(): void };
@@ -93,4 +95,85 @@ function toRule({ ID, Prefix, Filter, Expiration, AbortIncompleteMultipartUpload
     expires: Expiration?.Days !== undefined || Expiration?.Date !== undefined,
     abortsUploads: AbortIncompleteMultipartUpload?.DaysAfterInitiation !== undefined,
   };
+}
+
+const connectMilliseconds = 2_000;
+const answerMilliseconds = 4_000;
+
+/** For somebody who waits for a diagnosis: what does not answer soon is a finding. */
+export function toDoctorConfig(address: ServiceAddress) {
+  return {
+    ...toClientConfig(address),
+    maxAttempts: 1,
+    requestHandler: {
+      connectionTimeout: connectMilliseconds,
+      requestTimeout: answerMilliseconds,
+      throwOnRequestTimeout: true,
+    },
+  };
+}
+
+export type MachineDoctorOptions = ServiceAddress & { readonly stateMachineArn: string };
+export type OpenMachineDoctor = MachineDoctor & { close(): void };
+
+export function openMachineDoctor(options: MachineDoctorOptions): OpenMachineDoctor {
+  const client = new SFNClient(toDoctorConfig(options));
+  const { stateMachineArn } = options;
+  const ask = async <Answer>(call: () => Promise<Answer>): Promise<Answer> => {
+    try {
+      return await call();
+    } catch (error) {
+      throw classifyAwsError(error, `state machine ${stateMachineArn}`) ?? error;
+    }
+  };
+  return {
+    async status() {
+      const { status } = await ask(() => client.send(new DescribeStateMachineCommand({ stateMachineArn })));
+      return status ?? "unknown";
+    },
+    async running() {
+      const command = new ListExecutionsCommand({ stateMachineArn, statusFilter: "RUNNING" });
+      const { executions = [] } = await ask(() => client.send(command));
+      return executions.flatMap(({ name, startDate }) => (name && startDate ? [{ name, startedAt: startDate }] : []));
+    },
+    close: () => client.destroy(),
+  };
+}
+
+export type OpenQueueDoctor = QueueDoctor & { close(): void };
+
+export function openQueueDoctor(address: ServiceAddress): OpenQueueDoctor {
+  const client = new SQSClient(toDoctorConfig(address));
+  return {
+    async measure(QueueUrl) {
+      const command = new GetQueueAttributesCommand({
+        QueueUrl,
+        AttributeNames: ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+      });
+      try {
+        const { Attributes = {} } = await client.send(command);
+        return {
+          waiting: Number(Attributes.ApproximateNumberOfMessages ?? 0),
+          inFlight: Number(Attributes.ApproximateNumberOfMessagesNotVisible ?? 0),
+        };
+      } catch (error) {
+        throw toFault(error, `queue ${QueueUrl}`);
+      }
+    },
+    close: () => client.destroy(),
+  };
+}
+
+const denied = ["AccessDenied", "AccessDeniedException", "CredentialsProviderError", "InvalidClientTokenId"];
+const missing = ["QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"];
+
+/** Names that S3 has, too, are classified as its faults; and SQS still has the names of its older protocol. */
+function toFault(error: unknown, subject: string): unknown {
+  const name = String((error as { name?: unknown } | null)?.name);
+  if (denied.includes(name)) {
+    const text = `${subject}: it may not be asked; allow sqs:GetQueueAttributes to whoever runs the command line`;
+    return new BlockedError("AWS_ACCESS", text, { cause: error });
+  }
+  if (missing.includes(name)) return new BlockedError("AWS_MISSING", `${subject} does not exist`, { cause: error });
+  return classifyAwsError(error, subject) ?? error;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { openBucketDoctor } from "../../lib/aws/bucket-doctor.ts";
+import { openBucketDoctor } from "../../lib/aws/aws-facts.ts";
 import { bucketName } from "./support/local-store.ts";
 import { openScriptedS3, sends } from "./support/scripted-s3.ts";
 
