@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { openProcessIo } from "../lib/cli/cli-io.ts";
 import { runCli } from "../lib/cli/main.ts";
+import { openProcessIo } from "../lib/cli/terminal.ts";
 
 /** A launcher or npm may pass one Ctrl-C on twice; a later one means that somebody is tired of waiting. */
 const patienceMilliseconds = 2_000;

@@ -1,7 +1,7 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { exitCodes } from "../lib/cli/exit-codes.ts";
+import { exitCodes } from "../lib/cli/outcomes.ts";
 import { parseContracts } from "../lib/core/contract.ts";
 import { findingKinds } from "../lib/core/findings.ts";
 import { defaultBatchIdPattern } from "../lib/core/keys.ts";

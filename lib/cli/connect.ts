@@ -2,9 +2,9 @@ import { join } from "node:path";
 import { settings } from "../config.ts";
 import type { Operate } from "../core/operations.ts";
 import { openRemoteOperate } from "../wiring.ts";
-import { CliError } from "./cli-error.ts";
-import type { CliIo } from "./cli-io.ts";
-import { exitCodes } from "./exit-codes.ts";
+import type { CliOptions } from "./options.ts";
+import { CliError, type ExitCode, exitCodes } from "./outcomes.ts";
+import type { CliIo } from "./terminal.ts";
 
 /** The loader that a command talks to. */
 export type Connection = {
@@ -53,3 +53,16 @@ function notFound(local: boolean, directory: string): CliError {
       "or start a local environment in this folder with: table-loader local";
   return new CliError("NOT_CONNECTED", text, exitCodes.blocked);
 }
+
+/** A command with everything it needs. */
+export type Command = { readonly connection: Connection; readonly io: CliIo; readonly options: CliOptions };
+
+/** What a dry run and a load have in common: whether failed batches are taken up again. */
+export type LoadAction = "load" | "retry";
+
+export type ProgramPorts = {
+  readonly io: CliIo;
+  readonly connect: Connect;
+  /** Gets what the process shall end with. */
+  readonly end: (code: ExitCode) => void;
+};

@@ -3,16 +3,13 @@ import { escapeText } from "../core/escape-text.ts";
 import type { ErrorSummary, Stored } from "../core/operations.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { LoadResult } from "../core/report.ts";
-import { adviceFor } from "./advice.ts";
-import type { CliIo } from "./cli-io.ts";
-import type { Command, LoadAction } from "./command.ts";
-import type { Connection } from "./connect.ts";
-import { type ExitCode, exitCodeOf, exitCodes } from "./exit-codes.ts";
+import type { Command, Connection, LoadAction } from "./connect.ts";
 import { runExecution } from "./follow.ts";
-import { toExecutionInput } from "./options.ts";
+import { checkBatchId, toExecutionInput } from "./options.ts";
+import { adviceFor, type ExitCode, exitCodeOf, exitCodes } from "./outcomes.ts";
 import { fetchPreview, showPreview } from "./preview-command.ts";
 import { renderErrors, renderLoad } from "./render-load.ts";
-import { indent } from "./text-table.ts";
+import { type CliIo, indent } from "./terminal.ts";
 
 /** `load` and `retry`: shows on a terminal what would happen, asks, loads, and tells what came of it. */
 export async function loadBatch(command: Command, batchId: string, action: LoadAction): Promise<ExitCode> {
@@ -114,4 +111,24 @@ function tellEnding(io: CliIo, batchId: string, { outcome, result, errors }: End
 
 function kindText(kind: Outcome["kind"]): string {
   return kind.replaceAll("_", " ");
+}
+
+/** `approve`: records the approval, then loads, unless `--no-load`. */
+export async function approveBatch(command: Command, batchId: string): Promise<ExitCode> {
+  const { connection, io, options } = command;
+  const approval = await connection.operate({
+    operation: "approve",
+    batchId: checkBatchId(batchId),
+    approvedBy: options.by ?? io.user,
+    ...(options.tableName ? { tables: [...new Set(options.tableName)] } : {}),
+  });
+  const { approved, created } = approval;
+  const added = created.length > 0 ? `; new in validation_queue: ${created.join(", ")}` : "";
+  const text = escapeText(`${batchId}: approved ${approved.join(", ")} by ${options.by ?? io.user}${added}`);
+  if (options.load !== false) {
+    io.note(text);
+    return loadUnasked(command, batchId, "load");
+  }
+  io.out(options.json ? JSON.stringify(approval, null, 2) : text);
+  return exitCodes.success;
 }

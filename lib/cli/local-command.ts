@@ -1,15 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type Command as CommanderCommand, InvalidArgumentError, Option } from "commander";
-import { CliError } from "./cli-error.ts";
-import type { CliIo } from "./cli-io.ts";
-import { localDirectory } from "./connect.ts";
-import { exitCodes } from "./exit-codes.ts";
-import { seedLocal } from "./local-seed.ts";
+import { executionInput } from "../core/execution.ts";
+import { stagingPrefixOf } from "../core/keys.ts";
+import { type Connect, localDirectory, type ProgramPorts } from "./connect.ts";
+import { runExecution } from "./follow.ts";
 import { parseCount } from "./options.ts";
-import type { ProgramPorts } from "./program-ports.ts";
+import { CliError, type ExitCode, exitCodeOf, exitCodes } from "./outcomes.ts";
 import { renderCounts } from "./render-load.ts";
-import { textTable } from "./text-table.ts";
+import { type CliIo, textTable } from "./terminal.ts";
 
 type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR" | "SILENT";
 type LocalOptions = { readonly logLevel: LogLevel; readonly json?: boolean };
@@ -86,4 +85,49 @@ async function demo(io: CliIo, json: boolean): Promise<boolean> {
   const { agreed, ...summary } = await runDemo({ say, counts: renderCounts, table: textTable, stop: io.stop });
   if (json) io.out(JSON.stringify({ agreed, ...summary }, null, 2));
   return agreed;
+}
+
+const approvedBy = "local seed";
+
+export type SeedOptions = { readonly count: number; readonly json?: boolean };
+
+/** Loads subjects that a batch of one's own can refer to, and writes example files. */
+export async function seedLocal(io: CliIo, connect: Connect, { count, json }: SeedOptions): Promise<ExitCode> {
+  const directory = join(io.directory, localDirectory);
+  const [{ putLocalObject, requireLocalEnvironment }, { experimentParents }, { writeExamples }, { seedText }] =
+    await Promise.all([
+      import("../local/local-objects.ts"),
+      import("../local/sample/experiment.ts"),
+      import("../local/examples.ts"),
+      import("../local/guide.ts"),
+    ]);
+  const environment = await requireLocalEnvironment(directory);
+  const batchId = batchIdAt(new Date());
+  const { fileName, body } = experimentParents(count);
+  await putLocalObject(environment, `${stagingPrefixOf(batchId)}${fileName}`, String(body));
+  await loadSeed(io, connect, batchId);
+  const examples = await writeExamples(directory, io.directory);
+  if (json) io.out(JSON.stringify({ batch_id: batchId, subjects: count, examples }, null, 2));
+  else io.out(`${count} subjects are there, GSID-SEED-0001 and so on (batch ${batchId}).\n${seedText(examples)}`);
+  return exitCodes.success;
+}
+
+async function loadSeed(io: CliIo, connect: Connect, batchId: string): Promise<void> {
+  const connection = await connect({ local: true }, io);
+  try {
+    await connection.operate({ operation: "approve", batchId, approvedBy });
+    const outcome = await runExecution(connection, executionInput.parse({ batchId }), io);
+    const exitCode = exitCodeOf(outcome);
+    if (exitCode === exitCodes.success) return;
+    const reason = "code" in outcome ? `${outcome.code}: ${outcome.message}` : outcome.result.status;
+    throw new CliError("SEED_FAILED", `subjects of ${batchId} were not loaded: ${reason}`, exitCode);
+  } finally {
+    connection.close();
+  }
+}
+
+/** `batch_20260101_120000` of a time, in UTC. */
+export function batchIdAt(time: Date): string {
+  const digits = time.toISOString().replaceAll(/[-:]/g, "");
+  return `batch_${digits.slice(0, 8)}_${digits.slice(9, 15)}`;
 }

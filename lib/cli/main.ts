@@ -1,10 +1,9 @@
 import { CommanderError } from "commander";
 import { escapeText } from "../core/escape-text.ts";
-import { CliError, toCliFault } from "./cli-error.ts";
-import type { CliIo } from "./cli-io.ts";
 import { type Connect, connect } from "./connect.ts";
-import { type ExitCode, exitCodes } from "./exit-codes.ts";
+import { CliError, type ExitCode, exitCodes, toCliFault } from "./outcomes.ts";
 import { createProgram } from "./program.ts";
+import type { CliIo } from "./terminal.ts";
 
 /**
  * Runs one command of the CLI and answers what the process shall end with.

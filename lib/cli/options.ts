@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "commander";
 import { settings } from "../config.ts";
 import { type ExecutionInput, executionInput } from "../core/execution.ts";
 import { badBatchId, isBatchId } from "../core/execution-input.ts";
-import { CliError } from "./cli-error.ts";
+import { CliError } from "./outcomes.ts";
 
 /** Flags as commander hands them over. */
 export type CliOptions = {

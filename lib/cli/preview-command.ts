@@ -1,14 +1,14 @@
-import { escapeText } from "../core/escape-text.ts";
+import { clipText, escapeText } from "../core/escape-text.ts";
 import { previewRunId } from "../core/keys.ts";
 import type { Outcome } from "../core/outcome.ts";
-import type { Preview } from "../core/preview.ts";
-import { adviceFor } from "./advice.ts";
-import type { Command, LoadAction } from "./command.ts";
-import { type ExitCode, exitCodeOf, exitCodes } from "./exit-codes.ts";
+import type { Preview, TablePreview } from "../core/preview.ts";
+import type { Reject } from "../core/rejects.ts";
+import type { Command, LoadAction } from "./connect.ts";
 import { runExecution } from "./follow.ts";
 import { toExecutionInput } from "./options.ts";
-import { renderCounts } from "./render-load.ts";
-import { renderPreview } from "./render-preview.ts";
+import { adviceFor, type ExitCode, exitCodeOf, exitCodes } from "./outcomes.ts";
+import { renderCounts, renderErrors } from "./render-load.ts";
+import { formatCount, indent, type Paint } from "./terminal.ts";
 
 type Previewed =
   | { readonly preview: Preview; readonly key: string | null; readonly summary: string; readonly outcome: Outcome }
@@ -50,4 +50,57 @@ function tellNoPreview({ io, options }: Command, batchId: string, outcome: Outco
   const advice = adviceFor(code, batchId);
   if (advice && !options.json) io.out(`what to do: ${advice}`);
   return exitCode;
+}
+
+const sampleWidth = 100;
+
+/** What a load would do: counts per table, then each table's strategy, fields and a sample, then what is wrong. */
+export function renderPreview(preview: Preview, paint: Paint): string {
+  const { batch_id: batchId, would_be: fate } = preview;
+  const would = paint(fate === "success" ? "green" : "red", fate === "success" ? "would load" : "would fail");
+  return [
+    `${batchId}: ${would} (nothing was changed)`,
+    "",
+    renderCounts(preview.tables, preview),
+    ...Object.entries(preview.tables).flatMap(([table, planned]) => ["", renderTable(table, planned, paint)]),
+    ...renderFaults(preview),
+  ].join("\n");
+}
+
+function renderTable(table: string, planned: TablePreview, paint: Paint): string {
+  const { update_strategy: strategy, conflict_resolution: resolution, natural_key: key, fragments } = planned;
+  const how = strategy === "insert_only" ? strategy : `${strategy}, ${resolution}`;
+  const size = fragments.reduce((sum, fragment) => sum + fragment.size, 0);
+  const lines = [
+    `from ${fragments.length} fragment${fragments.length === 1 ? "" : "s"} (${formatCount(size)} bytes)`,
+    `fields   ${planned.fields.join(", ")}`,
+    ...countedLine("updates ", planned.updated_fields),
+    ...countedLine("kept    ", planned.immutable_attempts),
+    ...(planned.sample_record ? [`sample   ${clipText(JSON.stringify(planned.sample_record), sampleWidth)}`] : []),
+  ];
+  const on = escapeText(`${how} on ${key.join(", ")}`);
+  return `${paint("bold", escapeText(table))}: ${on}\n${indent(lines.map(escapeText).join("\n"))}`;
+}
+
+function countedLine(label: string, counts: Readonly<Record<string, number>>): string[] {
+  const entries = Object.entries(counts).map(([field, count]) => `${field} (${formatCount(count)})`);
+  return entries.length === 0 ? [] : [`${label} ${entries.join(", ")}`];
+}
+
+function renderFaults({ errors, rejects, records_failed: failed }: Preview): string[] {
+  if (errors.length === 0 && rejects.length === 0) return [];
+  const faults = errors.map(({ code, message }) => escapeText(`${code}  ${message}`));
+  const error = { code: "", message: "" };
+  const records = rejects.map(toRecord);
+  const listed = renderErrors({
+    error,
+    fragments: [],
+    rejected: Math.max(failed, records.length),
+    rejected_records: records,
+  });
+  return ["", "rejected", indent([...faults, listed].filter(Boolean).join("\n"))];
+}
+
+function toRecord({ raw: _, ...reject }: Reject) {
+  return reject;
 }

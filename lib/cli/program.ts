@@ -1,14 +1,11 @@
 import { Argument, Command as CommanderCommand, Option } from "commander";
-import { approveBatch } from "./approve.ts";
-import { CliError } from "./cli-error.ts";
-import type { Command } from "./command.ts";
+import type { Command, ProgramPorts } from "./connect.ts";
 import { runDoctor } from "./doctor-command.ts";
-import { type ExitCode, exitCodeHelp } from "./exit-codes.ts";
-import { loadBatch } from "./load-command.ts";
+import { approveBatch, loadBatch } from "./load-command.ts";
 import { addLocalCommands } from "./local-command.ts";
 import { type CliOptions, checkBatchId, parseCount, parseTable } from "./options.ts";
+import { CliError, type ExitCode, exitCodeHelp } from "./outcomes.ts";
 import { showPreview } from "./preview-command.ts";
-import type { ProgramPorts } from "./program-ports.ts";
 import { listBatches, showStatus } from "./status-command.ts";
 
 type Run = (command: Command, batchId: string) => Promise<ExitCode>;

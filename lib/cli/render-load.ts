@@ -1,9 +1,16 @@
 import { clipText } from "../core/escape-text.ts";
 import type { ErrorSummary, RejectedRecord } from "../core/operations.ts";
 import type { LoadResult, RecordCounts, TableResult } from "../core/report.ts";
-import type { Paint, Style } from "./cli-io.ts";
-import { shown } from "./shown.ts";
-import { type Column, formatCount, formatSeconds, indent, textTable } from "./text-table.ts";
+import {
+  type Column,
+  formatCount,
+  formatSeconds,
+  indent,
+  type Paint,
+  type Style,
+  shown,
+  textTable,
+} from "./terminal.ts";
 
 type Result = Omit<LoadResult, "errors">;
 

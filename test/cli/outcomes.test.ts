@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { CliError, toCliFault } from "../../lib/cli/cli-error.ts";
-import { exitCodeOf } from "../../lib/cli/exit-codes.ts";
+import { CliError, exitCodeOf, toCliFault } from "../../lib/cli/outcomes.ts";
 import { BlockedError, PermanentError, TransientError } from "../../lib/core/errors.ts";
 import type { ExecutionState } from "../../lib/core/execution.ts";
 import { parseInvocationFault } from "../../lib/core/invocation-fault.ts";

@@ -1,4 +1,4 @@
-import { type CliIo, plain } from "../../lib/cli/cli-io.ts";
+import { type CliIo, plain } from "../../lib/cli/terminal.ts";
 
 export type RecordedIo = CliIo & { readonly stdout: () => string; readonly stderr: () => string };
 

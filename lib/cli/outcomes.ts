@@ -1,5 +1,17 @@
 import { BlockedError, type Fault, LoaderError, PermanentError, parseFault, TransientError } from "../core/errors.ts";
-import { type ExitCode, exitCodes } from "./exit-codes.ts";
+import type { OtherOutcome, Outcome } from "../core/outcome.ts";
+
+/** What the CLI's process ends with; the meaning stands in `--help`. */
+export const exitCodes = {
+  success: 0,
+  failed: 1,
+  usage: 2,
+  notReady: 3,
+  blocked: 4,
+  unexpected: 5,
+} as const;
+
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 /** Something the CLI itself has to say no to. The message reads subject, got, expected, fix. */
 export class CliError extends Error {
@@ -42,4 +54,43 @@ function exitCodeOfError(error: LoaderError): ExitCode {
   if (error instanceof PermanentError) return exitCodes.usage;
   if (error instanceof BlockedError || error instanceof TransientError) return exitCodes.blocked;
   return exitCodes.unexpected;
+}
+
+/** What to do about an outcome, as a command where there is one. */
+export function adviceFor(code: string, batchId: string): string | null {
+  if (["NOT_APPROVED", "NOT_QUEUED"].includes(code)) return `table-loader approve ${batchId}`;
+  if (code === "APPROVAL_OUTDATED") {
+    return `table-loader approve ${batchId}; where the batch failed before, add --no-load, then: table-loader retry ${batchId}`;
+  }
+  if (code === "BATCH_FAILED") return `table-loader retry ${batchId}`;
+  if (code === "RECORDS_REJECTED") {
+    return `mend the records, drop the fragments again, then: table-loader approve ${batchId} --no-load && table-loader retry ${batchId}`;
+  }
+  if (code === "BATCH_BUSY" || code === "STALE_FENCE") return `table-loader status ${batchId}`;
+  return null;
+}
+
+export const exitCodeHelp = `Exit codes:
+  0  done (also where the batch was loaded before)
+  1  the batch failed, or its preview says that it would; doctor found an error
+  2  usage, or input that was refused
+  3  not ready: not approved, not complete, or busy elsewhere
+  4  blocked by its environment, or the environment cannot be reached
+  5  unexpected`;
+
+const outcomeExitCodes: Readonly<Record<OtherOutcome, ExitCode>> = {
+  already_processed: exitCodes.success,
+  waiting: exitCodes.notReady,
+  busy: exitCodes.notReady,
+  failed: exitCodes.failed,
+  failed_before: exitCodes.failed,
+  refused: exitCodes.usage,
+  blocked: exitCodes.blocked,
+  aborted: exitCodes.unexpected,
+};
+
+export function exitCodeOf(outcome: Outcome): ExitCode {
+  if (outcome.kind !== "loaded" && outcome.kind !== "previewed") return outcomeExitCodes[outcome.kind];
+  const { status } = outcome.result;
+  return status === "failed" || status === "partial_success" ? exitCodes.failed : exitCodes.success;
 }
