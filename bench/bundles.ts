@@ -2,8 +2,8 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type BuildOptions, build, type Metafile } from "esbuild";
-import { bundleOptions } from "../lib/infra/bundle-options.ts";
 import { functionSizes, type HandlerName } from "../lib/infra/capacity.ts";
+import { bundleOptions } from "../lib/infra/loader-function.ts";
 
 /** The handlers as they are deployed: one file each, made by esbuild with the options of the stack. */
 export type Bundle = {

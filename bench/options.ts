@@ -1,7 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { parseCount } from "../lib/cli/options.ts";
 import { functionSizes } from "../lib/infra/capacity.ts";
-import { nodeOptionsOf } from "../lib/infra/node-options.ts";
+import { nodeOptionsOf } from "../lib/infra/loader-function.ts";
 import { type ScenarioName, scenarios } from "./scenarios.ts";
 
 export type BenchOptions = {

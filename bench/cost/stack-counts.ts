@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tableLoaderApp } from "../../lib/infra/loader-app.ts";
-import type { CloudResource, CloudTemplate } from "../../lib/infra/template.ts";
+import type { CloudResource, CloudTemplate } from "../../lib/infra/synthesize-machine.ts";
 import type { StackCounts, Stage } from "../scale/results.ts";
 
 const { context: flags } = JSON.parse(readFileSync(new URL("../../cdk.json", import.meta.url), "utf8")) as {

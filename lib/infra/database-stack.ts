@@ -20,17 +20,16 @@ import {
   StorageType,
 } from "aws-cdk-lib/aws-rds";
 import type { Construct } from "constructs";
-import type { LoaderContext } from "./context.ts";
-import { databaseInstance } from "./context-defaults.ts";
-import type { DatabaseAccess } from "./database-access.ts";
+import { databaseInstance, type LoaderContext } from "./context.ts";
 import {
   addImportedEndpoints,
   addInterfaceEndpoints,
+  type DatabaseAccess,
   type DatabaseNetwork,
   importNetwork,
   type Network,
 } from "./database-network.ts";
-import { allowLogs } from "./log-key.ts";
+import { allowLogs } from "./loader-function.ts";
 
 export type DatabaseStackProps = StackProps & { readonly context: LoaderContext };
 

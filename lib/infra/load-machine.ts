@@ -1,3 +1,4 @@
+import { Duration } from "aws-cdk-lib";
 import type { IFunction } from "aws-cdk-lib/aws-lambda";
 import type { ILogGroup } from "aws-cdk-lib/aws-logs";
 import type { ITopic } from "aws-cdk-lib/aws-sns";
@@ -10,22 +11,21 @@ import {
   type IChainable,
   JsonPath,
   LogLevel,
-  type Map as MapState,
+  Map as MapState,
   Pass,
   StateMachine,
   StateMachineType,
   Succeed,
+  TaskInput,
+  Timeout,
   Wait,
   WaitTime,
 } from "aws-cdk-lib/aws-stepfunctions";
-import type { LambdaInvoke } from "aws-cdk-lib/aws-stepfunctions-tasks";
+import { type LambdaInvoke, SnsPublish } from "aws-cdk-lib/aws-stepfunctions-tasks";
 import { Construct } from "constructs";
 import { errorNames } from "../core/errors.ts";
-import { blockedWait, machineName, noticeStates, type TaskState, waitStates } from "../core/machine.ts";
-import { type BlockedRounds, blockedRounds } from "./machine-blocked.ts";
-import { noticeTask } from "./machine-notice.ts";
-import { stageBatch } from "./machine-stage.ts";
-import { answered, keepingError, loadTask, routeAnswers } from "./machine-tasks.ts";
+import { blockedWait, machineName, noticeStates, stageWait, type TaskState, waitStates } from "../core/machine.ts";
+import { answered, keepingError, loadTask, retryTransientFaults, routeAnswers } from "./machine-tasks.ts";
 
 export type LoadMachineProps = {
   /** The published version that runs each task state. */
@@ -189,4 +189,170 @@ function afterClose({ scope, tasks, unknownAnswer }: Parts, topic: ITopic): Choi
     .when(Condition.and(closed, failure), noticeTask(scope, noticeStates.failure, { topic, next: failed }))
     .when(closed, noticeTask(scope, noticeStates.success, { topic, next: loaded }))
     .otherwise(unknownAnswer);
+}
+
+export type BlockedRounds = {
+  /** Where a caught error goes. */
+  readonly countRound: Pass;
+  /** Where an answer that no choice knows goes: the loader's own mistake, never the batch's. */
+  readonly unknownAnswer: Pass;
+};
+
+/**
+ * Errors of the loader say in their cause what is wrong and what to do; they hold no values. As a whole, because some of
+ * Step Functions' own errors have no cause.
+ */
+const message = JsonPath.format(
+  "blocked: {} waits for its environment, and goes on by itself: {}",
+  JsonPath.stringAt("$.execution"),
+  JsonPath.jsonToString(JsonPath.objectAt("$.error")),
+);
+
+/** Waits, longer each round, and lets `again` find out what is left to do; gives up when the rounds are used up. */
+export function blockedRounds(scope: Construct, topic: ITopic, again: IChainable): BlockedRounds {
+  const gaveUp = new Fail(scope, "GaveUp", { error: errorNames.blocked, causePath: "$.error.Cause" });
+  const gaveUpMute = new Fail(scope, "GaveUpWithoutCause", { error: errorNames.blocked, causePath: "$.error.Error" });
+  const countRound = new Pass(scope, "CountRound", {
+    comment: "Keeps what a new round needs, and drops what the tasks answered in this one",
+    parameters: {
+      input: JsonPath.objectAt("$.input"),
+      execution: JsonPath.stringAt("$.execution"),
+      rounds: JsonPath.mathAdd(JsonPath.numberAt("$.rounds"), 1),
+      waitSeconds: JsonPath.numberAt("$.waitSeconds"),
+      error: JsonPath.objectAt("$.error"),
+    },
+  });
+  const wait = waitLonger(scope, again);
+  const isLast = Condition.numberGreaterThanEquals("$.rounds", blockedWait.rounds);
+  countRound.next(
+    new Choice(scope, "RoundsLeft")
+      .when(
+        Condition.numberEquals("$.rounds", 1),
+        noticeTask(scope, noticeStates.blocked, { topic, next: wait, message }),
+      )
+      .when(Condition.and(isLast, Condition.isPresent("$.error.Cause")), gaveUp)
+      .when(isLast, gaveUpMute)
+      .otherwise(wait),
+  );
+  return { countRound, unknownAnswer: unknownAnswer(scope, countRound) };
+}
+
+function waitLonger(scope: Construct, again: IChainable): Wait {
+  const wait = new Wait(scope, waitStates.blocked, { time: WaitTime.secondsPath("$.waitSeconds") });
+  const now = JsonPath.numberAt("$.waitSeconds");
+  const longer = new Pass(scope, "LongerWait", { parameters: nextRound(JsonPath.mathAdd(now, now)) });
+  const longest = new Pass(scope, "LongestWait", { parameters: nextRound(blockedWait.longestSeconds) });
+  wait.next(
+    new Choice(scope, "WaitLength")
+      .when(Condition.numberGreaterThan("$.waitSeconds", blockedWait.longestSeconds / 2), longest.next(again))
+      .otherwise(longer.next(again)),
+  );
+  return wait;
+}
+
+function nextRound(waitSeconds: number | string): Record<string, unknown> {
+  return {
+    input: JsonPath.objectAt("$.input"),
+    execution: JsonPath.stringAt("$.execution"),
+    rounds: JsonPath.numberAt("$.rounds"),
+    waitSeconds,
+  };
+}
+
+function unknownAnswer(scope: Construct, countRound: Pass): Pass {
+  const error = {
+    Error: errorNames.blocked,
+    Cause: "LOADER_BUG: a task gave an answer that the machine does not know",
+  };
+  const pass = new Pass(scope, "UnknownAnswer", { parameters: error, resultPath: "$.error" });
+  pass.next(countRound);
+  return pass;
+}
+
+const snsFaults = ["SNS.InternalErrorException", "SNS.ThrottledException", "SNS.SdkClientException", Errors.TIMEOUT];
+
+export type NoticeProps = {
+  readonly topic: ITopic;
+  /** Where to go on, sent or not. */
+  readonly next: IChainable;
+  /** @default what CloseBatch wrote: status, batch id, counts */
+  readonly message?: string;
+};
+
+/** Sends a text; whether that succeeds changes no outcome. */
+export function noticeTask(scope: Construct, state: string, props: NoticeProps): SnsPublish {
+  const { topic, next, message = JsonPath.stringAt("$.close.result.notice") } = props;
+  const notice = new SnsPublish(scope, state, {
+    topic,
+    message: TaskInput.fromText(message),
+    resultPath: JsonPath.DISCARD,
+    taskTimeout: Timeout.duration(Duration.seconds(30)),
+  });
+  retryTransientFaults(notice, snsFaults, 3);
+  notice.addCatch(next, { errors: [Errors.ALL], resultPath: JsonPath.DISCARD });
+  notice.next(next);
+  return notice;
+}
+
+/** The most workers that one load may have at a time. ValidateBatch chooses how many there are. */
+export const mostWorkers = 40;
+
+export type StageProps = {
+  readonly handler: IFunction;
+  readonly maxRetries: number;
+};
+
+/**
+ * The Map over a load's workers. Each iteration calls its worker until nothing is left to claim. Errors end the
+ * iteration and not the Map: CommitBatch reads from the ledger how each work item ended, and throws what is right.
+ */
+export function stageBatch(scope: Construct, props: StageProps): MapState {
+  const map = new MapState(scope, "StageBatch", {
+    itemsPath: "$.run.workers",
+    itemSelector: { ...workerInput(JsonPath.numberAt("$$.Map.Item.Value")), waitSeconds: stageWait.firstSeconds },
+    maxConcurrency: mostWorkers,
+    resultPath: JsonPath.DISCARD,
+  });
+  return map.itemProcessor(workerLoop(scope, props));
+}
+
+function workerLoop(scope: Construct, props: StageProps): LambdaInvoke {
+  const worker = loadTask(scope, {
+    state: "StageFragments",
+    handler: props.handler,
+    payload: ["run", "execution", "worker"],
+    maxRetries: props.maxRetries,
+  });
+  // Both ends answer the number alone, so that the Map's result stays small however many rounds there were.
+  const ended = new Pass(scope, "WorkerEnded", { outputPath: "$.worker" });
+  const stopped = new Pass(scope, "WorkerStopped", { outputPath: "$.worker" });
+  worker.addCatch(stopped, { errors: [Errors.ALL], ...keepingError });
+  worker.next(afterStage(scope, worker, ended));
+  return worker;
+}
+
+function afterStage(scope: Construct, worker: LambdaInvoke, ended: Pass): Choice {
+  const wait = answered("StageFragments", "wait");
+  const waitedLong = Condition.numberGreaterThanEquals("$.waitSeconds", stageWait.longestSeconds);
+  const doubled = new Pass(scope, "LengthenStageWait", {
+    parameters: {
+      ...workerInput(JsonPath.numberAt("$.worker")),
+      waitSeconds: JsonPath.mathAdd(JsonPath.numberAt("$.waitSeconds"), JsonPath.numberAt("$.waitSeconds")),
+    },
+  });
+  const later = new Wait(scope, waitStates.stage, { time: WaitTime.secondsPath("$.waitSeconds") });
+  const muchLater = new Wait(scope, waitStates.stageLong, {
+    time: WaitTime.duration(Duration.seconds(stageWait.longestSeconds)),
+  });
+  later.next(doubled).next(worker);
+  muchLater.next(worker);
+  return new Choice(scope, "Staged")
+    .when(answered("StageFragments", "more"), worker)
+    .when(Condition.and(wait, waitedLong), muchLater)
+    .when(wait, later)
+    .when(answered("StageFragments", "done"), ended);
+}
+
+function workerInput(worker: number): Record<string, unknown> {
+  return { run: JsonPath.objectAt("$.run"), execution: JsonPath.stringAt("$.execution"), worker };
 }

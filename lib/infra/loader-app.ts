@@ -1,10 +1,11 @@
-import { App, type AppProps, Tags, Validations } from "aws-cdk-lib";
+import { App, type AppProps, CfnResource, RemovalPolicy, type Stack, Tags, Validations } from "aws-cdk-lib";
+import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import { AwsSolutionsChecks } from "cdk-nag";
+import type { IConstruct } from "constructs";
 import { readContext } from "./context.ts";
-import type { DatabaseAccess } from "./database-access.ts";
+import type { DatabaseAccess } from "./database-network.ts";
 import { DatabaseStack, type DatabaseStackProps } from "./database-stack.ts";
 import { acknowledgeDatabase } from "./nag-acknowledgements.ts";
-import { keepProviderLogs } from "./provider-logs.ts";
 import { TableLoaderStack } from "./table-loader-stack.ts";
 
 /** The app: the pipeline, and a database of its own unless the context names an existing one. */
@@ -26,4 +27,23 @@ function ownDatabase(app: App, options: DatabaseStackProps): DatabaseAccess {
   acknowledgeDatabase(stack.instance, options.context.stage === "prod");
   keepProviderLogs(stack);
   return stack.access;
+}
+
+const isProviderFunction = (node: IConstruct): node is CfnResource =>
+  CfnResource.isCfnResource(node) &&
+  node.cfnResourceType === "AWS::Lambda::Function" &&
+  /CustomResourceProvider\/Handler$/.test(node.node.path);
+
+/**
+ * The functions behind the CDK's own custom resources bring no log group: Lambda would make one that nothing ever
+ * empties and no deletion of the stack removes.
+ */
+export function keepProviderLogs(stack: Stack): void {
+  for (const handler of stack.node.findAll().filter(isProviderFunction)) {
+    const logs = new LogGroup(handler.node.scope ?? stack, "Logs", {
+      retention: RetentionDays.ONE_MONTH,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    handler.addPropertyOverride("LoggingConfig", { LogGroup: logs.logGroupName });
+  }
 }

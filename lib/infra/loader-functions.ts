@@ -10,13 +10,18 @@ import {
   type TaskState,
   taskStates,
 } from "../core/machine.ts";
-import { archivePatterns, type KeyPattern } from "./bucket-patterns.ts";
 import { functionSizes, type HandlerName } from "./capacity.ts";
-import type { LoaderContext } from "./context.ts";
-import { authoritiesOf } from "./context-files.ts";
-import type { DatabaseAccess } from "./database-access.ts";
+import { authoritiesOf, type LoaderContext } from "./context.ts";
+import type { DatabaseAccess } from "./database-network.ts";
 import { LoaderFunction } from "./loader-function.ts";
-import { bucketActions, bucketPermissions, machineInspection, startsExecutions } from "./permissions.ts";
+import {
+  archivePatterns,
+  bucketActions,
+  bucketPermissions,
+  type KeyPattern,
+  machineInspection,
+  startsExecutions,
+} from "./permissions.ts";
 import type { Storage } from "./storage.ts";
 
 export type LoaderFunctionsProps = {

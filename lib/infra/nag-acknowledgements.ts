@@ -3,12 +3,11 @@ import type { CfnFunction } from "aws-cdk-lib/aws-lambda";
 import type { CfnBucket } from "aws-cdk-lib/aws-s3";
 import type { IConstruct } from "constructs";
 import { machineName, type TaskState, taskStates } from "../core/machine.ts";
-import { archivePatterns, type KeyPattern } from "./bucket-patterns.ts";
 import type { HandlerName } from "./capacity.ts";
 import type { Entrances } from "./entrances.ts";
 import type { LoadMachine } from "./load-machine.ts";
 import type { LoaderFunctions } from "./loader-functions.ts";
-import { bucketPermissions, startsExecutions } from "./permissions.ts";
+import { archivePatterns, bucketPermissions, type KeyPattern, startsExecutions } from "./permissions.ts";
 import type { Storage } from "./storage.ts";
 
 /** Every finding of cdk-nag that stays, one by one, with the reason why it may. */

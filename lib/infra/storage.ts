@@ -8,14 +8,16 @@ import {
   BucketEncryption,
   type CfnBucket,
   type IBucket,
+  type LifecycleRule,
   ObjectOwnership,
+  StorageClass,
 } from "aws-cdk-lib/aws-s3";
 import { AwsCustomResource, AwsCustomResourcePolicy, PhysicalResourceId } from "aws-cdk-lib/custom-resources";
 import { Construct } from "constructs";
-import { contractsKey } from "../core/keys.ts";
-import { lifecycleRules } from "./bucket-lifecycle.ts";
-import { readContracts } from "./context-files.ts";
-import { allowLogs } from "./log-key.ts";
+import { contractsKey, stagingPrefix } from "../core/keys.ts";
+import { readContracts } from "./context.ts";
+import { allowLogs } from "./loader-function.ts";
+import { archivePatterns, folderOf } from "./permissions.ts";
 
 export type StorageProps = {
   readonly bucketName: string;
@@ -115,4 +117,40 @@ export class Storage extends Construct {
     contracts.node.addDependency(this.bucket);
     return contracts;
   }
+}
+
+const days = Duration.days;
+
+/**
+ * What the bucket does by itself. What was loaded is the evidence of what is in the database: it is kept for ever, only
+ * cheaper, in a class that is read as fast as any. Contracts are kept in every version.
+ */
+export const lifecycleRules: LifecycleRule[] = [
+  {
+    id: "previews",
+    prefix: folderOf(archivePatterns.previews),
+    expiration: days(7),
+    noncurrentVersionExpiration: days(1),
+  },
+  { id: "multipart", abortIncompleteMultipartUploadAfter: days(1) },
+  // A fragment that was loaded leaves a delete marker and the version below it.
+  {
+    id: "staging",
+    prefix: stagingPrefix,
+    noncurrentVersionExpiration: days(30),
+    expiredObjectDeleteMarker: true,
+  },
+  archive("loaded", folderOf(archivePatterns.loaded), 365),
+  archive("failed", folderOf(archivePatterns.failed), 90),
+];
+
+/** Whoever overwrites or deletes an archived object by hand has so many days to regret it. */
+function archive(id: string, prefix: string, regretDays: number): LifecycleRule {
+  return {
+    id,
+    prefix,
+    transitions: [{ storageClass: StorageClass.INTELLIGENT_TIERING, transitionAfter: days(90) }],
+    noncurrentVersionExpiration: days(regretDays),
+    expiredObjectDeleteMarker: true,
+  };
 }

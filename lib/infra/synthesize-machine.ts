@@ -7,7 +7,6 @@ import { LogGroup } from "aws-cdk-lib/aws-logs";
 import { Topic } from "aws-cdk-lib/aws-sns";
 import { type TaskState, taskStates } from "../core/machine.ts";
 import { LoadMachine } from "./load-machine.ts";
-import { type CloudTemplate, machineDefinition } from "./template.ts";
 
 const account = "000000000000";
 const region = "us-east-1";
@@ -40,4 +39,55 @@ function placeholderHandlers(stack: Stack): Record<TaskState, ReturnType<typeof 
     TaskState,
     ReturnType<typeof handler>
   >;
+}
+
+export type CloudResource = {
+  readonly Type: string;
+  readonly Properties?: { readonly DefinitionString?: unknown; readonly [property: string]: unknown };
+  readonly [attribute: string]: unknown;
+};
+
+export type CloudTemplate = { readonly Resources: Readonly<Record<string, CloudResource>> };
+
+const pseudoParameters: Readonly<Record<string, string>> = {
+  "AWS::Partition": "aws",
+  "AWS::Region": "us-east-1",
+  "AWS::AccountId": "000000000000",
+  "AWS::URLSuffix": "amazonaws.com",
+};
+
+const services: Readonly<Record<string, string>> = {
+  "AWS::Lambda::Function": "lambda:us-east-1:000000000000:function",
+  "AWS::Lambda::Version": "lambda:us-east-1:000000000000:function",
+  "AWS::SNS::Topic": "sns:us-east-1:000000000000",
+};
+
+/** The definition of the template's one state machine, every reference in it resolved to a plain text. */
+export function machineDefinition(template: CloudTemplate): unknown {
+  const machines = Object.values(template.Resources).filter(({ Type }) => Type === "AWS::StepFunctions::StateMachine");
+  const [machine] = machines;
+  if (machine === undefined || machines.length > 1) {
+    throw new Error(
+      `template: state machines, got ${machines.length}, expected 1; give the stack that holds LoadBatch`,
+    );
+  }
+  return JSON.parse(resolveText(template, machine.Properties?.DefinitionString));
+}
+
+/** What a value of a template would be after a deployment, with made-up ids; only what CDK writes is understood. */
+export function resolveText(template: CloudTemplate, value: unknown): string {
+  if (typeof value === "string") return value;
+  const [intrinsic, operand] = Object.entries(value as Record<string, unknown>)[0] ?? [];
+  if (intrinsic === "Ref") return reference(template, operand as string);
+  if (intrinsic === "Fn::GetAtt") return reference(template, (operand as string[])[0] as string);
+  if (intrinsic === "Fn::Join") {
+    const [separator, parts] = operand as [string, unknown[]];
+    return parts.map((part) => resolveText(template, part)).join(separator);
+  }
+  throw new Error(`template: value, got ${JSON.stringify(value)}, expected text, Ref, Fn::GetAtt or Fn::Join`);
+}
+
+function reference(template: CloudTemplate, logicalId: string): string {
+  const service = services[template.Resources[logicalId]?.Type ?? ""];
+  return pseudoParameters[logicalId] ?? (service === undefined ? logicalId : `arn:aws:${service}:${logicalId}`);
 }

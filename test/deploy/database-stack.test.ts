@@ -2,7 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CreateStackCommand } from "@aws-sdk/client-cloudformation";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import type { CloudTemplate } from "../../lib/infra/template.ts";
+import type { CloudTemplate } from "../../lib/infra/synthesize-machine.ts";
 import { resourcesOf } from "../infra/support/synthesize.ts";
 import { openPipeline } from "./pipeline.ts";
 import { deployStack, synthesize } from "./stack.ts";

@@ -14,7 +14,7 @@ import { AssumeRoleCommand, GetCallerIdentityCommand } from "@aws-sdk/client-sts
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { functionSizes, type HandlerName } from "../../lib/infra/capacity.ts";
 import { bucketPermissions, startsExecutions } from "../../lib/infra/permissions.ts";
-import type { CloudTemplate } from "../../lib/infra/template.ts";
+import type { CloudTemplate } from "../../lib/infra/synthesize-machine.ts";
 import { type Role, rolesOf } from "../infra/support/policies.ts";
 import { loaderFunctions, resourcesOf } from "../infra/support/synthesize.ts";
 import { assumeRole, isLetPass } from "./assumed-role.ts";

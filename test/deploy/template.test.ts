@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, inject, test } from "vitest";
-import type { CloudTemplate } from "../../lib/infra/template.ts";
+import type { CloudTemplate } from "../../lib/infra/synthesize-machine.ts";
 import { existingDatabase, synthesizeApp } from "../infra/support/synthesize.ts";
 
 /** What is deployed on the emulator is the stack that is deployed on AWS, with nothing left out and nothing put in. */

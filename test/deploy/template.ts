@@ -1,5 +1,5 @@
 import { GetTemplateCommand, ListStackResourcesCommand } from "@aws-sdk/client-cloudformation";
-import type { CloudTemplate } from "../../lib/infra/template.ts";
+import type { CloudTemplate } from "../../lib/infra/synthesize-machine.ts";
 import type { Clients } from "./clients.ts";
 import { stackName } from "./stack.ts";
 

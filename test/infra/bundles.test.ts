@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { CloudResource } from "../../lib/infra/template.ts";
+import type { CloudResource } from "../../lib/infra/synthesize-machine.ts";
 import { loaderFunctions, synthesizeInto } from "./support/synthesize.ts";
 
 /** What Lambda gets, made by the bundler that a deployment uses. */

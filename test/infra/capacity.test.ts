@@ -6,8 +6,7 @@ import {
   instanceClasses,
   maxConnectionsOf,
 } from "../../lib/infra/capacity.ts";
-import { parseContext } from "../../lib/infra/context.ts";
-import { maxConnections } from "../../lib/infra/context-defaults.ts";
+import { maxConnections, parseContext } from "../../lib/infra/context.ts";
 
 describe("connections", () => {
   test("stay under 80 % of the server's, in each stage", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type CloudTemplate, resolveText } from "../../lib/infra/template.ts";
+import { type CloudTemplate, resolveText } from "../../lib/infra/synthesize-machine.ts";
 import { rolesOf } from "./support/policies.ts";
 import { existingDatabase, loaderFunctions, resourcesOf, synthesizeApp, type Templates } from "./support/synthesize.ts";
 

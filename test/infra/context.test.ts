@@ -1,7 +1,6 @@
 import { App } from "aws-cdk-lib";
 import { describe, expect, test } from "vitest";
-import { ContextError, parseContext, readContext } from "../../lib/infra/context.ts";
-import { databaseAuthorities } from "../../lib/infra/context-defaults.ts";
+import { ContextError, databaseAuthorities, parseContext, readContext } from "../../lib/infra/context.ts";
 import { existingDatabase as existing } from "./support/synthesize.ts";
 
 const secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:loader-AbCdEf";

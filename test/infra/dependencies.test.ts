@@ -3,7 +3,7 @@ import { globSync, readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { build } from "esbuild";
 import { beforeAll, describe, expect, test } from "vitest";
-import { bundleOptions } from "../../lib/infra/bundle-options.ts";
+import { bundleOptions } from "../../lib/infra/loader-function.ts";
 import { root } from "../support/sources.ts";
 
 /** X16: what the project is built from, and the part of it that is deployed. */

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import type { CloudResource, CloudTemplate } from "../../lib/infra/template.ts";
+import type { CloudResource, CloudTemplate } from "../../lib/infra/synthesize-machine.ts";
 import { resourcesOf, synthesizeApp } from "./support/synthesize.ts";
 
 let template: CloudTemplate;

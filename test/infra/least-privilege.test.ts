@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import type { CloudTemplate } from "../../lib/infra/template.ts";
+import type { CloudTemplate } from "../../lib/infra/synthesize-machine.ts";
 import { type Role, rolesOf } from "./support/policies.ts";
 import { existingDatabase, resourcesOf, synthesizeApp } from "./support/synthesize.ts";
 

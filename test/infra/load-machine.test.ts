@@ -13,8 +13,7 @@ import {
 } from "../../lib/core/machine.ts";
 import { functionSizes } from "../../lib/infra/capacity.ts";
 import { lambdaServiceErrors, resultPaths } from "../../lib/infra/machine-tasks.ts";
-import { synthesizeMachine } from "../../lib/infra/synthesize-machine.ts";
-import { machineDefinition } from "../../lib/infra/template.ts";
+import { machineDefinition, synthesizeMachine } from "../../lib/infra/synthesize-machine.ts";
 import { synthesizeApp } from "./support/synthesize.ts";
 
 type Rule = {

@@ -1,7 +1,6 @@
 import { beforeAll, describe, expect, test } from "vitest";
-import { archivePatterns } from "../../lib/infra/bucket-patterns.ts";
-import { bucketActions, bucketPermissions } from "../../lib/infra/permissions.ts";
-import { type CloudTemplate, resolveText } from "../../lib/infra/template.ts";
+import { archivePatterns, bucketActions, bucketPermissions } from "../../lib/infra/permissions.ts";
+import { type CloudTemplate, resolveText } from "../../lib/infra/synthesize-machine.ts";
 import { existingDatabase, type Statement, statementsByPolicy, synthesizeApp } from "./support/synthesize.ts";
 
 let pipeline: CloudTemplate;

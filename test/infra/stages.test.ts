@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { CloudTemplate } from "../../lib/infra/template.ts";
+import type { CloudTemplate } from "../../lib/infra/synthesize-machine.ts";
 import { existingDatabase, loaderFunctions, resourcesOf, synthesizeApp } from "./support/synthesize.ts";
 
 const only = (template: CloudTemplate | null, type: string) =>

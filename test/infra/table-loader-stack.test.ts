@@ -1,8 +1,8 @@
 import { Template } from "aws-cdk-lib/assertions";
 import { beforeAll, describe, expect, test } from "vitest";
 import { taskStates } from "../../lib/core/machine.ts";
-import { nodeOptionsOf } from "../../lib/infra/node-options.ts";
-import type { CloudTemplate } from "../../lib/infra/template.ts";
+import { nodeOptionsOf } from "../../lib/infra/loader-function.ts";
+import type { CloudTemplate } from "../../lib/infra/synthesize-machine.ts";
 import { loaderFunctions, resourcesOf, synthesizeApp } from "./support/synthesize.ts";
 
 let pipeline: CloudTemplate;

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { rdsAuthorities } from "../../lib/infra/database-ca.ts";
+import { rdsAuthorities } from "../../lib/infra/context.ts";
 import { readAuthorities } from "../../lib/ledger/authorities.ts";
 import { closeSql, openSql } from "../../lib/ledger/connection.ts";
 import { inTransaction } from "../../lib/ledger/transaction.ts";

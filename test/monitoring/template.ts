@@ -1,4 +1,4 @@
-import { type CloudTemplate, resolveText } from "../../lib/infra/template.ts";
+import { type CloudTemplate, resolveText } from "../../lib/infra/synthesize-machine.ts";
 
 /** Alarms and dashboard as they stand in the synthesized template. */
 

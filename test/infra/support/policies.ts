@@ -1,4 +1,4 @@
-import { type CloudTemplate, resolveText } from "../../../lib/infra/template.ts";
+import { type CloudTemplate, resolveText } from "../../../lib/infra/synthesize-machine.ts";
 import { resourcesOf, type Statement } from "./synthesize.ts";
 
 /** A small evaluator of IAM's identity policies: what a role may do, decided as IAM decides it. */
