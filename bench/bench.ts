@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import { makeTemporaryDirectory } from "../lib/local/postgres-binaries.ts";
+import { makeTemporaryDirectory } from "../lib/local/postgres-process.ts";
 import { main } from "./main.ts";
 
 const interrupted = 130;

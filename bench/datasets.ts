@@ -1,4 +1,4 @@
-import { mixSeed, openRandom, type Random } from "../lib/local/sample/random.ts";
+import { mixSeed, openRandom, type Random } from "../lib/local/sample/values.ts";
 
 /** What the benchmarks load. Every value follows from its record's number, so that each program gets the same rows. */
 

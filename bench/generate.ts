@@ -1,4 +1,4 @@
-import { openRandom } from "../lib/local/sample/random.ts";
+import { openRandom } from "../lib/local/sample/values.ts";
 import { type Dataset, type Row, rowOf, type Value } from "./datasets.ts";
 
 /** Records as a stream of text: JSON for us, CSV for psql, of the same rows in the same order. */

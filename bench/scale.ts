@@ -1,5 +1,5 @@
 import { rm } from "node:fs/promises";
-import { makeTemporaryDirectory } from "../lib/local/postgres-binaries.ts";
+import { makeTemporaryDirectory } from "../lib/local/postgres-process.ts";
 import { main } from "./scale/main.ts";
 
 const interrupted = 130;

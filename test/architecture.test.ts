@@ -275,7 +275,7 @@ describe("the reader of the sources", () => {
     'type F = import("node:fs").Stats | "failed/";',
     `export const g = \`loaded/\${b}\` + 'x';`,
   ].join("\n");
-  const source = parseSource("lib/local/functions.ts", text);
+  const source = parseSource("lib/local/lambda.ts", text);
 
   test("finds every kind of import", () => {
     const found = source.imports.map(({ specifier, target, package: name, ...kind }) => [target ?? name, kind]);

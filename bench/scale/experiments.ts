@@ -1,7 +1,7 @@
 import { functionSizes, type HandlerName, maxConnectionsOf } from "../../lib/infra/capacity.ts";
+import type { Definition } from "../../lib/local/interpreter.ts";
 import type { LocalPostgres } from "../../lib/local/postgres.ts";
-import { mixSeed } from "../../lib/local/sample/random.ts";
-import type { Definition } from "../../lib/local/state-machine-language.ts";
+import { mixSeed } from "../../lib/local/sample/values.ts";
 import type { Costs } from "./durations.ts";
 import type { Batch } from "./replay.ts";
 import { type Ended, type Outcome, type SimulationOptions, simulate } from "./simulate.ts";

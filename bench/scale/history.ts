@@ -1,4 +1,4 @@
-import { type Definition, listStates, type State } from "../../lib/local/state-machine-language.ts";
+import { type Definition, listStates, type State } from "../../lib/local/interpreter.ts";
 
 /**
  * An execution's history as Step Functions counts it, from the events of the local interpreter. The kinds of events are

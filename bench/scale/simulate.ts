@@ -1,10 +1,9 @@
 import { StateMachine } from "aws-local-stepfunctions";
 import { blockedWait, type TaskState, taskStates } from "../../lib/core/machine.ts";
 import { functionSizes, type HandlerName } from "../../lib/infra/capacity.ts";
+import { createPauseOverrides, createTaskHandlers, type Definition } from "../../lib/local/interpreter.ts";
 import type { LambdaFunction } from "../../lib/local/lambda.ts";
-import { createPauseOverrides, createTaskHandlers } from "../../lib/local/machine-tasks.ts";
-import { openRandom } from "../../lib/local/sample/random.ts";
-import type { Definition } from "../../lib/local/state-machine-language.ts";
+import { openRandom } from "../../lib/local/sample/values.ts";
 import { openClock, type VirtualClock } from "./clock.ts";
 import type { Costs } from "./durations.ts";
 import { type Gate, openGate } from "./gate.ts";

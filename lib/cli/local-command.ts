@@ -97,7 +97,7 @@ export async function seedLocal(io: CliIo, connect: Connect, { count, json }: Se
   const [{ putLocalObject, requireLocalEnvironment }, { experimentParents }, { writeExamples }, { seedText }] =
     await Promise.all([
       import("../local/local-objects.ts"),
-      import("../local/sample/experiment.ts"),
+      import("../local/sample/sample-records.ts"),
       import("../local/examples.ts"),
       import("../local/guide.ts"),
     ]);

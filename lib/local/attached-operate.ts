@@ -1,10 +1,8 @@
 import { overrideEnvironment } from "../config.ts";
 import { parseInvocationFault } from "../core/invocation-fault.ts";
 import type { Operate } from "../core/operations.ts";
-import { readLocalEnvironment } from "./environment-file.ts";
-import { attachLocalEnvironment } from "./environment-variables.ts";
-import { loadFunction } from "./functions.ts";
-import { invokeLambda, LambdaFault } from "./lambda.ts";
+import { attachLocalEnvironment, readLocalEnvironment } from "./environment-file.ts";
+import { invokeLambda, LambdaFault, loadFunction } from "./lambda.ts";
 
 /** Invokes the `operate` handler in this process. */
 export const operateInProcess: Operate = (async (request) => {

@@ -1,22 +1,28 @@
-import { rm } from "node:fs/promises";
+import { createWriteStream, watch } from "node:fs";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import postgres from "postgres";
 import { overrideEnvironment } from "../config.ts";
-import type { LocalBucket } from "./bucket.ts";
-import { claimDirectory, removeEnvironmentFile, writeEnvironmentFile } from "./environment-file.ts";
-import { openParts } from "./environment-parts.ts";
-import { toVariables, urlOf } from "./environment-variables.ts";
-import type { ExecutionRecord, MachineEvent } from "./execution-record.ts";
+import { contractsKey } from "../core/keys.ts";
+import { type LocalBucket, openBucket } from "./bucket.ts";
+import { claimDirectory, removeEnvironmentFile, toVariables, urlOf, writeEnvironmentFile } from "./environment-file.ts";
 import { findFreePort } from "./free-port.ts";
-import { type FunctionName, type LoadFunction, loadFunction, loadTaskFunctions } from "./functions.ts";
-import { type LocalMachine, openMachine, randomExecutionName } from "./interpreter.ts";
-import { invokeLambda } from "./lambda.ts";
-import { endLeases } from "./leases.ts";
-import { type LocalEntrances, openLocalEntrances } from "./local-entrances.ts";
+import {
+  type ExecutionRecord,
+  type LocalMachine,
+  type MachineEvent,
+  type Notice,
+  openMachine,
+  randomExecutionName,
+} from "./interpreter.ts";
+import { type FunctionName, invokeLambda, type LoadFunction, loadFunction, loadTaskFunctions } from "./lambda.ts";
+import { type LocalEntrances, openLocalEntrances, openSweepTimer } from "./local-entrances.ts";
+import { readMachineDefinition, sharedCacheDirectory } from "./machine-definition.ts";
 import { openMachineEndpoint } from "./machine-endpoint.ts";
-import type { Notice } from "./machine-tasks.ts";
 import type { ObjectCreatedEvent } from "./object-event.ts";
-import { makeTemporaryDirectory } from "./postgres-binaries.ts";
-import { applySampleSchema, uploadContracts, watchContracts } from "./sample-setup.ts";
-import { openSweepTimer } from "./sweep-timer.ts";
+import { type LocalPostgres, openPostgres } from "./postgres.ts";
+import { makeTemporaryDirectory } from "./postgres-process.ts";
 
 export type LocalEvent =
   | { readonly kind: "step"; readonly step: MachineEvent }
@@ -159,4 +165,101 @@ async function openEntrances(
   const timer = openSweepTimer({ sweep: await load("sweep"), everySeconds: options.sweepSeconds ?? 30, onFault });
   stack.defer(timer.close);
   return entrances;
+}
+
+export type PartsOptions = {
+  readonly directory: string;
+  /** True where objects are kept in the directory, false where they stay in memory. */
+  readonly persistent: boolean;
+  /** @default free ports */
+  readonly ports: { readonly database?: number; readonly bucket?: number };
+  readonly onArrival: (event: ObjectCreatedEvent) => void;
+};
+export type Parts = { readonly database: LocalPostgres; readonly bucket: LocalBucket; readonly definition: unknown };
+
+const bucketName = "idhub-curated-fragments";
+
+/** All at once; where one of them fails, those that opened are left to the stack. */
+export async function openParts(options: PartsOptions, stack: AsyncDisposableStack): Promise<Parts> {
+  const { directory, persistent, ports, onArrival } = options;
+  const log = createWriteStream(join(directory, "postgres.log"), { flags: "a", mode: 0o600 });
+  stack.defer(() => void log.end());
+  const deferring = <T extends { close(): Promise<void> }>(part: T): T => {
+    stack.defer(() => part.close());
+    return part;
+  };
+  const opening = [
+    openPostgres({
+      dataDir: join(directory, "postgres"),
+      port: ports.database ?? 0,
+      log: (text) => void log.write(text),
+    }).then(deferring),
+    openBucket({
+      storageDir: persistent ? join(directory, "s3") : null,
+      port: ports.bucket ?? 0,
+      bucket: bucketName,
+      onArrival,
+    }).then(deferring),
+    readMachineDefinition(persistent ? directory : sharedCacheDirectory),
+  ] as const;
+  await Promise.allSettled(opening);
+  const [database, bucket, definition] = await Promise.all(opening);
+  return { database, bucket, definition };
+}
+
+/**
+ * Ends every lease: this directory is ours alone, so whoever held one was a process that is gone. The next sweep then
+ * goes on with what it left, and does not wait for a lease as long as on AWS.
+ */
+export async function endLeases({ host, port, user, password, database }: LocalPostgres): Promise<void> {
+  const sql = postgres({ host, port, user, password, database, max: 1, onnotice: () => {} });
+  try {
+    const [ledger] = await sql<{ there: boolean }[]>`select to_regclass('table_loader.leases') is not null as there`;
+    if (!ledger?.there) return;
+    await sql`update table_loader.batches set lease_until = now() where lease_until > now()`;
+    await sql`update table_loader.plans set lease_until = now() where lease_until > now()`;
+    await sql`delete from table_loader.leases`;
+  } finally {
+    await sql.end();
+  }
+}
+
+const sampleSchema = new URL("../../config/sample-schema.sql", import.meta.url);
+const contractsFile = fileURLToPath(new URL("../../config/tables.json", import.meta.url));
+
+/** Makes the sample's tables as the role that owns the database; every statement of the file may run again. */
+export async function applySampleSchema({ host, port, user, password, database }: LocalPostgres): Promise<void> {
+  const sql = postgres({ host, port, user, password, database, max: 1, onnotice: () => {} });
+  try {
+    await sql.unsafe(await readFile(sampleSchema, "utf8"));
+  } finally {
+    await sql.end();
+  }
+}
+
+/** Uploads the contracts where the bucket's differ from the file's, as a deployment would. */
+export async function uploadContracts(bucket: LocalBucket): Promise<void> {
+  const wanted = await readFile(contractsFile);
+  const stored = await bucket.get(contractsKey);
+  if (stored === null || !wanted.equals(stored)) await bucket.put(contractsKey, new Uint8Array(wanted));
+}
+
+/** Editors write a file in several steps; this is longer than they take. */
+const settleMilliseconds = 100;
+
+/** Uploads the contracts again whenever the file changes. */
+export function watchContracts(bucket: LocalBucket, onFault: (error: unknown) => void): { close(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  // The folder, not the file: many editors replace the file, and a watch of it would end there.
+  const watcher = watch(fileURLToPath(new URL(".//", sampleSchema)), (_event, name) => {
+    if (name !== "tables.json") return;
+    clearTimeout(timer);
+    timer = setTimeout(() => uploadContracts(bucket).catch(onFault), settleMilliseconds);
+  });
+  return {
+    close() {
+      clearTimeout(timer);
+      watcher.close();
+    },
+  };
 }

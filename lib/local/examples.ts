@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import type { JsonObject } from "../core/json.ts";
 import type { Examples } from "./guide.ts";
-import { exampleBloodRecords } from "./sample/experiment.ts";
+import { exampleBloodRecords } from "./sample/sample-records.ts";
 
 const recordCount = 100;
 

@@ -1,24 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { StateMachine } from "aws-local-stepfunctions";
-import { machineName } from "../core/machine.ts";
-import {
-  type ExecutionRecord,
-  type MachineEvent,
-  type MachineEventType,
-  toFailure,
-  toSuccess,
-} from "./execution-record.ts";
-import type { LambdaFunction } from "./lambda.ts";
-import {
-  createPauseOverrides,
-  createTaskHandlers,
-  type Notice,
-  type Pauses,
-  type TaskHandler,
-} from "./machine-tasks.ts";
+import type { ExecutionStatus } from "../core/execution.ts";
+import { machineName, type TaskState, taskStates } from "../core/machine.ts";
+import { invokeLambda, type LambdaFunction } from "./lambda.ts";
 import { localAccount } from "./object-event.ts";
-import { parseDefinition } from "./state-machine-language.ts";
 
 export type MachineOptions = {
   /** The synthesized machine, in Amazon States Language. */
@@ -179,4 +165,161 @@ function trackAll(handlers: Record<string, TaskHandler>, busy: Set<Promise<unkno
 /** A name for an execution that nobody named. */
 export function randomExecutionName(): string {
   return randomUUID();
+}
+
+export type MachineEventType = "entered" | "exited" | "failed" | "retried" | "caught";
+
+/** One step of an execution, for progress and for tests. */
+export type MachineEvent = {
+  readonly executionArn: string;
+  readonly executionName: string;
+  readonly type: MachineEventType;
+  readonly state: string;
+  /** Place in the Map's items; null outside of a Map. */
+  readonly item: number | null;
+  /** Name of the error of a failed step. */
+  readonly error: string | null;
+  readonly at: Date;
+};
+
+export type ExecutionRecord = {
+  readonly name: string;
+  readonly arn: string;
+  readonly machineArn: string;
+  /** JSON text, as it was given. */
+  readonly input: string;
+  readonly status: ExecutionStatus;
+  /** JSON text of what a succeeded execution answered. */
+  readonly output: string | null;
+  readonly error: string | null;
+  readonly cause: string | null;
+  readonly startDate: Date;
+  readonly stopDate: Date | null;
+  /** The names of the states in the order in which they were entered. */
+  readonly states: readonly string[];
+};
+
+export type Outcome = Pick<ExecutionRecord, "status" | "output" | "error" | "cause">;
+
+export function toSuccess(output: unknown): Outcome {
+  return { status: "SUCCEEDED", output: JSON.stringify(output ?? null), error: null, cause: null };
+}
+
+/** Reads the outcome from what the interpreter throws: an ExecutionError whose cause has the Error as its name. */
+export function toFailure(thrown: unknown): Outcome {
+  const { name, message, cause } = thrown instanceof Error ? thrown : new Error(String(thrown));
+  if (name === "ExecutionAbortedError") return { status: "ABORTED", output: null, error: null, cause: null };
+  if (name === "ExecutionTimeoutError") {
+    return { status: "TIMED_OUT", output: null, error: "States.Timeout", cause: message };
+  }
+  const fault = cause instanceof Error ? cause : { name, message };
+  return { status: "FAILED", output: null, error: fault.name, cause: fault.message };
+}
+
+/** What an SNS task of the machine would have sent. */
+export type Notice = { readonly state: string; readonly message: unknown };
+
+export type TaskOptions = {
+  /** The function of each state that runs one. */
+  readonly functions: Readonly<Record<string, LambdaFunction>>;
+  /** Gets what the machine's SNS tasks would send. */
+  readonly onNotice?: (notice: Notice) => void;
+};
+
+export type Pauses = {
+  /** Milliseconds that every Wait state takes; undefined: as long as the machine says. */
+  readonly waitMilliseconds?: number;
+  /** Milliseconds before every retry; undefined: as long as the machine says. */
+  readonly retryMilliseconds?: number;
+};
+
+/** The size of what a state may take or answer, in bytes of UTF-8. */
+const payloadLimit = 256 * 1024;
+
+/** An error that no catcher and no retrier takes, as on AWS; the interpreter asks these two members. */
+class DataLimitExceeded extends Error {
+  override name = "States.DataLimitExceeded";
+  readonly isRetryable = false;
+  readonly isCatchable = false;
+}
+
+export type TaskHandler = (input: unknown) => Promise<unknown>;
+
+/** A local function for each Task state: our handlers, and a notice for whatever else the machine calls. */
+export function createTaskHandlers(definition: Definition, options: TaskOptions): Record<string, TaskHandler> {
+  const tasks = listStates(definition).filter(([, state]) => state.Type === "Task");
+  return Object.fromEntries(tasks.map(([state]) => [state, createTaskHandler(state, options)]));
+}
+
+function createTaskHandler(state: string, { functions, onNotice }: TaskOptions): TaskHandler {
+  const lambda = functions[state];
+  if (lambda) {
+    return async (input) => {
+      checkSize(state, input);
+      const answer = await invokeLambda(lambda, input);
+      checkSize(state, answer);
+      return answer;
+    };
+  }
+  if (state in taskStates) {
+    throw new Error(
+      `LOCAL_MACHINE_HANDLER: state ${state} has no handler; expected ${handlerFile(state as TaskState)}`,
+    );
+  }
+  return async (input) => {
+    onNotice?.({ state, message: (input as { Message?: unknown } | null)?.Message ?? input });
+    return { MessageId: "local" };
+  };
+}
+
+function handlerFile(state: TaskState): string {
+  return `functions/${taskStates[state]}.ts`;
+}
+
+function checkSize(state: string, payload: unknown): void {
+  const size = Buffer.byteLength(JSON.stringify(payload) ?? "");
+  if (size <= payloadLimit) return;
+  throw new DataLimitExceeded(`state ${state}: payload has ${size} bytes, expected at most ${payloadLimit}`);
+}
+
+/** The interpreter's overrides that shorten waits and retries. */
+export function createPauseOverrides(definition: Definition, pauses: Pauses): object {
+  const states = listStates(definition);
+  const all = (names: string[], milliseconds: number | undefined): Record<string, number> =>
+    milliseconds === undefined ? {} : Object.fromEntries(names.map((name) => [name, milliseconds]));
+  const waits = states.filter(([, state]) => state.Type === "Wait").map(([name]) => name);
+  const retried = states.filter(([, state]) => "Retry" in state).map(([name]) => name);
+  return {
+    waitTimeOverrides: all(waits, pauses.waitMilliseconds),
+    retryIntervalOverrides: all(retried, pauses.retryMilliseconds),
+  };
+}
+
+/** Amazon States Language, as far as a local run has to read it. */
+
+export type State = {
+  readonly Type: string;
+  readonly Resource?: string;
+  readonly ItemProcessor?: Definition;
+  readonly Iterator?: Definition;
+  readonly Branches?: readonly Definition[];
+};
+
+export type Definition = { readonly StartAt: string; readonly States: Readonly<Record<string, State>> };
+
+/** @throws Error where the value is no state machine */
+export function parseDefinition(value: unknown): Definition {
+  if (typeof value === "object" && value !== null && "StartAt" in value && "States" in value)
+    return value as Definition;
+  throw new Error("LOCAL_MACHINE_DEFINITION: expected an object with StartAt and States, got something else");
+}
+
+/** Every state with its name, those inside of Map and Parallel states included. */
+export function listStates(definition: Definition): [name: string, state: State][] {
+  return Object.entries(definition.States).flatMap(([name, state]) => [
+    [name, state] as [string, State],
+    ...[state.ItemProcessor, state.Iterator, ...(state.Branches ?? [])].flatMap((inner) =>
+      inner ? listStates(inner) : [],
+    ),
+  ]);
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { lambdaTimeoutSeconds } from "../core/machine.ts";
+import { lambdaTimeoutSeconds, type otherFunctions, taskStates } from "../core/machine.ts";
 
 /** A deployed handler, as it is exported by a file in functions/. */
 export type Handler = (event: unknown, context: LambdaContext) => unknown;
@@ -79,4 +79,20 @@ function createContext({ name, timeLimitSeconds = lambdaTimeoutSeconds }: Lambda
     fail: () => {},
     succeed: () => {},
   };
+}
+
+export type FunctionName = (typeof taskStates)[keyof typeof taskStates] | (typeof otherFunctions)[number];
+export type LoadFunction = (name: FunctionName) => Promise<LambdaFunction>;
+
+/** Imports a deployed handler. The settings must be in place: a handler may read them when it is imported. */
+export async function loadFunction(name: FunctionName): Promise<LambdaFunction> {
+  const { handler } = (await import(`../../functions/${name}.ts`)) as { handler?: Handler };
+  if (typeof handler === "function") return { name, handler };
+  throw new Error(`LOCAL_HANDLER_MISSING: functions/${name}.ts exports no function named handler`);
+}
+
+/** The functions of all task states, by the state's name. */
+export async function loadTaskFunctions(load: LoadFunction = loadFunction): Promise<Record<string, LambdaFunction>> {
+  const loading = Object.entries(taskStates).map(async ([state, name]) => [state, await load(name)] as const);
+  return Object.fromEntries(await Promise.all(loading));
 }

@@ -1,10 +1,9 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { z } from "zod";
 import { machineName } from "../core/machine.ts";
-import type { ExecutionRecord } from "./execution-record.ts";
-import { type LocalMachine, randomExecutionName } from "./interpreter.ts";
+import { type ExecutionRecord, type LocalMachine, randomExecutionName } from "./interpreter.ts";
 import { isLocalRequest } from "./local-request.ts";
-import { type ExecutionRequest, isExecutionName, parseRequest } from "./machine-requests.ts";
 
 export type MachineEndpoint = { readonly url: string; close(): Promise<void> };
 
@@ -135,4 +134,29 @@ function toDescription(execution: ExecutionRecord): object {
 
 function toSeconds(date: Date): number {
   return date.getTime() / 1_000;
+}
+
+/** The members of all requests that the endpoint understands; what it does not know it leaves unread. */
+const executionRequest = z.object({
+  stateMachineArn: z.string().optional(),
+  executionArn: z.string().optional(),
+  name: z.string().optional(),
+  input: z.string().optional(),
+  statusFilter: z.string().optional(),
+  error: z.string().optional(),
+  cause: z.string().optional(),
+});
+
+export type ExecutionRequest = z.infer<typeof executionRequest>;
+
+export function parseRequest(text: string): ExecutionRequest {
+  return executionRequest.parse(JSON.parse(text === "" ? "{}" : text));
+}
+
+/** What Step Functions refuses in names, control characters among it. */
+const forbidden = /[\s<>{}[\]?*"#%\\^|~`$&,;:/\p{Cc}]/u;
+
+/** 1 to 80 characters, without white space, brackets, wildcards and the like. */
+export function isExecutionName(name: string): boolean {
+  return name.length >= 1 && name.length <= 80 && !forbidden.test(name);
 }

@@ -4,8 +4,15 @@ import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import postgres from "postgres";
 import { findFreePort } from "./free-port.ts";
-import { findPostgresBinaries, reachableDataDirectory, serverUser } from "./postgres-binaries.ts";
-import { type Cluster, initialiseCluster, type ServerProcess, startServer } from "./postgres-process.ts";
+import {
+  type Cluster,
+  findPostgresBinaries,
+  initialiseCluster,
+  reachableDataDirectory,
+  type ServerProcess,
+  serverUser,
+  startServer,
+} from "./postgres-process.ts";
 
 export type PostgresOptions = {
   /** Made if it is not there; a database that is there is used again. */

@@ -1,6 +1,6 @@
 import { type Outcome, readOutcome } from "../core/outcome.ts";
 import type { LocalEnvironment, LocalEvent } from "./environment.ts";
-import type { ExecutionRecord } from "./execution-record.ts";
+import type { ExecutionRecord } from "./interpreter.ts";
 
 export type EndedExecution = { readonly batchId: string; readonly record: ExecutionRecord; readonly outcome: Outcome };
 

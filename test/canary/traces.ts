@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { vi } from "vitest";
-import { type LoadFunction, loadFunction } from "../../lib/local/functions.ts";
+import { type LoadFunction, loadFunction } from "../../lib/local/lambda.ts";
 import type { Flow } from "../support/flow.ts";
 
 /** Everything that a flow leaves behind, as texts with the place where each was found. */

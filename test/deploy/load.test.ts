@@ -1,8 +1,6 @@
 import { afterAll, describe, expect, inject, test } from "vitest";
-import { brokenBatch } from "../../lib/local/sample/broken-batch.ts";
-import { sampleBatch } from "../../lib/local/sample/sample-batch.ts";
-import { secondBatch } from "../../lib/local/sample/second-batch.ts";
-import { sampleTables } from "../../lib/local/sample/types.ts";
+import { brokenBatch, sampleBatch, secondBatch } from "../../lib/local/sample/sample-batch.ts";
+import { sampleTables } from "../../lib/local/sample/values.ts";
 import { brokenRules } from "../support/invariant-rules.ts";
 import { openPipeline } from "./pipeline.ts";
 

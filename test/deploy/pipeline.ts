@@ -4,7 +4,7 @@ import { DescribeExecutionCommand, ListExecutionsCommand, StartExecutionCommand 
 import postgres from "postgres";
 import { stagingPrefixOf } from "../../lib/core/keys.ts";
 import type { LoadResult } from "../../lib/core/report.ts";
-import type { SampleFragment } from "../../lib/local/sample/types.ts";
+import type { SampleFragment } from "../../lib/local/sample/values.ts";
 import { testerName } from "../support/database.ts";
 import { type Clients, openClients } from "./clients.ts";
 import type { Deployed } from "./global-setup.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { DescribeStateMachineCommand, GetExecutionHistoryCommand, ListExecutionsCommand } from "@aws-sdk/client-sfn";
 import { afterAll, expect, inject, test } from "vitest";
 import { contractsKey } from "../../lib/core/keys.ts";
-import type { SampleFragment } from "../../lib/local/sample/types.ts";
+import type { SampleFragment } from "../../lib/local/sample/values.ts";
 import { brokenRules } from "../support/invariant-rules.ts";
 import { bloods, subjects } from "../support/records.ts";
 import { openPipeline } from "./pipeline.ts";

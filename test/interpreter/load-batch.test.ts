@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sampleBatch } from "../../lib/local/sample/sample-batch.ts";
-import type { SampleFragment } from "../../lib/local/sample/types.ts";
+import type { SampleFragment } from "../../lib/local/sample/values.ts";
 import { describeDeployed } from "../deploy/global-setup.ts";
 import { openPipeline, type Pipeline } from "../deploy/pipeline.ts";
 import { deploy, synthesize } from "../deploy/stack.ts";

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { overrideEnvironment } from "../../lib/config.ts";
 import { grantLoader } from "../../lib/ledger/loader-role.ts";
 import { scramVerifier } from "../../lib/ledger/scram-verifier.ts";
-import { experimentParents } from "../../lib/local/sample/experiment.ts";
+import { experimentParents } from "../../lib/local/sample/sample-records.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 
 /** An existing database, where the loader's role logs in with a password from a secret of its own. */

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { grantLoader } from "../../lib/ledger/loader-role.ts";
-import { experimentParents } from "../../lib/local/sample/experiment.ts";
+import { experimentParents } from "../../lib/local/sample/sample-records.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 
 const role = `loader_${randomBytes(4).toString("hex")}`;

@@ -14,7 +14,7 @@ import { GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { afterEach, expect, test } from "vitest";
 import { type LocalBucket, openBucket } from "../../lib/local/bucket.ts";
 import type { ObjectCreatedEvent } from "../../lib/local/object-event.ts";
-import { makeTemporaryDirectory } from "../../lib/local/postgres-binaries.ts";
+import { makeTemporaryDirectory } from "../../lib/local/postgres-process.ts";
 
 const Bucket = "idhub-curated-fragments";
 const credentials = { accessKeyId: "local", secretAccessKey: "local" };

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Connect } from "../../lib/cli/connect.ts";
 import { runCli } from "../../lib/cli/main.ts";
 import { operateInProcess } from "../../lib/local/attached-operate.ts";
-import { exampleBloodRecords, experimentParents } from "../../lib/local/sample/experiment.ts";
+import { exampleBloodRecords, experimentParents } from "../../lib/local/sample/sample-records.ts";
 import { recordIo } from "../cli/support.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 

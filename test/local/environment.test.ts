@@ -6,9 +6,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { settings } from "../../lib/config.ts";
 import { type LocalEnvironment, openLocalEnvironment } from "../../lib/local/environment.ts";
 import { readLocalEnvironment } from "../../lib/local/environment-file.ts";
-import type { FunctionName } from "../../lib/local/functions.ts";
-import type { LambdaFunction } from "../../lib/local/lambda.ts";
-import { makeTemporaryDirectory } from "../../lib/local/postgres-binaries.ts";
+import type { FunctionName, LambdaFunction } from "../../lib/local/lambda.ts";
+import { makeTemporaryDirectory } from "../../lib/local/postgres-process.ts";
 
 /** Handlers that do nothing but take the machine through: this is a test of what stands around them. */
 const answers: Partial<Record<FunctionName, object>> = {

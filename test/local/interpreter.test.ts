@@ -1,8 +1,12 @@
 import { afterEach, expect, test } from "vitest";
-import type { MachineEvent } from "../../lib/local/execution-record.ts";
-import { type LocalMachine, type MachineOptions, openMachine } from "../../lib/local/interpreter.ts";
+import {
+  type LocalMachine,
+  type MachineEvent,
+  type MachineOptions,
+  type Notice,
+  openMachine,
+} from "../../lib/local/interpreter.ts";
 import type { Handler, LambdaContext } from "../../lib/local/lambda.ts";
-import type { Notice } from "../../lib/local/machine-tasks.ts";
 
 const machines: LocalMachine[] = [];
 afterEach(() => Promise.all(machines.splice(0).map((machine) => machine.close())));

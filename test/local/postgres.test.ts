@@ -5,7 +5,7 @@ import { join } from "node:path";
 import postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type LocalPostgres, openPostgres } from "../../lib/local/postgres.ts";
-import { makeTemporaryDirectory } from "../../lib/local/postgres-binaries.ts";
+import { makeTemporaryDirectory } from "../../lib/local/postgres-process.ts";
 
 const fast = { fsync: "off", max_connections: "10" };
 let directory: string;

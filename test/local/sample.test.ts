@@ -3,17 +3,15 @@ import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import type { JsonObject } from "../../lib/core/json.ts";
 import { parseFragmentKey, stagingPrefixOf } from "../../lib/core/keys.ts";
-import { brokenBatch } from "../../lib/local/sample/broken-batch.ts";
-import { exampleBloodRecords, experimentParents } from "../../lib/local/sample/experiment.ts";
-import { sampleBatch } from "../../lib/local/sample/sample-batch.ts";
-import { secondBatch } from "../../lib/local/sample/second-batch.ts";
+import { brokenBatch, sampleBatch, secondBatch } from "../../lib/local/sample/sample-batch.ts";
+import { exampleBloodRecords, experimentParents } from "../../lib/local/sample/sample-records.ts";
 import {
   defaultSampleSize,
   type SampleFragment,
   type SampleOptions,
   type SampleTable,
   sampleTables,
-} from "../../lib/local/sample/types.ts";
+} from "../../lib/local/sample/values.ts";
 
 type Contract = { natural_key: string[]; required_fields: string[]; newer_by?: string; columns?: object };
 

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { FunctionName } from "../../lib/local/functions.ts";
-import type { LambdaFunction } from "../../lib/local/lambda.ts";
+import type { FunctionName, LambdaFunction } from "../../lib/local/lambda.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 

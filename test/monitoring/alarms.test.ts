@@ -5,7 +5,7 @@ import { forceMetrics } from "../../lib/aws/measures.ts";
 import { overrideEnvironment } from "../../lib/config.ts";
 import { metricCatalog } from "../../lib/core/metrics.ts";
 import { openPostgres } from "../../lib/local/postgres.ts";
-import { makeTemporaryDirectory } from "../../lib/local/postgres-binaries.ts";
+import { makeTemporaryDirectory } from "../../lib/local/postgres-process.ts";
 import { onCrashPoint } from "../../lib/wiring.ts";
 import { synthesizeApp } from "../infra/support/synthesize.ts";
 import { buryTheDead } from "../support/crash.ts";

@@ -1,5 +1,5 @@
 import { contractsKey } from "../../lib/core/keys.ts";
-import { type LoadFunction, loadFunction } from "../../lib/local/functions.ts";
+import { type LoadFunction, loadFunction } from "../../lib/local/lambda.ts";
 import { onCrashPoint } from "../../lib/wiring.ts";
 import { stageBroken, stageSample } from "../support/batches.ts";
 import { crashAt, expireLease, sweepOnce } from "../support/crash.ts";

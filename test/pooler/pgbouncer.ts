@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { chown, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { findFreePort } from "../../lib/local/free-port.ts";
-import { makeTemporaryDirectory, serverUser } from "../../lib/local/postgres-binaries.ts";
+import { makeTemporaryDirectory, serverUser } from "../../lib/local/postgres-process.ts";
 import type { TestServer } from "../support/global-setup.ts";
 
 /** A pooler in front of the server, which hands its sessions out for one transaction at a time. */

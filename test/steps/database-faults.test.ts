@@ -4,7 +4,7 @@ import postgres from "postgres";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { overrideEnvironment } from "../../lib/config.ts";
 import { grantLoader } from "../../lib/ledger/loader-role.ts";
-import { loadFunction } from "../../lib/local/functions.ts";
+import { loadFunction } from "../../lib/local/lambda.ts";
 import { onCrashPoint } from "../../lib/wiring.ts";
 import { attemptsOf, ledgerOf, newBatch, sampleLoaded, stageSample, type TestBatch } from "../support/batches.ts";
 import { type Flow, openFlow, type RunResult } from "../support/flow.ts";

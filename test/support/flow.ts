@@ -2,14 +2,26 @@ import { readFile } from "node:fs/promises";
 import { inject } from "vitest";
 import { overrideEnvironment } from "../../lib/config.ts";
 import { contractsKey } from "../../lib/core/keys.ts";
-import type { ExecutionRecord, MachineEvent } from "../../lib/local/execution-record.ts";
 import { findFreePort } from "../../lib/local/free-port.ts";
-import { type FunctionName, type LoadFunction, loadFunction, loadTaskFunctions } from "../../lib/local/functions.ts";
-import { type LocalMachine, machineArn, openMachine, randomExecutionName } from "../../lib/local/interpreter.ts";
-import { invokeLambda } from "../../lib/local/lambda.ts";
+import {
+  type ExecutionRecord,
+  type LocalMachine,
+  type MachineEvent,
+  machineArn,
+  type Notice,
+  openMachine,
+  type Pauses,
+  randomExecutionName,
+} from "../../lib/local/interpreter.ts";
+import {
+  type FunctionName,
+  invokeLambda,
+  type LoadFunction,
+  loadFunction,
+  loadTaskFunctions,
+} from "../../lib/local/lambda.ts";
 import { type Delivery, type LocalEntrances, openLocalEntrances } from "../../lib/local/local-entrances.ts";
 import { openMachineEndpoint } from "../../lib/local/machine-endpoint.ts";
-import type { Notice, Pauses } from "../../lib/local/machine-tasks.ts";
 import { openTestBucket, type TestBucket } from "./bucket.ts";
 import { openTestDatabase, type TestDatabase } from "./database.ts";
 

@@ -5,7 +5,7 @@ import type { TestProject } from "vitest/node";
 import { migrate } from "../../lib/ledger/migrate.ts";
 import { readMachineDefinition, sharedCacheDirectory } from "../../lib/local/machine-definition.ts";
 import { type LocalPostgres, openPostgres } from "../../lib/local/postgres.ts";
-import { makeTemporaryDirectory } from "../../lib/local/postgres-binaries.ts";
+import { makeTemporaryDirectory } from "../../lib/local/postgres-process.ts";
 
 /** The server that all test files of a run share; each makes itself a database from the template. */
 export type TestServer = {

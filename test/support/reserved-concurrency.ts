@@ -1,5 +1,5 @@
 import { functionSizes } from "../../lib/infra/capacity.ts";
-import { type LoadFunction, loadFunction } from "../../lib/local/functions.ts";
+import { type LoadFunction, loadFunction } from "../../lib/local/lambda.ts";
 
 /** Lambda's answer to more invocations at a time than the function may have. */
 class TooManyRequests extends Error {

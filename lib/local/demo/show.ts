@@ -1,6 +1,6 @@
 import type { Preview } from "../../core/preview.ts";
 import type { LoadResult, RecordCounts } from "../../core/report.ts";
-import { type ExpectedCounts, type SampleTable, sampleTables } from "../sample/types.ts";
+import { type ExpectedCounts, type SampleTable, sampleTables } from "../sample/values.ts";
 import type { DemoIo } from "./demo-io.ts";
 import type { Stage } from "./stage.ts";
 

@@ -5,8 +5,8 @@ import type { Operate } from "../../core/operations.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import { operateInProcess } from "../attached-operate.ts";
 import { type LocalEnvironment, openLocalEnvironment } from "../environment.ts";
-import type { MachineEvent } from "../execution-record.ts";
-import type { SampleFragment } from "../sample/types.ts";
+import type { MachineEvent } from "../interpreter.ts";
+import type { SampleFragment } from "../sample/values.ts";
 import { watchExecutions } from "../watch-executions.ts";
 import type { DemoIo } from "./demo-io.ts";
 

@@ -1,7 +1,7 @@
 import { gzipSync } from "node:zlib";
 import type { JsonObject } from "../../core/json.ts";
 import { successMarker } from "../../core/keys.ts";
-import { type SampleFragment, type SampleRecords, type SampleTable, sampleTables } from "./types.ts";
+import { type SampleFragment, type SampleRecords, type SampleTable, sampleTables } from "./values.ts";
 
 type Records = readonly JsonObject[];
 type Shape = { readonly extension: string; readonly write: (records: Records, now: Date) => string | Uint8Array };

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { BucketLimits } from "../../../lib/aws/bucket-access.ts";
-import type { FunctionName } from "../../../lib/local/functions.ts";
-import type { Pauses } from "../../../lib/local/machine-tasks.ts";
+import type { Pauses } from "../../../lib/local/interpreter.ts";
+import type { FunctionName } from "../../../lib/local/lambda.ts";
 import { openTestDatabase, type TestDatabase, testerName } from "../../support/database.ts";
 import { openVersionedFlow, type VersionedFlow } from "../../versions/support.ts";
 import { type Network, type OpenNetwork, openNetwork } from "./links.ts";

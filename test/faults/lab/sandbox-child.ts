@@ -1,6 +1,5 @@
 import type { CrashPoint } from "../../../lib/core/ports.ts";
-import type { FunctionName } from "../../../lib/local/functions.ts";
-import { type Handler, invokeLambda, LambdaFault } from "../../../lib/local/lambda.ts";
+import { type FunctionName, type Handler, invokeLambda, LambdaFault } from "../../../lib/local/lambda.ts";
 import { limitBucket, onCrashPoint } from "../../../lib/wiring.ts";
 
 /** One Lambda sandbox: it runs whatever function it gets first, and that one only, one invocation at a time. */

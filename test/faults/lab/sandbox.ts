@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { FunctionName } from "../../../lib/local/functions.ts";
+import type { FunctionName } from "../../../lib/local/lambda.ts";
 import { sharedCacheDirectory } from "../../../lib/local/machine-definition.ts";
 import type { Invocation, LambdaError, Said } from "./sandbox-child.ts";
 

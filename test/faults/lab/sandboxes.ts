@@ -1,5 +1,5 @@
 import { functionSizes } from "../../../lib/infra/capacity.ts";
-import type { FunctionName, LoadFunction } from "../../../lib/local/functions.ts";
+import type { FunctionName, LoadFunction } from "../../../lib/local/lambda.ts";
 import type { OpenNetwork } from "./links.ts";
 import { type Exit, InvocationFault, openSandbox, type Sandbox } from "./sandbox.ts";
 import type { Order } from "./sandbox-child.ts";

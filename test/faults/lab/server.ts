@@ -2,7 +2,7 @@ import { appendFileSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { type LocalPostgres, openPostgres } from "../../../lib/local/postgres.ts";
-import { makeTemporaryDirectory } from "../../../lib/local/postgres-binaries.ts";
+import { makeTemporaryDirectory } from "../../../lib/local/postgres-process.ts";
 import { fillTemplate, type TestServer } from "../../support/global-setup.ts";
 import { findLastingPort } from "./lasting-port.ts";
 import { createProbe } from "./probe.ts";

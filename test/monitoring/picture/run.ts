@@ -3,7 +3,7 @@ import postgres from "postgres";
 import { forceMetrics } from "../../../lib/aws/measures.ts";
 import { contractsKey, stagingPrefixOf } from "../../../lib/core/keys.ts";
 import { type LocalEnvironment, openLocalEnvironment } from "../../../lib/local/environment.ts";
-import { loadFunction } from "../../../lib/local/functions.ts";
+import { loadFunction } from "../../../lib/local/lambda.ts";
 import { onCrashPoint } from "../../../lib/wiring.ts";
 import { bloods, specimens, subjects } from "../../support/records.ts";
 import { type Point, parsePoints } from "../emf.ts";
