@@ -3,7 +3,7 @@ import type { Run, StageRequest, TaskRequest, ValidateRequest } from "../../lib/
 import { archiveFragments } from "../../lib/steps/archive-fragments.ts";
 import { closeBatch } from "../../lib/steps/close-batch.ts";
 import { commitBatch } from "../../lib/steps/commit-batch.ts";
-import type { ValidateAnswer } from "../../lib/steps/planning.ts";
+import type { ValidateAnswer } from "../../lib/steps/plan-load.ts";
 import { stageFragments } from "../../lib/steps/stage-fragments.ts";
 import { validateBatch } from "../../lib/steps/validate-batch.ts";
 import type { VirtualClock } from "./clock.ts";

@@ -86,7 +86,7 @@ export function wallsOf(costs: Costs, recording: Recording): Wall[] {
       limit: "the sweep: 5 pages of 1,000 keys of the archive every 5 minutes",
       value: `${thousands((5 * 1_000 * 24 * 60) / 5)} keys a day`,
       at: "an archive of that size is looked through once a day; a restored database is noticed later in a larger one",
-      moves: "`pagesAtOnce` in `lib/steps/walk-archive.ts`; events start loads all the same",
+      moves: "`pagesAtOnce` in `lib/steps/sweep.ts`; events start loads all the same",
     },
     {
       limit:

@@ -11,9 +11,8 @@ import {
 } from "../core/doctor.ts";
 import { clipText } from "../core/escape-text.ts";
 import { loaderVersion } from "../core/plan.ts";
-import { queueChecks } from "../steps/doctor/queue-checks.ts";
-import { runChecks } from "../steps/doctor/run-checks.ts";
-import { fixOf } from "../steps/doctor/unreachable.ts";
+import { queueChecks } from "../steps/doctor/aws-checks.ts";
+import { fixOf, runChecks } from "../steps/doctor/run-checks.ts";
 import { openQueues, within } from "../wiring/doctor.ts";
 import type { Connect } from "./connect.ts";
 import type { CliOptions } from "./options.ts";

@@ -14,8 +14,7 @@ import type { Answer } from "../core/machine.ts";
 import type { ObjectArchive, ObjectStore } from "../core/objects.ts";
 import type { ArchivedItem, Attempts, Claims, CrashPointHook, Log, WorkItem, WorkItems } from "../core/ports.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
-import { toErrorLog } from "./reports.ts";
-import { writeReport } from "./write-report.ts";
+import { toErrorLog, writeReport } from "./reports.ts";
 
 /** ArchiveFragments: moves every version that was read to `loaded/` or `failed/`, each verified before it is deleted. */
 

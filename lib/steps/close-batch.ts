@@ -10,9 +10,8 @@ import type { AttemptStatus, Attempts, BatchRecords, CrashPointHook, Gauges, Pla
 import type { Preview } from "../core/preview.ts";
 import { type LoadResult, type LoadStatus, noCounts, noticeOf, sumCounts } from "../core/report.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
-import { readFacts } from "./facts.ts";
-import { findStagedSources } from "./find-sources.ts";
-import { writeReport } from "./write-report.ts";
+import { findStagedSources, readFacts } from "./find-sources.ts";
+import { writeReport } from "./reports.ts";
 
 /** CloseBatch: writes the report, then ends the attempt, frees the lease and drops plan and staging in one transaction. */
 

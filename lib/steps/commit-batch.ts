@@ -16,7 +16,7 @@ import type {
 } from "../core/ports.ts";
 import { toPreview } from "../core/preview.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
-import { fillRejectTexts } from "./reject-texts.ts";
+import { fillRejectTexts } from "./reports.ts";
 import type { ReadRecords } from "./stage-fragments.ts";
 import { refuseLargeBatch, verifyCounts } from "./verify-counts.ts";
 

@@ -7,16 +7,17 @@ import type {
   MachineDoctor,
 } from "../core/doctor.ts";
 import { loaderVersion } from "../core/plan.ts";
-import { bucketChecks } from "./doctor/bucket-checks.ts";
-import { contractChecks, contractFileChecks } from "./doctor/contract-checks.ts";
-import { type ContractPorts, openContractView } from "./doctor/contract-view.ts";
-import { controlChecks } from "./doctor/control-checks.ts";
-import { databaseChecks } from "./doctor/database-checks.ts";
-import { loadChecks } from "./doctor/load-checks.ts";
-import { machineChecks } from "./doctor/machine-checks.ts";
+import { bucketChecks, machineChecks } from "./doctor/aws-checks.ts";
+import {
+  type ContractPorts,
+  contractChecks,
+  contractFileChecks,
+  openContractView,
+  targetChecks,
+} from "./doctor/contracts-and-targets.ts";
+import { controlChecks, databaseChecks } from "./doctor/database-checks.ts";
+import { loadChecks, settingsChecks, wrongVariable } from "./doctor/load-checks.ts";
 import { type Runner, runChecks } from "./doctor/run-checks.ts";
-import { settingsChecks, wrongVariable } from "./doctor/settings-checks.ts";
-import { targetChecks } from "./doctor/target-checks.ts";
 
 /**
  * doctor: everything that is wrong with an environment, at once. What can be asked is asked and nothing is tried, so

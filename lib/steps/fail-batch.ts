@@ -2,9 +2,9 @@ import { errorNames, type Fault, parseFault } from "../core/errors.ts";
 import { previewKey } from "../core/keys.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import type { Attempts, Log } from "../core/ports.ts";
+import type { Attempts, Claims, Log, Plans } from "../core/ports.ts";
 import { toFailedPreview } from "../core/preview.ts";
-import type { FailRequest } from "../core/run.ts";
+import type { FailRequest, Run } from "../core/run.ts";
 
 /** FailBatch: marks a batch that failed by its own fault, unless it was committed after all. */
 
@@ -40,5 +40,23 @@ function messageOf(cause: string): string {
     return typeof message === "string" ? message : cause;
   } catch {
     return cause;
+  }
+}
+
+export type BlockedPorts = {
+  readonly claims: Pick<Claims, "noteBlocked">;
+  readonly plans: Pick<Plans, "emptyStaging">;
+};
+
+/** Notes why a load does not move; where the disk is full, what it has staged makes room, and is staged again later. */
+export async function noteBlocked(
+  { claims, plans }: BlockedPorts,
+  { run, execution }: { readonly run: Run; readonly execution: string },
+  fault: Fault,
+): Promise<void> {
+  try {
+    await claims.noteBlocked(execution, fault);
+  } finally {
+    if (fault.code === "DB_DISK_FULL" && run.kind === "load") await plans.emptyStaging(run);
   }
 }

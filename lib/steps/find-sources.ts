@@ -1,4 +1,5 @@
-import type { SeenVersion, Source } from "../core/batch.ts";
+import type { BatchState, SeenVersion, Source } from "../core/batch.ts";
+import type { BatchFacts } from "../core/decide.ts";
 import {
   loadedPrefixOf,
   manifestMarker,
@@ -143,4 +144,30 @@ export async function readManifests(store: ObjectStore, sources: readonly Source
 export function toSeenObject({ object, stagedKey }: Source): SeenObject {
   const parsed = parseFragmentKey(stagedKey);
   return { stagedKey, table: parsed?.table ?? "", object: object as ListedObject, isLatest: object.isLatest };
+}
+
+export type FactPorts = {
+  readonly records: Pick<BatchRecords, "tableStates" | "queue" | "seenVersions">;
+  readonly store: ObjectStore;
+  readonly settings: { readonly requireApproval: boolean };
+};
+
+export type BatchAt = { readonly batchId: string; readonly epoch: number; readonly state: BatchState };
+
+/** Reads what the decision rests on, besides the sources that were found. */
+export async function readFacts(
+  { records, store, settings }: FactPorts,
+  { batchId, epoch, state }: BatchAt,
+  sources: readonly Source[],
+): Promise<BatchFacts> {
+  return {
+    batchId,
+    state,
+    sources,
+    tableStates: await records.tableStates(batchId, epoch),
+    queue: await records.queue(batchId),
+    seen: await records.seenVersions(batchId, epoch),
+    manifests: await readManifests(store, sources),
+    requireApproval: settings.requireApproval,
+  };
 }

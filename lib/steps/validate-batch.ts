@@ -21,11 +21,28 @@ import type {
 import type { Run, ValidateRequest } from "../core/run.ts";
 import type { UncommittedObjects } from "../core/sweep-ports.ts";
 import { numberWorkers, type Turn, type Turns, wantedWorkers } from "../core/workers.ts";
-import { readFacts } from "./facts.ts";
-import { findArchivedSources, findSources, findStagedSources, toSeenObject, without } from "./find-sources.ts";
-import { answerLater, askAgain, inLine, planComparison, planLoad, takeTurn } from "./plan-load.ts";
-import { planPreview } from "./plan-preview.ts";
-import { answer, emptyRun, noDeclarations, totalsOf, type ValidateAnswer } from "./planning.ts";
+import {
+  findArchivedSources,
+  findSources,
+  findStagedSources,
+  readFacts,
+  toSeenObject,
+  without,
+} from "./find-sources.ts";
+import {
+  answer,
+  answerLater,
+  askAgain,
+  emptyRun,
+  inLine,
+  noDeclarations,
+  planComparison,
+  planLoad,
+  planPreview,
+  takeTurn,
+  totalsOf,
+  type ValidateAnswer,
+} from "./plan-load.ts";
 
 /** ValidateBatch: claims the batch, checks it, plans the load, and answers where to go on. */
 

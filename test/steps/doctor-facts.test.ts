@@ -8,14 +8,11 @@ import type {
   ServerFacts,
 } from "../../lib/core/doctor.ts";
 import { BlockedError } from "../../lib/core/errors.ts";
-import { bucketChecks } from "../../lib/steps/doctor/bucket-checks.ts";
-import { openContractView } from "../../lib/steps/doctor/contract-view.ts";
+import { bucketChecks, machineChecks, queueChecks } from "../../lib/steps/doctor/aws-checks.ts";
+import { openContractView, targetChecks } from "../../lib/steps/doctor/contracts-and-targets.ts";
 import { databaseChecks } from "../../lib/steps/doctor/database-checks.ts";
-import { machineChecks } from "../../lib/steps/doctor/machine-checks.ts";
-import { queueChecks } from "../../lib/steps/doctor/queue-checks.ts";
+import { settingsChecks } from "../../lib/steps/doctor/load-checks.ts";
 import { type PlannedCheck, runChecks } from "../../lib/steps/doctor/run-checks.ts";
-import { settingsChecks } from "../../lib/steps/doctor/settings-checks.ts";
-import { targetChecks } from "../../lib/steps/doctor/target-checks.ts";
 import { within } from "../../lib/wiring/doctor.ts";
 import { namesOf } from "./doctor-support.ts";
 

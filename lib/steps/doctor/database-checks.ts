@@ -1,4 +1,5 @@
 import {
+  type ControlFacts,
   type DatabaseDoctor,
   type DoctorSettings,
   type Finding,
@@ -7,9 +8,8 @@ import {
   type ServerFacts,
   type Verdict,
 } from "../../core/doctor.ts";
-import { checkServerLog } from "./log-checks.ts";
-import { once, type PlannedCheck } from "./run-checks.ts";
-import { fixOf } from "./unreachable.ts";
+import type { FindingCode } from "../../core/findings.ts";
+import { checksOf, fixOf, once, type PlannedCheck } from "./run-checks.ts";
 
 export function databaseChecks(database: DatabaseDoctor, settings: DoctorSettings): PlannedCheck[] {
   const facts = once(() => database.server());
@@ -133,4 +133,89 @@ export function checkSessions({ stuckSessions }: ServerFacts): Verdict {
   const fix = `look at them in pg_stat_activity; select pg_terminate_backend(${stuckSessions[0]})`;
   const where = "sessions of the role";
   return { said: "", findings: [finding("SESSION_STUCK", { where, got, expected: "none", fix })] };
+}
+
+const migrate = "run the migrations: deploy, or invoke the function migrate";
+
+export function controlChecks(database: DatabaseDoctor): PlannedCheck[] {
+  return checksOf("control tables", () => database.control(), {
+    migrations: checkMigrations,
+    tables: checkTables,
+    columns: checkColumns,
+  });
+}
+
+function checkMigrations({ pendingMigrations }: ControlFacts): Verdict {
+  const named = listed("MIGRATION_PENDING", pendingMigrations, { expected: "done", got: "not run", fix: migrate });
+  return { said: "all done", findings: named((name) => `migration ${name}`) };
+}
+
+function checkTables({ missingRelations }: ControlFacts): Verdict {
+  const fix = `${migrate}; where one was dropped, restore it from a backup`;
+  const named = listed("CONTROL_TABLE_MISSING", missingRelations, { expected: "a table or view", got: "none", fix });
+  return { said: "all there", findings: named((name) => name) };
+}
+
+function checkColumns({ missingColumns, requiredColumns }: ControlFacts): Verdict {
+  const add = "add it, see docs/reference/control-tables.md for its type";
+  const missing = listed("CONTROL_COLUMN_MISSING", missingColumns, { expected: "a column", got: "none", fix: add });
+  const required = listed("CONTROL_COLUMN_REQUIRED", requiredColumns, {
+    expected: "null allowed, or a default",
+    got: "not null without a default",
+    fix: "give it a default, or drop its not null",
+  });
+  const findings = [missing, required].flatMap((named) => named((name) => name));
+  return { said: "all there", findings };
+}
+
+/** A finding for every name. */
+function listed(code: FindingCode, names: readonly string[], rest: Pick<Finding, "got" | "expected" | "fix">) {
+  return (where: (name: string) => string): Finding[] =>
+    names.map((name) => finding(code, { where: where(name), ...rest }));
+}
+
+/** docs/deploy.md, "What the server logs": which parameters write values of records into the server's log. */
+
+type Parameters = ServerFacts["parameters"];
+
+export function checkServerLog(parameters: Parameters): Verdict {
+  const findings = [...errorDetails(parameters), ...failedParameters(parameters), ...loggedParameters(parameters)];
+  return { said: "keeps no values of records", findings: [...findings, ...explainedParameters(parameters)] };
+}
+
+const fatalOnly = ["fatal", "panic"];
+
+function errorDetails({ log_error_verbosity: verbosity, ...others }: Parameters): Finding[] {
+  const silent = [others.log_min_messages, others.log_min_error_statement].every((level) =>
+    fatalOnly.includes(level ?? ""),
+  );
+  if (verbosity === undefined || verbosity === "terse" || silent) return [];
+  return [setting("log_error_verbosity", verbosity, "terse")];
+}
+
+function failedParameters({ log_parameter_max_length_on_error: length = "0" }: Parameters): Finding[] {
+  return length === "0" ? [] : [setting("log_parameter_max_length_on_error", length, "0")];
+}
+
+const isOn = (milliseconds: string | undefined): boolean => Number(milliseconds ?? -1) >= 0;
+
+/** The values of a statement are its parameters; where statements are logged, they are. */
+function loggedParameters(parameters: Parameters): Finding[] {
+  const { log_statement: statements = "none", log_parameter_max_length: length = "0" } = parameters;
+  const logs =
+    ["mod", "all"].includes(statements) ||
+    isOn(parameters.log_min_duration_statement) ||
+    isOn(parameters.log_min_duration_sample);
+  return logs && length !== "0" ? [setting("log_parameter_max_length", length, "0")] : [];
+}
+
+function explainedParameters(parameters: Parameters): Finding[] {
+  const length = parameters["auto_explain.log_parameter_max_length"] ?? "0";
+  if (length === "0" || !isOn(parameters["auto_explain.log_min_duration"])) return [];
+  return [setting("auto_explain.log_parameter_max_length", length, "0")];
+}
+
+function setting(name: string, got: string, expected: string): Finding {
+  const fix = `set it in postgresql.conf or the parameter group: ${name} = ${expected}; see docs/deploy.md`;
+  return finding("LOG_VALUES", { where: `parameter ${name}`, got, expected, fix });
 }

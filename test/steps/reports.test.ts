@@ -4,7 +4,7 @@ import type { ObjectStore } from "../../lib/core/objects.ts";
 import type { WorkItem } from "../../lib/core/ports.ts";
 import type { RecordGroup } from "../../lib/core/records.ts";
 import type { Reject } from "../../lib/core/rejects.ts";
-import { fillRejectTexts, type RejectTextPorts } from "../../lib/steps/reject-texts.ts";
+import { fillRejectTexts, type RejectTextPorts } from "../../lib/steps/reports.ts";
 
 const mebibyte = 1024 * 1024;
 const deadline = 1_000_000;

@@ -5,11 +5,13 @@ import {
   faultFinding,
   finding,
   type LifecycleRule,
+  type MachineDoctor,
+  type QueueAddress,
+  type QueueDoctor,
   type Verdict,
 } from "../../core/doctor.ts";
 import { failedPrefix, loadedPrefix, stagingPrefix } from "../../core/keys.ts";
-import type { PlannedCheck } from "./run-checks.ts";
-import { fixOf } from "./unreachable.ts";
+import { fixOf, type PlannedCheck } from "./run-checks.ts";
 
 type BucketPorts = { readonly bucket: BucketDoctor; readonly settings: DoctorSettings; readonly now: () => number };
 
@@ -109,3 +111,103 @@ function checkUploads(count: number): Verdict {
   const particulars = { where: "copies in parts", got: `${count} older than a day`, expected: "none", fix };
   return { said: "", findings: [finding("UPLOADS_LEFT", particulars)] };
 }
+
+type MachinePorts = { readonly machine: MachineDoctor; readonly arn: string; readonly now: () => number };
+
+/** Where the settings name a machine, and where they do not. */
+export function machineChecks(ports: MachinePorts | null): PlannedCheck[] {
+  if (ports === null) return [{ area: "machine", name: "state machine", run: missing }];
+  const { machine, arn, now } = ports;
+  return [
+    {
+      area: "machine",
+      name: "state machine",
+      run: async () => checkStatus(arn, await machine.status()),
+      gate: (fault) => {
+        const what = "the state machine cannot be used";
+        return faultFinding(fault, { what, where: arn, expected: "a state machine", fix: fixOf(fault.code) });
+      },
+    },
+    { area: "machine", name: "executions", run: () => checkRunning(machine, now()) },
+  ];
+}
+
+function missing(): Verdict {
+  const fix = "deploy the functions with their machine, or set STATE_MACHINE_ARN";
+  const particulars = { where: "STATE_MACHINE_ARN", got: "unset", expected: "the ARN of the machine", fix };
+  return { said: "", findings: [finding("SETTING_MISSING", particulars)] };
+}
+
+function checkStatus(arn: string, status: string): Verdict {
+  if (status === "ACTIVE") return { said: arn, findings: [] };
+  const particulars = { where: arn, got: status, expected: "ACTIVE", fix: "deploy again" };
+  return { said: "", findings: [finding("MACHINE_INACTIVE", particulars)] };
+}
+
+const longestMilliseconds = 24 * 3600 * 1000;
+const mostNamed = 5;
+
+async function checkRunning(machine: MachineDoctor, now: number): Promise<Verdict> {
+  const running = await machine.running();
+  const findings = running
+    .filter(({ startedAt }) => startedAt.getTime() < now - longestMilliseconds)
+    .slice(0, mostNamed)
+    .map(({ name, startedAt }) =>
+      finding("EXECUTION_LONG", {
+        where: `execution ${name}`,
+        got: `running since ${startedAt.toISOString().slice(0, 19)}`,
+        expected: "an end within a day",
+        fix: "see its history for the state it stands in, and table-loader status of its batch",
+      }),
+    );
+  return { said: `${running.length} running`, findings };
+}
+
+/** The intake's queues, looked at by the CLI: from beside the database there is no way to SQS. */
+export function queueChecks(queues: QueueDoctor, addresses: readonly QueueAddress[]): PlannedCheck[] {
+  return addresses.flatMap(({ role, url }): PlannedCheck[] => {
+    if (url === null) return [];
+    return [{ area: "queues", name: role, run: () => checkQueue(queues, role, url) }];
+  });
+}
+
+/** A queue that is not there is a finding; that somebody may not look at it says nothing about it. */
+async function checkQueue(queues: QueueDoctor, role: QueueAddress["role"], url: string): Promise<Verdict> {
+  const found = await queues.measure(url).catch((error: { code?: unknown; message?: string }) => {
+    if (error.code === "AWS_MISSING") return null;
+    throw error;
+  });
+  if (found !== null) return judges[role](url, found);
+  const fault = { code: "AWS_MISSING", message: `queue ${url} does not exist` };
+  const fix = "deploy again; check AWS_REGION and the account that asks";
+  const what = "a queue is not there";
+  return { said: "", findings: [faultFinding(fault, { what, where: role, expected: "a queue", fix })] };
+}
+
+type Judge = (url: string, found: { readonly waiting: number; readonly inFlight: number }) => Verdict;
+
+/** What start-load takes in a few calls; more than that is still there after a minute. */
+const mostWaiting = 500;
+
+const judges: Readonly<Record<QueueAddress["role"], Judge>> = {
+  arrivals: (url, { waiting, inFlight }) => {
+    const said = `${waiting} waiting, ${inFlight} in flight`;
+    if (waiting <= mostWaiting) return { said, findings: [] };
+    const fix = "see the log of start-load; it takes 5 times 100 of them at a time";
+    const expected = `at most ${mostWaiting}`;
+    return { said: "", findings: [finding("ARRIVALS_WAITING", { where: url, got: said, expected, fix })] };
+  },
+  "dead letters": (url, { waiting, inFlight }) => {
+    if (waiting + inFlight === 0) return { said: "none", findings: [] };
+    const fix = "look at their attribute code, mend the cause, redrive or delete them; see docs/runbook.md";
+    const particulars = { where: url, got: `${waiting + inFlight} messages`, expected: "none", fix };
+    return { said: "", findings: [finding("DEAD_LETTERS", particulars)] };
+  },
+  undelivered: (url, { waiting, inFlight }) => {
+    if (waiting + inFlight === 0) return { said: "none", findings: [] };
+    const fix =
+      "see their attribute ERROR_CODE, mend rule or queue policy, delete them; the sweep starts what was missed";
+    const particulars = { where: url, got: `${waiting + inFlight} messages`, expected: "none", fix };
+    return { said: "", findings: [finding("EVENTS_UNDELIVERED", particulars)] };
+  },
+};
