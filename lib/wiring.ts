@@ -32,7 +32,7 @@ import { inTransaction } from "./ledger/transaction.ts";
 import { openTurns } from "./ledger/turns.ts";
 import { openUncommittedObjects } from "./ledger/uncommitted-objects.ts";
 import { openSlices, openWorkItems } from "./ledger/work-items.ts";
-import { readFragment } from "./readers/fragment.ts";
+import { readFragment } from "./readers/json/fragment.ts";
 import { judgeTables, lockTargets } from "./targets/postgres/judge.ts";
 import { openCatalog } from "./targets/postgres/postgres-catalog.ts";
 import {

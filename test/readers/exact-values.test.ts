@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ExactNumber } from "../../lib/core/json.ts";
-import { hasEscapedName, readExactly } from "../../lib/readers/exact-values.ts";
+import { hasEscapedName, readExactly } from "../../lib/readers/json/exact-values.ts";
 import { naiveParse, read } from "./support.ts";
 
 describe("readExactly", () => {

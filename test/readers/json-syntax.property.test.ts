@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { PermanentError } from "../../lib/core/errors.ts";
 import type { JsonValue } from "../../lib/core/json.ts";
-import { findSyntaxFault } from "../../lib/readers/json-syntax.ts";
+import { findSyntaxFault } from "../../lib/readers/json/syntax.ts";
 import { naiveParse, readFrom, storeOf } from "./support.ts";
 
 /** JSON, and JSON with some characters taken out, put in or replaced. */

@@ -2,7 +2,7 @@ import { PermanentError } from "../../lib/core/errors.ts";
 import { ExactNumber, type JsonValue } from "../../lib/core/json.ts";
 import type { ObjectStore, ObjectVersion } from "../../lib/core/objects.ts";
 import type { RecordGroup } from "../../lib/core/records.ts";
-import { type ReadFragmentOptions, type ReadSummary, readFragment } from "../../lib/readers/fragment.ts";
+import { type ReadFragmentOptions, type ReadSummary, readFragment } from "../../lib/readers/json/fragment.ts";
 
 export const key = "staging/validated/batch-1/blood.json";
 

@@ -13,7 +13,7 @@ import { openCommits } from "../../lib/ledger/commits.ts";
 import { openSql } from "../../lib/ledger/connection.ts";
 import { openPlans } from "../../lib/ledger/plans.ts";
 import { openSlices, openWorkItems } from "../../lib/ledger/work-items.ts";
-import { readFragment } from "../../lib/readers/fragment.ts";
+import { readFragment } from "../../lib/readers/json/fragment.ts";
 import { stageFragments } from "../../lib/steps/stage-fragments.ts";
 import { judgeTables, lockTargets } from "../../lib/targets/postgres/judge.ts";
 import { openCatalog } from "../../lib/targets/postgres/postgres-catalog.ts";

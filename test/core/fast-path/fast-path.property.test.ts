@@ -5,7 +5,7 @@ import { type JsonValue, toJsonText } from "../../../lib/core/json.ts";
 import type { TablePlan } from "../../../lib/core/plan.ts";
 import type { WorkItem } from "../../../lib/core/ports.ts";
 import type { TakeRecord } from "../../../lib/core/records.ts";
-import { readFragment } from "../../../lib/readers/fragment.ts";
+import { readFragment } from "../../../lib/readers/json/fragment.ts";
 import { stagingOf } from "../../../lib/steps/staging-rows.ts";
 import { key, stored, storeOf } from "../../readers/support.ts";
 import { garbageOf } from "../../targets/garbage.ts";

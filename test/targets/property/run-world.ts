@@ -9,7 +9,7 @@ import type { Reject } from "../../../lib/core/rejects.ts";
 import type { Run } from "../../../lib/core/run.ts";
 import { insertRejects, rejectsOfPlan } from "../../../lib/ledger/stored-rejects.ts";
 import type { Tx } from "../../../lib/ledger/transaction.ts";
-import { readFragment } from "../../../lib/readers/fragment.ts";
+import { readFragment } from "../../../lib/readers/json/fragment.ts";
 import { stagingOf } from "../../../lib/steps/staging-rows.ts";
 import { judgeTables } from "../../../lib/targets/postgres/judge.ts";
 import { openCatalog } from "../../../lib/targets/postgres/postgres-catalog.ts";

@@ -1,11 +1,9 @@
-import type { PermanentError } from "../core/errors.ts";
-import type { ByteWindow } from "./byte-window.ts";
-import { decodeUtf8, findInvalidUtf8 } from "./charset.ts";
-import type { Compression } from "./content-encoding.ts";
-import { findSyntaxFault, isSpace, type SyntaxFault } from "./json-syntax.ts";
-import type { ReadLimits } from "./limits.ts";
-import { type At, jsonFault, type Place } from "./object-faults.ts";
+import type { PermanentError } from "../../core/errors.ts";
+import type { ByteWindow, Compression } from "../bytes.ts";
+import type { ReadLimits } from "../limits.ts";
+import { type At, decodeUtf8, findInvalidUtf8, jsonFault, type Place } from "../object-faults.ts";
 import { type Scan, type ScanOutcome, scanContainer } from "./scan.ts";
+import { findSyntaxFault, isSpace, type SyntaxFault } from "./syntax.ts";
 
 /** `data` holds one record, `ndjson` one per line; the others an array of them. */
 export type Shape = "records" | "array" | "data" | "ndjson";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { PermanentError } from "../../lib/core/errors.ts";
-import { openWindow } from "../../lib/readers/byte-window.ts";
-import { readFragment } from "../../lib/readers/fragment.ts";
+import { openWindow } from "../../lib/readers/bytes.ts";
+import { readFragment } from "../../lib/readers/json/fragment.ts";
 import { defaultReadLimits } from "../../lib/readers/limits.ts";
 import { read, storeOf } from "./support.ts";
 

@@ -1,4 +1,4 @@
-import type { ByteWindow } from "./byte-window.ts";
+import type { ByteWindow } from "../bytes.ts";
 
 /** Where the scanner stands. Between two calls the window may have moved: the offset is the fragment's. */
 export type Scan = {

@@ -1,5 +1,5 @@
+import type { Place } from "../object-faults.ts";
 import { bytesBetween, type Cursor, placeWithin } from "./cursor.ts";
-import type { Place } from "./object-faults.ts";
 
 /** Some whole records in the window. Starts and ends are relative to the first byte. */
 export type Boundaries = {

@@ -2,7 +2,7 @@ import { pipeline, Readable, type Transform } from "node:stream";
 import { createBrotliDecompress, createGunzip, createZstdDecompress } from "node:zlib";
 import { LoaderError } from "../core/errors.ts";
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
-import { type Compression, findCompression, magicBytes } from "./content-encoding.ts";
+import type { ReadLimits } from "./limits.ts";
 import { objectFault } from "./object-faults.ts";
 
 export type BodySource = { readonly store: Pick<ObjectStore, "read">; readonly version: ObjectVersion };
@@ -110,4 +110,125 @@ async function* skipBytes(chunks: AsyncIterable<Uint8Array>, count: number) {
     if (chunk.length > left) yield chunk.subarray(left);
     left = Math.max(0, left - chunk.length);
   }
+}
+
+/**
+ * The bytes at hand: a window that moves over the decoded fragment. `bytes[i]` is the fragment's byte `base + i`, and
+ * `end` bytes are valid. Whoever calls `more` looks at all three again.
+ */
+export type ByteWindow = {
+  readonly bytes: Buffer;
+  readonly base: number;
+  readonly end: number;
+  /** Takes in further bytes and keeps those from offset `keep` on; false where the fragment ends. */
+  readonly more: (keep: number) => Promise<boolean>;
+  /** Lets go of the source. */
+  readonly close: () => Promise<void>;
+};
+
+export type WindowSource = {
+  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly offset: number;
+  readonly key: string;
+  /** Bytes that are to come, where that is known: many fragments are small, and so is a window for them. */
+  readonly expected?: number;
+};
+
+const largeBytes = 1024 * 1024;
+const smallBytes = 16 * 1024;
+/** A source may hand over the whole object as one chunk: it is taken in pieces, so that the window stays small. */
+const maxTakenBytes = 256 * 1024;
+const nothing = new Uint8Array(0);
+
+export function openWindow(source: WindowSource, limits: ReadLimits): ByteWindow {
+  const chunks = source.chunks[Symbol.asyncIterator]();
+  const initialBytes = initialBytesOf(source);
+  const close = () => closeSource(chunks);
+  const window = { bytes: Buffer.allocUnsafeSlow(initialBytes), base: source.offset, end: 0, more, close };
+  let chunk: Uint8Array = nothing;
+
+  async function more(keep: number): Promise<boolean> {
+    while (chunk.length === 0) {
+      const next = await chunks.next();
+      if (next.done) return false;
+      chunk = next.value;
+    }
+    const taken = chunk.subarray(0, maxTakenBytes);
+    chunk = chunk.subarray(taken.length);
+    makeRoom(keep, taken.length);
+    window.bytes.set(taken, window.end);
+    window.end += taken.length;
+    if (window.base + window.end <= limits.maxDecodedBytes) return true;
+    throw tooLarge(source, limits);
+  }
+
+  function makeRoom(keep: number, bytes: number): void {
+    if (window.end + bytes <= window.bytes.length) return;
+    const start = Math.min(keep - window.base, window.end);
+    const kept = window.end - start;
+    const needed = kept + bytes;
+    const fits = needed * 2 <= window.bytes.length && window.bytes.length <= largeBytes;
+    const target = fits ? window.bytes : Buffer.allocUnsafeSlow(Math.max(initialBytes, needed * 2));
+    window.bytes.copy(target, 0, start, window.end);
+    window.bytes = target;
+    window.base += start;
+    window.end = kept;
+  }
+
+  return window;
+}
+
+function initialBytesOf({ expected = largeBytes }: WindowSource): number {
+  return Math.max(smallBytes, Math.min(expected, largeBytes));
+}
+
+async function closeSource(chunks: AsyncIterator<Uint8Array>): Promise<void> {
+  await chunks.return?.();
+}
+
+function tooLarge({ key }: WindowSource, { maxDecodedBytes }: ReadLimits): Error {
+  return objectFault("S3_TOO_LARGE", key, {
+    text: `more than ${maxDecodedBytes} decoded bytes, the limit of a fragment; split it`,
+  });
+}
+
+export type Compression = "gzip" | "zstd" | "br";
+
+/** Bytes at the head of an object that tell the compression. */
+export const magicBytes = 4;
+
+const namedCompressions: Readonly<Record<string, Compression>> = {
+  gzip: "gzip",
+  "x-gzip": "gzip",
+  zstd: "zstd",
+  br: "br",
+};
+/** `aws-chunked` describes an upload; some stores keep it in the header. */
+const meaningless = ["", "identity", "aws-chunked"];
+
+/** How an object is compressed. Magic bytes decide; a header that contradicts them is refused. */
+export function findCompression(head: Uint8Array, header: string | null, key: string): Compression | null {
+  const named = parseHeader(header, key);
+  if (head.length === 0) return null;
+  const seen = magicOf(head);
+  if (named === null || named === seen) return seen;
+  if (named === "br") return named;
+  const text = `Content-Encoding says ${named}, but the bytes are ${seen ?? `not ${named}`}; store it with the header that fits`;
+  throw objectFault("S3_CONTENT_ENCODING", key, { text });
+}
+
+function parseHeader(header: string | null, key: string): Compression | null {
+  const names = (header ?? "").split(",").map((name) => name.trim().toLowerCase());
+  const named = names.filter((name) => !meaningless.includes(name));
+  if (named.length === 0) return null;
+  const compression = named.length === 1 ? namedCompressions[named[0] as string] : undefined;
+  if (compression !== undefined) return compression;
+  const text = `Content-Encoding ${JSON.stringify(named.join(", "))} is not known, expected one of gzip, zstd, br`;
+  throw objectFault("S3_CONTENT_ENCODING", key, { text });
+}
+
+function magicOf(head: Uint8Array): Compression | null {
+  if (head[0] === 0x1f && head[1] === 0x8b) return "gzip";
+  if (head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd) return "zstd";
+  return null;
 }

@@ -1,15 +1,13 @@
-import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
-import type { ReadPosition, RecordGroup, TakeRecord } from "../core/records.ts";
-import { type ByteWindow, openWindow } from "./byte-window.ts";
+import type { ObjectStore, ObjectVersion } from "../../core/objects.ts";
+import type { ReadPosition, RecordGroup, TakeRecord } from "../../core/records.ts";
+import { type BodySource, type ByteWindow, openBody, openWindow, reopenBody } from "../bytes.ts";
+import { defaultReadLimits, type ReadLimits } from "../limits.ts";
+import { objectFault } from "../object-faults.ts";
 import type { Cursor, Medium, Shape } from "./cursor.ts";
-import { type BodySource, openBody, reopenBody } from "./fragment-body.ts";
-import { defaultReadLimits, type ReadLimits } from "./limits.ts";
-import { objectFault } from "./object-faults.ts";
 import { collectRecords, type GroupContext, readGroup } from "./record-groups.ts";
-import { detectShape } from "./shape.ts";
-import { readTrailer } from "./trailer.ts";
+import { detectShape, readTrailer } from "./shape.ts";
 
-export type { ReadLimits } from "./limits.ts";
+export type { ReadLimits } from "../limits.ts";
 
 export type ReadFragmentOptions = {
   /** Where an earlier read of the same version stopped, or null for the beginning. */
