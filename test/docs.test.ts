@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { exitCodes } from "../lib/cli/outcomes.ts";
 import { parseContracts } from "../lib/core/contract.ts";
-import { findingKinds } from "../lib/core/findings.ts";
+import { findingKinds } from "../lib/core/doctor.ts";
 import { defaultBatchIdPattern } from "../lib/core/keys.ts";
 import { leaseSeconds } from "../lib/core/machine.ts";
 import { accountedFor, type LoadResult, noCounts, sumCounts } from "../lib/core/report.ts";

@@ -1,7 +1,6 @@
 import { InvokeCommand, LambdaClient } from "@aws-sdk/client-lambda";
 import { classifyAwsError } from "../core/classify-error.ts";
-import { BlockedError } from "../core/errors.ts";
-import { parseInvocationFault } from "../core/invocation-fault.ts";
+import { BlockedError, parseInvocationFault } from "../core/errors.ts";
 import type { Operate } from "../core/operations.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 

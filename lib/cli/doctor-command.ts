@@ -9,8 +9,8 @@ import {
   finding,
   outcomeOf,
 } from "../core/doctor.ts";
-import { clipText } from "../core/escape-text.ts";
 import { loaderVersion } from "../core/plan.ts";
+import { clipText } from "../core/rejects.ts";
 import { queueChecks } from "../steps/doctor/aws-checks.ts";
 import { fixOf, runChecks } from "../steps/doctor/run-checks.ts";
 import { openQueues, within } from "../wiring/doctor.ts";

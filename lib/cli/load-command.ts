@@ -1,7 +1,7 @@
 import { settings } from "../config.ts";
-import { escapeText } from "../core/escape-text.ts";
 import type { ErrorSummary, Stored } from "../core/operations.ts";
 import type { Outcome } from "../core/outcome.ts";
+import { escapeText } from "../core/rejects.ts";
 import type { LoadResult } from "../core/report.ts";
 import type { Command, Connection, LoadAction } from "./connect.ts";
 import { runExecution } from "./follow.ts";

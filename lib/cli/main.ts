@@ -1,5 +1,5 @@
 import { CommanderError } from "commander";
-import { escapeText } from "../core/escape-text.ts";
+import { escapeText } from "../core/rejects.ts";
 import { type Connect, connect } from "./connect.ts";
 import { CliError, type ExitCode, exitCodes, toCliFault } from "./outcomes.ts";
 import { createProgram } from "./program.ts";

@@ -1,7 +1,6 @@
 import { InvalidArgumentError } from "commander";
 import { settings } from "../config.ts";
-import { type ExecutionInput, executionInput } from "../core/execution.ts";
-import { badBatchId, isBatchId } from "../core/execution-input.ts";
+import { badBatchId, type ExecutionInput, executionInput, isBatchId } from "../core/execution.ts";
 import { CliError } from "./outcomes.ts";
 
 /** Flags as commander hands them over. */

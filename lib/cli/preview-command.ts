@@ -1,8 +1,7 @@
-import { clipText, escapeText } from "../core/escape-text.ts";
 import { previewRunId } from "../core/keys.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Preview, TablePreview } from "../core/preview.ts";
-import type { Reject } from "../core/rejects.ts";
+import { clipText, escapeText, type Reject } from "../core/rejects.ts";
 import type { Command, LoadAction } from "./connect.ts";
 import { runExecution } from "./follow.ts";
 import { toExecutionInput } from "./options.ts";

@@ -1,5 +1,5 @@
-import { clipText } from "../core/escape-text.ts";
 import type { ErrorSummary, RejectedRecord } from "../core/operations.ts";
+import { clipText } from "../core/rejects.ts";
 import type { LoadResult, RecordCounts, TableResult } from "../core/report.ts";
 import {
   type Column,

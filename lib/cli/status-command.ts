@@ -1,5 +1,5 @@
-import { clipText } from "../core/escape-text.ts";
 import type { BatchStatus, BatchSummary, TableStatus } from "../core/operations.ts";
+import { clipText } from "../core/rejects.ts";
 import type { Command } from "./connect.ts";
 import { checkBatchId } from "./options.ts";
 import { CliError, type ExitCode, exitCodes } from "./outcomes.ts";

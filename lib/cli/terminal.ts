@@ -1,7 +1,7 @@
 import { userInfo } from "node:os";
 import { createInterface } from "node:readline/promises";
 import { stripVTControlCharacters, styleText } from "node:util";
-import { escapeText } from "../core/escape-text.ts";
+import { escapeText } from "../core/rejects.ts";
 
 export type Style = "bold" | "dim" | "red" | "green" | "yellow";
 /** Colours a text, or leaves it as it is where colours are not wanted. */

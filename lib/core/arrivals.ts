@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { Fault } from "./errors.ts";
-import { badBatchId, isBatchId } from "./execution-input.ts";
+import { badBatchId, isBatchId } from "./execution.ts";
 import { parseFragmentKey } from "./keys.ts";
 
 /** What arrives: EventBridge's "Object Created" events, each in an SQS message. Decided as data, without a call. */

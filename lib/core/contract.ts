@@ -185,3 +185,56 @@ function rescueFault(contract: TableContract, shape: TableShape): string[] {
   if (!column || ["json", "jsonb"].includes(column.type.name)) return [];
   return [`rescue_column ${column.name} has type ${column.type.sql}, expected json or jsonb`];
 }
+
+/** What a table's contract says of single columns, with the defaults filled in. */
+
+/** A contract that has its natural key, as every planned table's has. */
+type KeyedContract = TableContract & { readonly natural_key: string[] };
+
+export function conversionOptions({ columns }: KeyedContract, column: string): ConversionOptions {
+  const own = columns[column];
+  return {
+    timezone: own?.timezone ?? defaultConversionOptions.timezone,
+    trueValues: own?.true_values ?? defaultConversionOptions.trueValues,
+    falseValues: own?.false_values ?? defaultConversionOptions.falseValues,
+    byteaEncoding: own?.bytea_encoding ?? defaultConversionOptions.byteaEncoding,
+    allowInfinity: own?.allow_infinity ?? defaultConversionOptions.allowInfinity,
+  };
+}
+
+/** Texts that mean null. An empty text in the natural key is one, unless the contract lets it be a key. */
+export function nullTexts(contract: KeyedContract, column: string): ReadonlySet<string> {
+  const values = new Set(contract.columns[column]?.null_values ?? contract.null_values);
+  if (contract.columns[column]?.allow_empty_key) values.delete("");
+  else if (contract.natural_key.includes(column)) values.add("");
+  return values;
+}
+
+/** Whether a record without a value in the column is refused whatever the database says. */
+export function isObliged({ natural_key: key, required_fields: required }: KeyedContract, column: string): boolean {
+  return key.includes(column) || required.includes(column);
+}
+
+/**
+ * Columns that a fragment may carry but never writes. A name of `exclude_fields` that is no column stands for the one
+ * that differs in case only (`Id` for `id`), unless the contract says something else of that column. Where a table has
+ * several of them it stands for none: what a column is for would be a guess.
+ */
+export function excludedColumns({ columns }: TableShape, contract: TableContract): ReadonlySet<string> {
+  const names = new Set(columns.map(({ name }) => name));
+  const spellings = Map.groupBy(names, (name) => name.toLowerCase());
+  const folded = new Set(contract.exclude_fields.filter((name) => !names.has(name)).map((name) => name.toLowerCase()));
+  const named = new Set([
+    ...(contract.natural_key ?? []),
+    ...contract.required_fields,
+    ...contract.immutable_fields,
+    ...Object.keys(contract.columns),
+    ...[contract.newer_by, contract.rescue_column].filter((name) => name !== undefined),
+  ]);
+  const isFolded = (name: string): boolean =>
+    folded.has(name.toLowerCase()) && spellings.get(name.toLowerCase())?.length === 1;
+  const excluded = columns.filter(
+    ({ name }) => contract.exclude_fields.includes(name) || (isFolded(name) && !named.has(name)),
+  );
+  return new Set(excluded.map(({ name }) => name));
+}

@@ -1,4 +1,4 @@
-import { excludedColumns } from "./excluded-columns.ts";
+import { excludedColumns } from "./contract.ts";
 import type { TablePlan } from "./plan.ts";
 
 /** What a name in a record stands for: the index of a column of the plan, or why there is none. */

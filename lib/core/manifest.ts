@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { Fault } from "./errors.ts";
-import { clipText } from "./escape-text.ts";
 import { parseFragmentKey, stagingPrefixOf } from "./keys.ts";
 import { largestText } from "./objects.ts";
+import { clipText } from "./rejects.ts";
 
 /** `_manifest.json` of a table that comes in parts: which parts there are, and what each of them holds. */
 

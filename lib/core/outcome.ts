@@ -1,7 +1,6 @@
 import { z } from "zod";
-import { errorNames, type Fault, parseFault } from "./errors.ts";
+import { errorNames, type Fault, parseFault, parseInvocationFault } from "./errors.ts";
 import type { ExecutionState } from "./execution.ts";
-import { parseInvocationFault } from "./invocation-fault.ts";
 import type { LoadResult } from "./report.ts";
 
 /** What an execution came to, read from what Step Functions says of it. */

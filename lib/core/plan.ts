@@ -1,9 +1,7 @@
 import { createHash } from "node:crypto";
-import type { Catalog, Column, TableShape } from "./catalog.ts";
-import { hasUniqueGuard, isSameKey } from "./catalog.ts";
-import { type ContractsVersion, type TableContract, tableFaults } from "./contract.ts";
+import { type Catalog, type Column, hasUniqueGuard, isSameKey, type TableShape } from "./catalog.ts";
+import { type ContractsVersion, excludedColumns, type TableContract, tableFaults } from "./contract.ts";
 import { BlockedError, PermanentError } from "./errors.ts";
-import { excludedColumns } from "./excluded-columns.ts";
 import type { ExecutionInput } from "./execution.ts";
 import type { DeclaredPart } from "./manifest.ts";
 

@@ -1,5 +1,5 @@
 import type { Column } from "./catalog.ts";
-import { conversionOptions, nullTexts } from "./column-settings.ts";
+import { conversionOptions, nullTexts } from "./contract.ts";
 import type { Conversion } from "./conversion.ts";
 import { conversionOf } from "./conversions/conversion-of.ts";
 import { fieldMeanings, type MeaningOf } from "./field-names.ts";

@@ -1,5 +1,5 @@
 import { overrideEnvironment } from "../config.ts";
-import { parseInvocationFault } from "../core/invocation-fault.ts";
+import { parseInvocationFault } from "../core/errors.ts";
 import type { Operate } from "../core/operations.ts";
 import { attachLocalEnvironment, readLocalEnvironment } from "./environment-file.ts";
 import { invokeLambda, LambdaFault, loadFunction } from "./lambda.ts";

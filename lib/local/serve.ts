@@ -1,6 +1,6 @@
 import { once } from "node:events";
-import { escapeText } from "../core/escape-text.ts";
 import { stagingPrefix } from "../core/keys.ts";
+import { escapeText } from "../core/rejects.ts";
 import { noticeOf } from "../core/report.ts";
 import {
   type LocalEnvironment,

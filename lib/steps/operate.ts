@@ -1,7 +1,6 @@
 import { groupSources } from "../core/batch.ts";
 import { PermanentError } from "../core/errors.ts";
-import type { ExecutionInput, Executions } from "../core/execution.ts";
-import { badBatchId, isBatchId } from "../core/execution-input.ts";
+import { badBatchId, type ExecutionInput, type Executions, isBatchId } from "../core/execution.ts";
 import { errorLogKey, failedPrefixOf, previewKey, stagingPrefix } from "../core/keys.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import {

@@ -1,7 +1,6 @@
 import { BlockedError, PermanentError, parseFault, TransientError } from "../core/errors.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
-import { nextPace, type Pace, startPace } from "../core/pace.ts";
 import type {
   CrashPointHook,
   Gauges,
@@ -16,6 +15,7 @@ import type {
 } from "../core/ports.ts";
 import type { ReadPosition, RecordGroup, TakeRecord } from "../core/records.ts";
 import type { StageRequest } from "../core/run.ts";
+import { nextPace, type Pace, startPace } from "../core/workers.ts";
 import { type SliceRows, type StagingTable, stagingOf } from "./staging-rows.ts";
 import { verifyChecksum } from "./verify-counts.ts";
 

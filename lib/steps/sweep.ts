@@ -1,8 +1,7 @@
 import type { SeenVersion, Source } from "../core/batch.ts";
 import { decideBatch } from "../core/decide.ts";
 import { BlockedError, type Fault } from "../core/errors.ts";
-import { executionInput } from "../core/execution.ts";
-import { isBatchId } from "../core/execution-input.ts";
+import { executionInput, isBatchId } from "../core/execution.ts";
 import {
   type ArchivedKey,
   batchOfArchive,

@@ -1,8 +1,7 @@
 import type { Source } from "../core/batch.ts";
 import { decideBatch } from "../core/decide.ts";
 import { type Fault, TransientError } from "../core/errors.ts";
-import { type ExecutionInput, executionInput } from "../core/execution.ts";
-import { parseExecutionInput } from "../core/execution-input.ts";
+import { type ExecutionInput, executionInput, parseExecutionInput } from "../core/execution.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import { hashOf, loaderVersion } from "../core/plan.ts";
 import type {

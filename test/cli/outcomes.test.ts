@@ -1,8 +1,7 @@
 import { expect, test } from "vitest";
 import { CliError, exitCodeOf, toCliFault } from "../../lib/cli/outcomes.ts";
-import { BlockedError, PermanentError, TransientError } from "../../lib/core/errors.ts";
+import { BlockedError, PermanentError, parseInvocationFault, TransientError } from "../../lib/core/errors.ts";
 import type { ExecutionState } from "../../lib/core/execution.ts";
-import { parseInvocationFault } from "../../lib/core/invocation-fault.ts";
 import { readOutcome } from "../../lib/core/outcome.ts";
 
 const failed = (error: string, cause: string): ExecutionState => ({ status: "FAILED", output: null, error, cause });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { clipText, escapeText } from "../../lib/core/escape-text.ts";
+import { clipText, escapeText } from "../../lib/core/rejects.ts";
 
 test("what steers a terminal or a log is shown and does nothing", () => {
   expect(escapeText('a\u001b[2J"b"\r\n\tc\u0000\u007f\u009b\u2028\u202e')).toBe(

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import type { TableShape } from "../../lib/core/catalog.ts";
-import { parseContracts } from "../../lib/core/contract.ts";
-import { excludedColumns } from "../../lib/core/excluded-columns.ts";
+import { excludedColumns, parseContracts } from "../../lib/core/contract.ts";
 
 /** The excluded ones of these columns. */
 function excluded(names: readonly string[], contract: object = {}): string[] {

@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { addFingerprints, fingerprintModulus, openFingerprint } from "../../lib/core/fingerprint.ts";
-import { hashBytes } from "../../lib/core/murmur.ts";
+import { addFingerprints, fingerprintModulus, hashBytes, openFingerprint } from "../../lib/core/fingerprint.ts";
 
 function wordsOf(text: string, padding = 0): string[] {
   const bytes = Buffer.from("x".repeat(padding) + text);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { nextPace, startPace } from "../../lib/core/pace.ts";
+import { nextPace, startPace } from "../../lib/core/workers.ts";
 
 const mebibyte = 1024 * 1024;
 const calm = { bytes: 100 * mebibyte, seconds: 10, memoryShare: 0.3 };

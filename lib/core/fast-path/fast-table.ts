@@ -1,4 +1,4 @@
-import { conversionOptions, isObliged, nullTexts } from "../column-settings.ts";
+import { conversionOptions, isObliged, nullTexts } from "../contract.ts";
 import { fieldMeanings } from "../field-names.ts";
 import type { TablePlan } from "../plan.ts";
 import { rowWidthOf } from "../row-width.ts";

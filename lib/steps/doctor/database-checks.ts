@@ -3,12 +3,12 @@ import {
   type DatabaseDoctor,
   type DoctorSettings,
   type Finding,
+  type FindingCode,
   faultFinding,
   finding,
   type ServerFacts,
   type Verdict,
 } from "../../core/doctor.ts";
-import type { FindingCode } from "../../core/findings.ts";
 import { checksOf, fixOf, once, type PlannedCheck } from "./run-checks.ts";
 
 export function databaseChecks(database: DatabaseDoctor, settings: DoctorSettings): PlannedCheck[] {

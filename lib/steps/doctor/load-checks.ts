@@ -2,12 +2,12 @@ import {
   type DatabaseDoctor,
   type DoctorSettings,
   type Finding,
+  type FindingCode,
   finding,
   type InspectedSettings,
   type LoadFacts,
   type Verdict,
 } from "../../core/doctor.ts";
-import type { FindingCode } from "../../core/findings.ts";
 import { taskTimeoutSeconds } from "../../core/machine.ts";
 import { checksOf, type PlannedCheck } from "./run-checks.ts";
 
