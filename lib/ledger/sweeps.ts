@@ -1,6 +1,18 @@
 import type postgres from "postgres";
-import type { CursorName, SweepGauges, Sweeps } from "../core/sweep-ports.ts";
-import { inTransaction, type Tx } from "./transaction.ts";
+import { type ArchivedKey, parseFragmentKey } from "../core/keys.ts";
+import type {
+  CursorName,
+  Healing,
+  Leftovers,
+  Retention,
+  SweepGauges,
+  Sweeps,
+  UncommittedObjects,
+  UncommittedOfBatch,
+} from "../core/sweep-ports.ts";
+import { toVersionRow } from "./batches.ts";
+import { discardPlan, type StagingTables } from "./plans.ts";
+import { inTransaction, type Tx, wholeBatch } from "./transaction.ts";
 
 const leaseName = "sweep";
 /** More than a sweep may take. */
@@ -88,5 +100,158 @@ async function moveCursor(tx: Tx, name: CursorName, position: string): Promise<v
   await tx`
     insert into table_loader.cursors (name, position) values (${name}, ${position})
     on conflict (name) do update set position = excluded.position, moved_at = clock_timestamp()
+  `;
+}
+
+type LeftoverPorts = { readonly sql: postgres.Sql; readonly staging: StagingTables };
+
+/** What nobody needs any more. */
+export function openLeftovers({ sql, staging }: LeftoverPorts): Leftovers {
+  return {
+    dropOrphans: () => inTransaction(sql, wholeBatch, (tx) => dropOrphans(tx, staging)),
+    forgetOld: (retention) => inTransaction(sql, {}, (tx) => forgetOld(tx, retention)),
+  };
+}
+
+/** In portions: a sweep is short, and the next one goes on. Audit rows that are not ours have no batch. */
+const forgottenAtOnce = 10_000;
+
+async function forgetOld(tx: Tx, { undoRetentionDays, auditRetentionDays }: Retention): Promise<number> {
+  const images = await tx`
+    delete from table_loader.undo_images where ctid in (
+      select ctid from table_loader.undo_images
+      where recorded_at < now() - make_interval(days => ${undoRetentionDays}) limit ${forgottenAtOnce})
+  `;
+  const audits = await tx`
+    delete from public.audit_log where id in (
+      select id from public.audit_log
+      where batch_id is not null and changed_at < now() - make_interval(days => ${auditRetentionDays})
+      limit ${forgottenAtOnce})
+  `;
+  const healings = await tx`
+    delete from table_loader.healings where healing_id in (
+      select healing_id from table_loader.healings
+      where healed_at < now() - make_interval(days => ${auditRetentionDays}) limit ${forgottenAtOnce})
+  `;
+  return images.count + audits.count + healings.count;
+}
+
+/** A plan without a batch that points to it may be one that is just being made. */
+const orphanMinutes = 10;
+const orphansAtOnce = 100;
+
+type Orphan = { readonly plan_id: number; readonly batch_id: string | null };
+
+const stagedPlans = (tx: Tx) => tx<{ plan_id: number }[]>`
+  select distinct substring(tablename from '^p([0-9]+)_')::bigint as plan_id
+  from pg_tables where schemaname = 'table_loader_staging' and tablename ~ '^p[0-9]+_'
+`;
+
+/**
+ * Plans that no batch points to and no preview holds, and staging tables that have lost their plan. What somebody still
+ * holds a lock on is left to a later sweep, and is not healed yet.
+ */
+async function dropOrphans(tx: Tx, staging: StagingTables): Promise<Healing[]> {
+  const plans = await tx<Orphan[]>`
+    select p.plan_id, p.batch_id
+    from table_loader.plans p
+    where p.created_at < now() - make_interval(mins => ${orphanMinutes})
+      and coalesce(p.lease_until < clock_timestamp(), true)
+      and not exists (select from table_loader.batches b where b.plan_id = p.plan_id)
+    limit ${orphansAtOnce}
+    for update skip locked
+  `;
+  const tables = await tx<Orphan[]>`
+    select s.plan_id,
+           (select a.batch_id from table_loader.attempts a where a.plan_id = s.plan_id limit 1) as batch_id
+    from (${stagedPlans(tx)}) s
+    where not exists (select from table_loader.plans p where p.plan_id = s.plan_id)
+    limit ${orphansAtOnce}
+  `;
+  const orphans = [...plans, ...tables];
+  for (const { plan_id: planId } of orphans) await discardPlan(tx, staging, planId);
+  const kept = new Set((await stagedPlans(tx)).map(({ plan_id: planId }) => planId));
+  const gone = orphans.filter(({ plan_id: planId }) => !kept.has(planId));
+  return gone.map(({ plan_id: planId, batch_id: batchId }) => ({
+    kind: "ORPHANED_STAGING",
+    batchId,
+    detail: `plan ${planId} and its staging belonged to no load; dropped`,
+  }));
+}
+
+/** Archived objects of which the ledger knows no commit, as after it was restored to an earlier point in time. */
+export function openUncommittedObjects(sql: postgres.Sql): UncommittedObjects {
+  return {
+    uncommitted: (keys) => inTransaction(sql, {}, (tx) => readUncommitted(tx, keys)),
+    record: (found) =>
+      inTransaction(sql, {}, async (tx) => {
+        await registerBatch(tx, found);
+        await recordUncommitted(tx, found);
+      }),
+    batches: (after, limit) =>
+      inTransaction(sql, {}, async (tx) => {
+        const rows = await tx<{ batch_id: string }[]>`
+          select distinct v.batch_id
+          from table_loader.object_versions v join table_loader.batches b using (batch_id, epoch)
+          where v.state = 'stray' and v.batch_id > ${after}
+          order by v.batch_id
+          limit ${limit}
+        `;
+        return rows.map(({ batch_id: batchId }) => batchId);
+      }),
+  };
+}
+
+/**
+ * Nothing leaves staging before its table is committed, and rows of commits are never deleted: what lies in the archive
+ * without one was loaded in another life of the database. One question for a whole page of keys.
+ */
+async function readUncommitted(tx: Tx, keys: readonly ArchivedKey[]): Promise<ArchivedKey[]> {
+  const rows = await tx<ArchivedKey[]>`
+    select k.key, k."stagedKey", k."batchId", k.epoch, k."table"
+    from jsonb_to_recordset(${JSON.stringify(keys)}::text::jsonb)
+      as k(key text, "stagedKey" text, "batchId" text, epoch integer, "table" text)
+    where not exists (
+        select from table_loader.commits c
+        where c.batch_id = k."batchId" and c.epoch = k.epoch and c.table_name = k."table")
+      and not exists (select from table_loader.object_versions v where v.archived_key = k.key)
+  `;
+  return [...rows];
+}
+
+/**
+ * A batch that the ledger does not know gets its row, so that it is seen to wait. It was loaded in the latest epoch
+ * that is found; what an earlier one loaded had been rolled back by then.
+ */
+async function registerBatch(tx: Tx, { batchId, epoch }: UncommittedOfBatch): Promise<void> {
+  await tx`
+    insert into table_loader.batches as b (batch_id, epoch) values (${batchId}, ${epoch})
+    on conflict (batch_id) do update set epoch = excluded.epoch
+    where b.epoch < excluded.epoch and b.state = 'waiting' and b.owner is null
+      and not exists (select from table_loader.commits c where c.batch_id = b.batch_id)
+  `;
+}
+
+async function recordUncommitted(tx: Tx, { batchId, epoch, objects }: UncommittedOfBatch): Promise<void> {
+  const rows = objects.map((seen) => ({
+    ...toVersionRow(seen),
+    archived_key: seen.object.key,
+    // a marker is never loaded itself
+    state: parseFragmentKey(seen.stagedKey)?.kind === "fragment" ? "stray" : "seen",
+  }));
+  await tx`
+    delete from table_loader.object_versions
+    where batch_id = ${batchId} and epoch = ${epoch} and state = 'stray'
+  `;
+  await tx`
+    insert into table_loader.object_versions as o
+      (key, version, epoch, batch_id, table_name, etag, size, last_modified, state, archived_key)
+    select v.key, v.version, ${epoch}, ${batchId}, v.table_name, v.etag, v.size, v.last_modified, v.state, v.archived_key
+    from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as v(
+      key text, version text, table_name text, etag text, size bigint, last_modified timestamptz, state text,
+      archived_key text)
+    on conflict (key, version, epoch)
+    do update set state = excluded.state, archived_key = excluded.archived_key, updated_at = now()
+    where o.state not in ('loaded', 'rolled_back')
   `;
 }

@@ -4,9 +4,9 @@ import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DatabaseDoctor } from "../../lib/core/doctor.ts";
 import { closeSql, openSql } from "../../lib/ledger/connection.ts";
-import { adoptedTables, controlTables, controlViews, migrationNames } from "../../lib/ledger/control-relations.ts";
-import { openDatabaseDoctor } from "../../lib/ledger/doctor.ts";
+import { openDatabaseDoctor } from "../../lib/ledger/doctor-facts.ts";
 import { grantLoader } from "../../lib/ledger/loader-role.ts";
+import { adoptedTables, controlTables, controlViews, migrationNames } from "../../lib/ledger/migrate.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 
 const role = `loader_${randomBytes(4).toString("hex")}`;

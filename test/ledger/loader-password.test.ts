@@ -5,8 +5,7 @@ import { mockClient } from "aws-sdk-client-mock";
 import postgres from "postgres";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { overrideEnvironment } from "../../lib/config.ts";
-import { grantLoader } from "../../lib/ledger/loader-role.ts";
-import { scramVerifier } from "../../lib/ledger/scram-verifier.ts";
+import { grantLoader, scramVerifier } from "../../lib/ledger/loader-role.ts";
 import { experimentParents } from "../../lib/local/sample/sample-records.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 

@@ -1,0 +1,368 @@
+import { createHash } from "node:crypto";
+import type postgres from "postgres";
+import type {
+  ConnectionLimit,
+  ContractFacts,
+  ControlFacts,
+  DatabaseDoctor,
+  LoadFacts,
+  MissingRight,
+  ReasonedBatch,
+  RightsFacts,
+  ServerFacts,
+  UnindexedKey,
+} from "../core/doctor.ts";
+import { adoptedTables, controlTables, controlViews, migrationNames } from "./migrate.ts";
+import { inTransaction, type Tx } from "./transaction.ts";
+
+export type DatabaseDoctorOptions = {
+  /** Opens the database at first use: that it cannot be opened is something to say, and no reason to say nothing. */
+  readonly open: () => Promise<postgres.Sql>;
+  /** Schema of the target tables. */
+  readonly schema: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+};
+
+/** Seconds that a statement may take. */
+const lookSeconds = 4;
+/** Shorter, so that the answer says who holds the lock. */
+const lockMilliseconds = 2_000;
+
+export function openDatabaseDoctor({ open, schema, now }: DatabaseDoctorOptions): DatabaseDoctor {
+  const look = async <Facts>(read: (tx: Tx) => Promise<Facts>): Promise<Facts> =>
+    inTransaction(await open(), { budget: lookSeconds, lockMilliseconds }, async (tx) => {
+      await tx`set transaction read only`;
+      return read(tx);
+    });
+  return {
+    server: () => look((tx) => readServer(tx, now)),
+    control: () => look(readControl),
+    rights: (tables) => look((tx) => readRights(tx, schema, tables)),
+    unindexed: (tables) => look((tx) => readUnindexed(tx, schema, tables)),
+    contracts: (text) => look((tx) => readContracts(tx, text)),
+    loads: () => look(readLoads),
+  };
+}
+
+async function readUnindexed(tx: Tx, schema: string, tables: readonly string[]): Promise<UnindexedKey[]> {
+  const rows = await tx<UnindexedKey[]>`
+    select c.relname as "table", k.conname as "constraint",
+           array(select a.attname::text from unnest(k.conkey) with ordinality as u(attnum, place)
+                 join pg_attribute a on a.attrelid = c.oid and a.attnum = u.attnum order by u.place) as columns
+    from pg_constraint k
+    join pg_class c on c.oid = k.conrelid
+    join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = ${schema} and c.relname = any(${[...tables]}::text[]) and k.contype = 'f' and k.conparentid = 0
+      and not exists (
+        select from pg_index i
+        where i.indrelid = k.conrelid and i.indisvalid and i.indpred is null
+          -- an int2vector counts from 0; the key's columns come first, in any order
+          and (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey)
+    order by 1, 2
+  `;
+  return [...rows];
+}
+
+async function readContracts(tx: Tx, text: string | null): Promise<ContractFacts> {
+  const hash = text === null ? "" : createHash("sha256").update(text).digest("hex").slice(0, 32);
+  const [known] = await tx`select from table_loader.contracts where hash = ${hash}`;
+  const [lastGood] = await tx<NonNullable<ContractFacts["lastGood"]>[]>`
+    select hash, body, to_json(last_valid_at)#>>'{}' as "validAt"
+    from table_loader.contracts order by last_valid_at desc limit 1
+  `;
+  const queued = await tx<{ table_name: string }[]>`
+    select distinct table_name from public.validation_queue
+    where validation_status in ('pending', 'validated', 'loading') order by 1 limit 1000
+  `;
+  const queuedTables = queued.map(({ table_name: table }) => table);
+  return { known: known !== undefined, lastGood: lastGood ?? null, queuedTables };
+}
+
+const mostNamed = 5;
+
+async function readLoads(tx: Tx): Promise<LoadFacts> {
+  const [sweep] = await tx<{ ago: number | null; age: number }[]>`
+    select extract(epoch from clock_timestamp() - greatest(
+             (select max(moved_at) from table_loader.cursors),
+             (select clock_timestamp() from table_loader.leases where name = 'sweep' and lease_until > clock_timestamp())
+           ))::float8 as ago,
+           coalesce(extract(epoch from clock_timestamp() - (select min(run_at) from table_loader.migrations)), 0)::float8
+             as age
+  `;
+  const [counts] = await tx<{ orphans: number; missed: number }[]>`
+    select (select count(*) from table_loader.plans p
+            where p.created_at < now() - interval '30 minutes' and coalesce(p.lease_until < clock_timestamp(), true)
+              and not exists (select from table_loader.batches b where b.plan_id = p.plan_id))
+         + (select count(distinct substring(tablename from '^p([0-9]+)_')) from pg_tables
+            where schemaname = 'table_loader_staging' and tablename ~ '^p[0-9]+_'
+              and not exists (select from table_loader.plans p
+                              where p.plan_id = substring(tablename from '^p([0-9]+)_')::bigint)) as orphans,
+           (select count(distinct batch_id) from table_loader.healings
+            where kind = 'EVENT_MISSED' and healed_at > now() - interval '1 hour') as missed
+  `;
+  return {
+    sweptSecondsAgo: sweep?.ago ?? null,
+    ageSeconds: sweep?.age ?? 0,
+    stalled: await unwell(tx, "STALLED"),
+    blocked: await unwell(tx, "BLOCKED"),
+    waiting: await longWaiting(tx),
+    orphans: counts?.orphans ?? 0,
+    missedEvents: counts?.missed ?? 0,
+  };
+}
+
+async function unwell(tx: Tx, health: string): Promise<ReasonedBatch[]> {
+  const rows = await tx<ReasonedBatch[]>`
+    select b.batch_id as "batchId",
+           coalesce(b.reason_code || ': ' || b.reason, b.state || ', unchanged since '
+             || (to_json(b.updated_at)#>>'{}')) as reason
+    from public.loader_status s join table_loader.batches b on b.batch_id = s.source
+    where s.health_status = ${health} order by b.updated_at limit ${mostNamed}
+  `;
+  return [...rows];
+}
+
+async function longWaiting(tx: Tx): Promise<ReasonedBatch[]> {
+  const rows = await tx<ReasonedBatch[]>`
+    select batch_id as "batchId", coalesce(reason_code || ': ' || reason, 'no reason is known') as reason
+    from table_loader.batches
+    where state = 'waiting' and waiting_since < now() - interval '24 hours' order by waiting_since limit ${mostNamed}
+  `;
+  return [...rows];
+}
+
+export async function readControl(tx: Tx): Promise<ControlFacts> {
+  const missing = await missingRelations(tx);
+  const columns = await adoptedColumns(tx);
+  const known = columns.filter(({ table_name: table }) => !missing.includes(`public.${table}`));
+  const names = new Set(known.map(({ table_name: table, name }) => `${table}.${name}`));
+  const there = new Set(known.map(({ table_name: table }) => table));
+  const wanted = Object.entries(adoptedTables).filter(([table]) => there.has(table));
+  return {
+    pendingMigrations: await pendingMigrations(tx),
+    missingRelations: missing,
+    missingColumns: wanted
+      .flatMap(([table, own]) => own.map((name) => `${table}.${name}`))
+      .filter((column) => !names.has(column))
+      .map((column) => `public.${column}`),
+    requiredColumns: known
+      .filter(({ table_name: table, name, required }) => required && !adoptedTables[table]?.includes(name))
+      .map(({ table_name: table, name }) => `public.${table}.${name}`),
+  };
+}
+
+/** `007 timeouts` */
+const nameOf = (name: string, index: number): string => `${String(index + 1).padStart(3, "0")} ${name}`;
+
+async function pendingMigrations(tx: Tx): Promise<string[]> {
+  const [made] = await tx`select from pg_class where oid = to_regclass('table_loader.migrations')`;
+  const ran = made ? await tx<{ version: number }[]>`select version::integer from table_loader.migrations` : [];
+  const versions = new Set(ran.map(({ version }) => version));
+  return migrationNames.flatMap((name, index) => (versions.has(index + 1) ? [] : [nameOf(name, index)]));
+}
+
+async function missingRelations(tx: Tx): Promise<string[]> {
+  const rows = await tx<{ name: string }[]>`
+    select w.name
+    from unnest(${[...controlTables, ...controlViews]}::text[]) as w(name)
+    where not exists (
+      select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = split_part(w.name, '.', 1) and c.relname = split_part(w.name, '.', 2))
+    order by 1
+  `;
+  return rows.map(({ name }) => name);
+}
+
+type ColumnRow = { readonly table_name: string; readonly name: string; readonly required: boolean };
+
+async function adoptedColumns(tx: Tx): Promise<ColumnRow[]> {
+  const rows = await tx<ColumnRow[]>`
+    select c.relname as table_name, a.attname as name,
+           a.attnotnull and not a.atthasdef and a.attidentity = '' as required
+    from pg_attribute a
+    join pg_class c on c.oid = a.attrelid
+    join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'public' and c.relname = any(${Object.keys(adoptedTables)}::text[])
+      and a.attnum > 0 and not a.attisdropped
+    order by 1, a.attnum
+  `;
+  return [...rows];
+}
+
+type ServerRow = {
+  readonly version: string;
+  readonly role: string;
+  readonly encrypted: boolean;
+  readonly standby: boolean;
+  readonly reads_only: boolean;
+  readonly stuck: number[];
+};
+
+/** What of the server's settings matters; those that a library brings are there only where it is loaded. */
+const parameterNames = [
+  "log_error_verbosity",
+  "log_min_messages",
+  "log_min_error_statement",
+  "log_parameter_max_length",
+  "log_parameter_max_length_on_error",
+  "log_statement",
+  "log_min_duration_statement",
+  "log_min_duration_sample",
+  "auto_explain.log_min_duration",
+  "auto_explain.log_parameter_max_length",
+  "statement_timeout",
+  "transaction_timeout",
+];
+
+export async function readServer(tx: Tx, now: () => number): Promise<ServerFacts> {
+  const row = await readRow(tx);
+  const parameters = await readParameters(tx);
+  const { version, role, encrypted, stuck } = row;
+  return {
+    version,
+    role,
+    encrypted,
+    readOnly: row.standby ? "standby" : row.reads_only ? "default_transaction_read_only" : null,
+    connections: await readConnections(tx),
+    stuckSessions: stuck,
+    clockAhead: await readClock(tx, now),
+    parameters,
+  };
+}
+
+async function readRow(tx: Tx): Promise<ServerRow> {
+  const [row] = await tx<ServerRow[]>`
+    select current_setting('server_version') as version, current_user::text as role,
+           coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false) as encrypted,
+           pg_is_in_recovery() as standby,
+           (select reset_val from pg_settings where name = 'default_transaction_read_only') = 'on' as reads_only,
+           array(select pid from pg_stat_activity
+                 where usename = current_user and backend_type = 'client backend' and state like 'idle in transaction%'
+                   and state_change < clock_timestamp() - interval '1 minute') as stuck
+  `;
+  return row as ServerRow;
+}
+
+async function readConnections(tx: Tx): Promise<ConnectionLimit[]> {
+  const rows = await tx<ConnectionLimit[]>`
+    with client as (select usename, datname from pg_stat_activity where backend_type = 'client backend')
+    select 'the server' as of,
+           current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+             - current_setting('reserved_connections')::integer as "limit",
+           (select count(*) from client) as used
+    union all
+    select 'database ' || datname, datconnlimit, (select count(*) from client c where c.datname = d.datname)
+    from pg_database d where datname = current_database() and datconnlimit >= 0
+    union all
+    select 'role ' || rolname, rolconnlimit, (select count(*) from client where usename = rolname)
+    from pg_roles where rolname = current_user and rolconnlimit >= 0
+  `;
+  return [...rows];
+}
+
+/** Of a session as it begins: those of this transaction are the loader's own. */
+async function readParameters(tx: Tx): Promise<Record<string, string>> {
+  const rows = await tx<{ name: string; value: string }[]>`
+    select name, reset_val as value from pg_settings where name = any(${parameterNames}::text[])
+  `;
+  return Object.fromEntries(rows.map(({ name, value }) => [name, value]));
+}
+
+/** The middle of the question is when the server looked at its clock. */
+async function readClock(tx: Tx, now: () => number): Promise<number> {
+  const asked = now();
+  const [row] = await tx<{ time: number }[]>`
+    select (extract(epoch from clock_timestamp()) * 1000)::float8 as time
+  `;
+  return Math.round((row?.time ?? asked) - (asked + now()) / 2);
+}
+
+/** What the role that logs in lacks, and what it has beyond its work. Asked of the server, and not tried. */
+export async function readRights(tx: Tx, schema: string, tables: readonly string[]): Promise<RightsFacts> {
+  const targets = tables.map((table): [string, string] => [schema, table]);
+  const [login] = await tx<{ role: string; special: string | null }[]>`
+    select rolname::text as role,
+           case when rolsuper then 'superuser' when rolbypassrls then 'bypassrls' when rolcreaterole then 'createrole' end
+             as special
+    from pg_roles where rolname = current_user
+  `;
+  return {
+    role: login?.role ?? "",
+    missing: [
+      ...(await missingOnSchemas(tx, schema)),
+      ...(await missingOnRelations(tx, [...controlTables.map(split), ...targets], rowRights)),
+      ...(await missingOnRelations(tx, controlViews.map(split), ["select"])),
+      ...(await missingOnSequences(tx, targets)),
+    ],
+    excessive: [...(login?.special ? [login.special] : []), ...(await structureRights(tx, schema, tables))],
+  };
+}
+
+const rowRights = ["select", "insert", "update", "delete"];
+
+type Relation = readonly [schema: string, name: string];
+
+function split(qualified: string): Relation {
+  const [schema = "", name = ""] = qualified.split(".");
+  return [schema, name];
+}
+
+async function missingOnSchemas(tx: Tx, schema: string): Promise<MissingRight[]> {
+  const names = [...new Set([schema, "public", "table_loader", "table_loader_staging"])];
+  const rows = await tx<MissingRight[]>`
+    select 'schema ' || quote_ident(n.nspname) as object,
+           array(select r.name from unnest(array['usage', 'create']) as r(name)
+                 where (r.name = 'usage' or n.nspname = 'table_loader_staging')
+                   and not has_schema_privilege(n.oid, r.name)) as rights
+    from pg_namespace n where n.nspname = any(${names}::text[]) order by 1
+  `;
+  return rows.filter(({ rights }) => rights.length > 0);
+}
+
+async function missingOnRelations(tx: Tx, relations: readonly Relation[], rights: string[]): Promise<MissingRight[]> {
+  const rows = await tx<MissingRight[]>`
+    select format('table %I.%I', n.nspname, c.relname) as object,
+           array(select r.name from unnest(${rights}::text[]) as r(name)
+                 where not has_table_privilege(c.oid, r.name)) as rights
+    from unnest(${relations.map(([schema]) => schema)}::text[], ${relations.map(([, name]) => name)}::text[])
+      as w(schema, name)
+    join pg_namespace n on n.nspname = w.schema
+    join pg_class c on c.relnamespace = n.oid and c.relname = w.name
+    where c.relkind in ('r', 'p', 'v')
+    order by 1
+  `;
+  return rows.filter(({ rights: missing }) => missing.length > 0);
+}
+
+/** Those that the defaults of a target's columns ask; of an identity column, nobody needs a right. */
+async function missingOnSequences(tx: Tx, targets: readonly Relation[]): Promise<MissingRight[]> {
+  const rows = await tx<{ object: string }[]>`
+    select distinct format('sequence %I.%I', sn.nspname, s.relname) as object
+    from unnest(${targets.map(([schema]) => schema)}::text[], ${targets.map(([, name]) => name)}::text[])
+      as w(schema, name)
+    join pg_namespace n on n.nspname = w.schema
+    join pg_class c on c.relnamespace = n.oid and c.relname = w.name
+    join pg_attrdef ad on ad.adrelid = c.oid
+    join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = ad.oid and d.refclassid = 'pg_class'::regclass
+    join pg_class s on s.oid = d.refobjid
+    join pg_namespace sn on sn.oid = s.relnamespace
+    -- in this order: asked of anything but a sequence, it is an error
+    where case when s.relkind = 'S' then not has_sequence_privilege(s.oid, 'usage') else false end
+    order by 1
+  `;
+  return rows.map(({ object }) => ({ object, rights: ["usage"] }));
+}
+
+async function structureRights(tx: Tx, schema: string, tables: readonly string[]): Promise<string[]> {
+  const rows = await tx<{ reason: string }[]>`
+    select 'creates in schema ' || quote_ident(nspname) as reason
+    from pg_namespace where nspname = ${schema} and has_schema_privilege(oid, 'create')
+    union all
+    select format('owns table %I.%I', n.nspname, c.relname)
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = ${schema} and c.relname = any(${[...tables]}::text[]) and pg_has_role(c.relowner, 'usage')
+    order by 1
+  `;
+  return rows.map(({ reason }) => reason);
+}
