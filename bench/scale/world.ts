@@ -1,9 +1,9 @@
 import postgres from "postgres";
 import { overrideEnvironment } from "../../lib/config.ts";
-import { closeSql, openSql } from "../../lib/ledger/connection.ts";
 import { openContractStore } from "../../lib/ledger/contracts.ts";
 import { migrate } from "../../lib/ledger/migrate.ts";
 import type { LocalPostgres } from "../../lib/local/postgres.ts";
+import { closeSql, openSql } from "../../lib/postgres/connection.ts";
 import { openLoader } from "../../lib/wiring.ts";
 import { asSuperuser } from "../database.ts";
 import { blood, tableSql } from "../datasets.ts";

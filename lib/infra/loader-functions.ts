@@ -77,7 +77,7 @@ export class LoaderFunctions extends Construct {
 
 type Files = Readonly<Record<string, string>>;
 
-/** By this name lib/ledger/authorities.ts looks for it. */
+/** By this name lib/postgres/client.ts looks for it. */
 const authorities = "database-ca.pem";
 
 /** Laid beside the bundles instead of into them: all certificates together are 130 KB. */

@@ -4,7 +4,7 @@ import { addFingerprints } from "../core/fingerprint.ts";
 import type { AttemptStatus, WorkItem } from "../core/ports.ts";
 import { type LoadResult, noCounts, type TableResult } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
-import type { Tx } from "./transaction.ts";
+import type { Tx } from "../postgres/transaction.ts";
 import { listItems } from "./work-items.ts";
 
 type AttemptRow = {

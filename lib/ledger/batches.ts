@@ -4,7 +4,7 @@ import type { Fault } from "../core/errors.ts";
 import { versionLabel } from "../core/keys.ts";
 import type { BatchRecords, SeenObject } from "../core/ports.ts";
 import type { BatchInLedger, HeldBatch, HeldBatches } from "../core/sweep-ports.ts";
-import { inTransaction, type Tx, wholeBatch } from "./transaction.ts";
+import { inTransaction, type Tx, wholeBatch } from "../postgres/transaction.ts";
 
 export function openBatchRecords(sql: postgres.Sql): BatchRecords {
   return {

@@ -3,7 +3,7 @@ import type { BatchState } from "../core/batch.ts";
 import { type Fault, StaleFence, TransientError } from "../core/errors.ts";
 import type { Claim, ClaimRequest, Claims } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
-import { inTransaction, type Tx } from "./transaction.ts";
+import { inTransaction, type Tx } from "../postgres/transaction.ts";
 
 type BatchRow = {
   state: BatchState;

@@ -15,12 +15,12 @@ import type {
 import { maxStoredRejects } from "../core/rejects.ts";
 import { sumCounts } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
+import { inTransaction, RolledBack, type Tx } from "../postgres/transaction.ts";
 import { lockFence, renewLease } from "./claims.ts";
 import { compareRedelivery } from "./compare.ts";
 import { discardPlan, type StagingTables } from "./plans.ts";
 import { recordCommit } from "./record-commit.ts";
 import { rejectsOfPlan } from "./stored-rejects.ts";
-import { inTransaction, RolledBack, type Tx } from "./transaction.ts";
 import { beginAnew, listItems } from "./work-items.ts";
 
 /** What the commit needs of the target, on its own transaction. */

@@ -3,7 +3,7 @@ import { addFingerprints } from "../core/fingerprint.ts";
 import { versionLabel } from "../core/keys.ts";
 import type { WorkItem } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
-import type { Tx } from "./transaction.ts";
+import type { Tx } from "../postgres/transaction.ts";
 
 type Content = { readonly fingerprint: bigint; readonly records: number };
 type Loaded = Content & { readonly key: string; readonly etag: string; readonly size: number };

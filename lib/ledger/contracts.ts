@@ -5,7 +5,7 @@ import { BlockedError } from "../core/errors.ts";
 import { contractsKey } from "../core/keys.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import type { CatalogReader, ContractStore } from "../core/ports.ts";
-import { inTransaction } from "./transaction.ts";
+import { inTransaction } from "../postgres/transaction.ts";
 
 type ContractPorts = { readonly sql: postgres.Sql; readonly store: ObjectStore; readonly catalog: CatalogReader };
 

@@ -12,8 +12,8 @@ import type {
   ServerFacts,
   UnindexedKey,
 } from "../core/doctor.ts";
+import { inTransaction, type Tx } from "../postgres/transaction.ts";
 import { adoptedTables, controlTables, controlViews, migrationNames } from "./migrate.ts";
-import { inTransaction, type Tx } from "./transaction.ts";
 
 export type DatabaseDoctorOptions = {
   /** Opens the database at first use: that it cannot be opened is something to say, and no reason to say nothing. */

@@ -1,7 +1,7 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import type postgres from "postgres";
 import { BlockedError } from "../core/errors.ts";
-import { quoteConstant, quoteName } from "../core/sql-names.ts";
+import { quoteConstant, quoteName } from "../postgres/sql-names.ts";
 
 type LoaderRole = {
   readonly role: string;

@@ -7,7 +7,7 @@ import type {
   Operations,
   TableStatus,
 } from "../core/operations.ts";
-import { inTransaction, type Tx } from "./transaction.ts";
+import { inTransaction, type Tx } from "../postgres/transaction.ts";
 
 export function openOperations(sql: postgres.Sql): Operations {
   return {

@@ -2,8 +2,8 @@ import type postgres from "postgres";
 import type { PlanBody } from "../core/plan.ts";
 import type { NewItem, NewPlan, Plan, Plans } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
+import { inOneMessage, inTransaction, type Tx, wholeBatch } from "../postgres/transaction.ts";
 import { lockFence, renewLease } from "./claims.ts";
-import { inOneMessage, inTransaction, type Tx, wholeBatch } from "./transaction.ts";
 import { giveUpTurn } from "./turns.ts";
 import { beginAnew, listItems } from "./work-items.ts";
 

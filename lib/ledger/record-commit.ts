@@ -3,7 +3,7 @@ import { versionLabel } from "../core/keys.ts";
 import type { Judgement, Plan, TableOutcome, WorkItem } from "../core/ports.ts";
 import type { TableResult } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
-import type { Tx } from "./transaction.ts";
+import type { Tx } from "../postgres/transaction.ts";
 
 type Committed = { readonly plan: Plan; readonly items: readonly WorkItem[]; readonly judgement: Judgement };
 

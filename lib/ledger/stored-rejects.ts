@@ -1,6 +1,6 @@
 import type { Reject } from "../core/rejects.ts";
 import type { Run } from "../core/run.ts";
-import type { Tx } from "./transaction.ts";
+import type { Tx } from "../postgres/transaction.ts";
 
 type RejectRow = Omit<Reject, "constraint" | "table"> & {
   readonly table_name: string;

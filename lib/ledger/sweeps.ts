@@ -10,9 +10,9 @@ import type {
   UncommittedObjects,
   UncommittedOfBatch,
 } from "../core/sweep-ports.ts";
+import { inTransaction, type Tx, wholeBatch } from "../postgres/transaction.ts";
 import { toVersionRow } from "./batches.ts";
 import { discardPlan, type StagingTables } from "./plans.ts";
-import { inTransaction, type Tx, wholeBatch } from "./transaction.ts";
 
 const leaseName = "sweep";
 /** More than a sweep may take. */

@@ -11,8 +11,8 @@ import {
   type Turns,
   type WorkerLimits,
 } from "../core/workers.ts";
+import { inTransaction, type Tx } from "../postgres/transaction.ts";
 import { readState } from "./claims.ts";
-import { inTransaction, type Tx } from "./transaction.ts";
 
 /** Who may begin a load, and with how many workers. */
 export function openTurns(sql: postgres.Sql, limits: WorkerLimits): Turns {

@@ -5,10 +5,10 @@ import type { TablePlan } from "../core/plan.ts";
 import type { Slice, SliceProgress, Slices, SliceWriter, WorkItem, WorkItems } from "../core/ports.ts";
 import type { ReadPosition } from "../core/records.ts";
 import type { Run } from "../core/run.ts";
+import type { StallGuard } from "../postgres/stall-guard.ts";
+import { inTransaction, type TransactionOptions, type Tx } from "../postgres/transaction.ts";
 import { readState, renewLease, requireJudged } from "./claims.ts";
-import type { StallGuard } from "./stall-guard.ts";
 import { insertRejects } from "./stored-rejects.ts";
-import { inTransaction, type TransactionOptions, type Tx } from "./transaction.ts";
 
 type ItemRow = {
   item_id: number;

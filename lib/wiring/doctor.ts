@@ -2,9 +2,9 @@ import { openBucketDoctor, openMachineDoctor, openQueueDoctor } from "../aws/aws
 import { inspectSettings, settings } from "../config.ts";
 import type { QueueDoctor } from "../core/doctor.ts";
 import { TransientError } from "../core/errors.ts";
-import { closeSql } from "../ledger/connection.ts";
 import { openDatabaseDoctor } from "../ledger/doctor-facts.ts";
-import { inTransaction } from "../ledger/transaction.ts";
+import { closeSql } from "../postgres/connection.ts";
+import { inTransaction } from "../postgres/transaction.ts";
 import { openCatalog } from "../targets/postgres/postgres-catalog.ts";
 import { openDatabase, openStarter, openStore, prepareTelemetry } from "../wiring.ts";
 

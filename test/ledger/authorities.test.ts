@@ -4,10 +4,10 @@ import { dirname, join } from "node:path";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { rdsAuthorities } from "../../lib/infra/context.ts";
-import { readAuthorities } from "../../lib/ledger/authorities.ts";
-import { closeSql, openSql } from "../../lib/ledger/connection.ts";
-import { inTransaction } from "../../lib/ledger/transaction.ts";
 import { type LocalPostgres, openPostgres } from "../../lib/local/postgres.ts";
+import { readAuthorities } from "../../lib/postgres/client.ts";
+import { closeSql, openSql } from "../../lib/postgres/connection.ts";
+import { inTransaction } from "../../lib/postgres/transaction.ts";
 import { selfSigned } from "./support/self-signed.ts";
 import { signed } from "./support/signed.ts";
 
@@ -98,7 +98,7 @@ describe("the file of authorities", () => {
 
   test("that is bundled lies beside the code", () => {
     const file = join(
-      dirname(new URL(import.meta.resolve("../../lib/ledger/authorities.ts")).pathname),
+      dirname(new URL(import.meta.resolve("../../lib/postgres/client.ts")).pathname),
       "database-ca.pem",
     );
     expect(() => readAuthorities("bundled")).toThrow(file);

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import { openSql } from "../../lib/ledger/connection.ts";
-import { inTransaction } from "../../lib/ledger/transaction.ts";
 import { randomExecutionName } from "../../lib/local/interpreter.ts";
+import { openSql } from "../../lib/postgres/connection.ts";
+import { inTransaction } from "../../lib/postgres/transaction.ts";
 import { onCrashPoint, openLoader } from "../../lib/wiring.ts";
 import { attemptsOf, ledgerOf, newBatch, outcomesOf, sampleLoaded, stageSample } from "../support/batches.ts";
 import { sweepOnce, takeOver, waitForLock } from "../support/crash.ts";

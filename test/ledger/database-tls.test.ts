@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { createSecureContext, TLSSocket } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
-import { closeSql, openSql } from "../../lib/ledger/connection.ts";
-import { inTransaction } from "../../lib/ledger/transaction.ts";
+import { closeSql, openSql } from "../../lib/postgres/connection.ts";
+import { inTransaction } from "../../lib/postgres/transaction.ts";
 import { selfSigned } from "./support/self-signed.ts";
 
 const closing: (() => void)[] = [];

@@ -3,10 +3,10 @@ import { globSync, readFileSync } from "node:fs";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DatabaseDoctor } from "../../lib/core/doctor.ts";
-import { closeSql, openSql } from "../../lib/ledger/connection.ts";
 import { openDatabaseDoctor } from "../../lib/ledger/doctor-facts.ts";
 import { grantLoader } from "../../lib/ledger/loader-role.ts";
 import { adoptedTables, controlTables, controlViews, migrationNames } from "../../lib/ledger/migrate.ts";
+import { closeSql, openSql } from "../../lib/postgres/connection.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 
 const role = `loader_${randomBytes(4).toString("hex")}`;

@@ -1,7 +1,7 @@
 import type postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { closeSql, openSql } from "../../lib/ledger/connection.ts";
-import { inTransaction } from "../../lib/ledger/transaction.ts";
+import { closeSql, openSql } from "../../lib/postgres/connection.ts";
+import { inTransaction } from "../../lib/postgres/transaction.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 
 let database: TestDatabase;

@@ -1,7 +1,7 @@
 import { type AddressInfo, createServer } from "node:net";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { openSql } from "../../lib/ledger/connection.ts";
-import { inTransaction } from "../../lib/ledger/transaction.ts";
+import { openSql } from "../../lib/postgres/connection.ts";
+import { inTransaction } from "../../lib/postgres/transaction.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 import { openTcpProxy } from "../support/tcp-proxy.ts";
 

@@ -5,7 +5,7 @@ import postgres from "postgres";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { settings } from "../../lib/config.ts";
 import { grantLoader } from "../../lib/ledger/loader-role.ts";
-import { inTransaction } from "../../lib/ledger/transaction.ts";
+import { inTransaction } from "../../lib/postgres/transaction.ts";
 import { openDatabase } from "../../lib/wiring.ts";
 import { sampleLoaded, stageSample } from "../support/batches.ts";
 import { type Flow, openFlow } from "../support/flow.ts";

@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
-import { hasCapability } from "../../lib/core/server-capabilities.ts";
-import { openSql } from "../../lib/ledger/connection.ts";
-import { inTransaction } from "../../lib/ledger/transaction.ts";
+import { openSql } from "../../lib/postgres/connection.ts";
+import { hasCapability, inTransaction } from "../../lib/postgres/transaction.ts";
 import { stageSample } from "../support/batches.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 import { expectInvariants } from "../support/invariants.ts";

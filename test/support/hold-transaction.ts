@@ -1,6 +1,6 @@
 import { text } from "node:stream/consumers";
-import { openSql } from "../../lib/ledger/connection.ts";
-import { inTransaction } from "../../lib/ledger/transaction.ts";
+import { openSql } from "../../lib/postgres/connection.ts";
+import { inTransaction } from "../../lib/postgres/transaction.ts";
 import { openCopy } from "../../lib/targets/postgres/staging.ts";
 
 /**

@@ -7,12 +7,12 @@ import { hashOf, loaderVersion, type PlanBody, planTables } from "../../lib/core
 import type { CommitOutcome, Judgement, NewItem, Plan, TableOutcome } from "../../lib/core/ports.ts";
 import type { Reject } from "../../lib/core/rejects.ts";
 import type { Run } from "../../lib/core/run.ts";
-import { stagingTableOf } from "../../lib/core/sql-names.ts";
 import { openClaims } from "../../lib/ledger/claims.ts";
 import { openCommits } from "../../lib/ledger/commits.ts";
-import { openSql } from "../../lib/ledger/connection.ts";
 import { openPlans } from "../../lib/ledger/plans.ts";
 import { openSlices, openWorkItems } from "../../lib/ledger/work-items.ts";
+import { openSql } from "../../lib/postgres/connection.ts";
+import { stagingTableOf } from "../../lib/postgres/sql-names.ts";
 import { readFragment } from "../../lib/readers/json/fragment.ts";
 import { stageFragments } from "../../lib/steps/stage-fragments.ts";
 import { judgeTables, lockTargets } from "../../lib/targets/postgres/judge.ts";

@@ -1,6 +1,6 @@
 import type { Column } from "../../core/catalog.ts";
 import { isImmutable, type TablePlan } from "../../core/plan.ts";
-import { qualifiedName, quoteConstant, quoteName } from "../../core/sql-names.ts";
+import { qualifiedName, quoteConstant, quoteName } from "../../postgres/sql-names.ts";
 import { type StagedColumn, stagedColumns } from "./staging.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { type Column, type ForeignKey, isSameKey, type UniqueKey } from "../../core/catalog.ts";
-import { quoteConstant, quoteName } from "../../core/sql-names.ts";
+import { quoteConstant, quoteName } from "../../postgres/sql-names.ts";
 import { drawsFromSequence } from "./expressions.ts";
 import { type Effect, type RejectRule, rejectWhere, type TableJob } from "./table-job.ts";
 import { markRejected } from "./verdicts.ts";

@@ -1,6 +1,6 @@
 import type { Column } from "../../core/catalog.ts";
 import type { RejectCode } from "../../core/rejects.ts";
-import { quoteConstant, quoteName } from "../../core/sql-names.ts";
+import { quoteConstant, quoteName } from "../../postgres/sql-names.ts";
 import { hashMemory, keyText, rejectWhere, type TableJob, withSettings } from "./table-job.ts";
 import { findVerdicts, type Verdicts } from "./verdicts.ts";
 

@@ -5,7 +5,7 @@ import { PermanentError } from "../../core/errors.ts";
 import type { TablePlan } from "../../core/plan.ts";
 import type { Judging, Plan, TableOutcome, WorkItem } from "../../core/ports.ts";
 import { accountedFor, noCounts, type RecordCounts } from "../../core/report.ts";
-import { qualifiedName, quoteName } from "../../core/sql-names.ts";
+import { qualifiedName, quoteName } from "../../postgres/sql-names.ts";
 import { type Isolated, mergeAccepted } from "./isolate.ts";
 import { judgeConstraints } from "./judge-constraints.ts";
 import { judgeRecords } from "./judge-records.ts";

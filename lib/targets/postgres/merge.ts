@@ -1,7 +1,7 @@
 import type { Column } from "../../core/catalog.ts";
 import { PermanentError } from "../../core/errors.ts";
 import { isImmutable } from "../../core/plan.ts";
-import { quoteConstant, quoteName } from "../../core/sql-names.ts";
+import { quoteConstant, quoteName } from "../../postgres/sql-names.ts";
 import type { Effect, TableJob } from "./table-job.ts";
 import { keepInsertedKeys, keepOldRows } from "./undo.ts";
 

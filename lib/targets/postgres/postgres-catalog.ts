@@ -2,7 +2,7 @@ import type postgres from "postgres";
 import type { Catalog, Check, Column, ForeignKey, TableShape, UniqueKey } from "../../core/catalog.ts";
 import { unsupportedReason } from "../../core/conversions/conversion-of.ts";
 import type { CatalogReader } from "../../core/ports.ts";
-import { qualifiedName } from "../../core/sql-names.ts";
+import { qualifiedName } from "../../postgres/sql-names.ts";
 import { type ReadType, readTypes } from "./column-types.ts";
 
 /** Reads the shapes of tables from PostgreSQL's own catalog; five queries, whatever the number of tables. */

@@ -1,6 +1,6 @@
 import { sqlStateOf } from "../../core/classify-error.ts";
 import type { RejectCode } from "../../core/rejects.ts";
-import { quoteConstant } from "../../core/sql-names.ts";
+import { quoteConstant } from "../../postgres/sql-names.ts";
 import { keyText, rejectWhere, type TableJob } from "./table-job.ts";
 
 /** What the server says when it refuses rows: of one row at last, when bisection has come so far. */

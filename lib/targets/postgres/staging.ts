@@ -4,8 +4,8 @@ import { sqlStateOf } from "../../core/classify-error.ts";
 import type { PlanBody, TablePlan } from "../../core/plan.ts";
 import type { Plan, WorkItem } from "../../core/ports.ts";
 import type { Run } from "../../core/run.ts";
-import { qualifiedName, quoteName, stagingSchema, stagingTableOf } from "../../core/sql-names.ts";
 import { conversionsOf } from "../../core/transform.ts";
+import { qualifiedName, quoteName, stagingSchema, stagingTableOf } from "../../postgres/sql-names.ts";
 
 type Tx = postgres.ReservedSql;
 

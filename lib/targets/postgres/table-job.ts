@@ -3,7 +3,7 @@ import type { TablePlan } from "../../core/plan.ts";
 import type { Judging } from "../../core/ports.ts";
 import type { RejectCode } from "../../core/rejects.ts";
 import type { Run } from "../../core/run.ts";
-import { qualifiedName, quoteConstant, stagingSchema, stagingTableOf } from "../../core/sql-names.ts";
+import { qualifiedName, quoteConstant, stagingSchema, stagingTableOf } from "../../postgres/sql-names.ts";
 import { type Expressions, expressionsOf } from "./expressions.ts";
 
 /** What is written of a record: a new row, or a change of a stored one. */

@@ -1,4 +1,4 @@
-import { quoteConstant, quoteName } from "../../core/sql-names.ts";
+import { quoteConstant, quoteName } from "../../postgres/sql-names.ts";
 import type { TableJob } from "./table-job.ts";
 
 /** What a rollback needs, kept whether or not a table is audited. Images are packed: a ledger row for each is slow. */

@@ -1,4 +1,4 @@
-import { quoteName } from "../../core/sql-names.ts";
+import { quoteName } from "../../postgres/sql-names.ts";
 import { hashMemory, rejectedRows, type TableJob, withSettings } from "./table-job.ts";
 
 /** The verdict on every staged record, by one join with the target. Nothing is locked or written by it. */

@@ -2,7 +2,7 @@ import type { Column, ColumnType, IntervalUnit } from "../../../lib/core/catalog
 import { type ConversionOptions, defaultConversionOptions } from "../../../lib/core/contract.ts";
 import { conversionOf } from "../../../lib/core/conversions/conversion-of.ts";
 import type { JsonValue } from "../../../lib/core/json.ts";
-import { quoteConstant } from "../../../lib/core/sql-names.ts";
+import { quoteConstant } from "../../../lib/postgres/sql-names.ts";
 
 export const moodLabels = ["sad", "ok", 'a, {b} "c" \\d', "NULL", "1"] as const;
 

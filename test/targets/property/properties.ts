@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect } from "vitest";
-import { openSession, openSql } from "../../../lib/ledger/connection.ts";
+import { openSession, openSql } from "../../../lib/postgres/connection.ts";
 import { openTestDatabase } from "../../support/database.ts";
 import { caseChoices, toCase } from "./arbitrary-case.ts";
 import { type Relations, shapes } from "./arbitrary-shape.ts";

@@ -8,7 +8,7 @@ import type { TakeRecord } from "../../../lib/core/records.ts";
 import type { Reject } from "../../../lib/core/rejects.ts";
 import type { Run } from "../../../lib/core/run.ts";
 import { insertRejects, rejectsOfPlan } from "../../../lib/ledger/stored-rejects.ts";
-import type { Tx } from "../../../lib/ledger/transaction.ts";
+import type { Tx } from "../../../lib/postgres/transaction.ts";
 import { readFragment } from "../../../lib/readers/json/fragment.ts";
 import { stagingOf } from "../../../lib/steps/staging-rows.ts";
 import { judgeTables } from "../../../lib/targets/postgres/judge.ts";

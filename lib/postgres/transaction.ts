@@ -1,9 +1,7 @@
 import type postgres from "postgres";
 import { classifyDatabaseError, isConnectionLost } from "../core/classify-error.ts";
 import { LoaderError, TransientError } from "../core/errors.ts";
-import { hasCapability } from "../core/server-capabilities.ts";
 import { openSession, type Session } from "./connection.ts";
-import { lockTimeoutCode, nameHolders } from "./lock-holders.ts";
 import { openStallGuard, type StallGuard } from "./stall-guard.ts";
 
 export type Tx = postgres.ReservedSql;
@@ -178,4 +176,57 @@ function settingsOf({ limits, serverVersion }: Session, options: TransactionOpti
 
 function throwClassified(error: unknown): never {
   throw classifyDatabaseError(error) ?? error;
+}
+
+export const lockTimeoutCode = "DB_LOCK_TIMEOUT";
+
+type Holder = { readonly relation: string; readonly pids: string };
+
+const mostHolders = 5;
+
+/**
+ * The fault of a wait for a lock that took too long, with those who hold one: tables and process ids, nothing else. Who
+ * was waited for, the server has forgotten by then; so it is whoever has locks on what the statement names.
+ *
+ * @param session where the transaction is rolled back: nothing is held while it is asked
+ */
+export async function nameHolders(session: postgres.ReservedSql, cause: unknown): Promise<TransientError> {
+  const holders = await readHolders(session, cause).catch(() => []);
+  const named = holders.map(({ relation, pids }) => `${relation} by process ${pids}`).join(", ");
+  const who = named === "" ? "by another session, which has ended" : `: ${named}`;
+  const text = `a table or row stayed locked${named === "" ? " " : ""}${who}; it is tried again`;
+  return new TransientError(lockTimeoutCode, text, { holders, cause });
+}
+
+/**
+ * Statements are ours, and name what they lock; for a row's lock the server names its table in `where`. Questions to the
+ * catalog wait for whoever keeps a table for itself alone, and do not name it.
+ */
+async function readHolders(session: postgres.ReservedSql, cause: unknown): Promise<readonly Holder[]> {
+  const { query = "", where = "" } = cause as { readonly query?: string; readonly where?: string };
+  return session<Holder[]>`
+    select format('%I.%I', n.nspname, c.relname) as relation, string_agg(distinct l.pid::text, ', ') as pids
+    from pg_locks l
+    join pg_class c on c.oid = l.relation
+    join pg_namespace n on n.oid = c.relnamespace
+    cross join lateral (select position(c.relname in ${`${query} ${where}`}::text) > 0 as is_named) asked
+    where l.granted and l.pid <> pg_backend_pid() and l.mode <> 'AccessShareLock' and c.relkind in ('r', 'p')
+      and l.database = (select oid from pg_database where datname = current_database())
+      and n.nspname <> 'table_loader_staging'
+      and (asked.is_named or l.mode = 'AccessExclusiveLock')
+    group by 1, asked.is_named order by asked.is_named desc, max(length(c.relname)) desc limit ${mostHolders}
+  `;
+}
+
+/** What differs by the server's version, and the first major version that has it. 16 is the least that is supported. */
+const firstVersions = {
+  /** The setting `transaction_timeout`: before, every statement is given what is left of the time. */
+  transactionTimeout: 17,
+} as const;
+
+export type Capability = keyof typeof firstVersions;
+
+/** @param version as the server reports it: `16.10`, `18beta1` */
+export function hasCapability(version: string, capability: Capability): boolean {
+  return Number.parseInt(version, 10) >= firstVersions[capability];
 }

@@ -1,8 +1,10 @@
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import { fileURLToPath } from "node:url";
 import postgres from "postgres";
 import { BlockedError, TransientError } from "../core/errors.ts";
-import { arrayTypes } from "./array-types.ts";
 import type { ConnectionOptions } from "./connection.ts";
 
 /** One connection: the driver's client with one socket, thrown away with it. */
@@ -115,5 +117,66 @@ async function readPassword({ password }: ConnectionOptions, destroy: (fault: Er
   } catch (error) {
     destroy(error instanceof Error ? error : new Error(String(error)));
     return new Promise<never>(() => undefined);
+  }
+}
+
+/**
+ * The arrays that the loader sends and receives, by the numbers of their types. The driver would ask every new
+ * connection for the arrays of the whole catalog, and nobody could catch the error of that question.
+ */
+
+type Element = string | number | null;
+
+function toArrayText(elements: readonly Element[]): string {
+  const texts = elements.map((value) => (value === null ? "null" : `"${String(value).replaceAll(/[\\"]/g, "\\$&")}"`));
+  return `{${texts.join(",")}}`;
+}
+
+const elementPattern = /"((?:[^"\\]|\\.)*)"|[^,{}]+/gs;
+
+/** Of one dimension. */
+function parseArrayText(text: string): (string | null)[] {
+  return Array.from(text.matchAll(elementPattern), ([bare, quoted]) => {
+    if (quoted !== undefined) return quoted.replaceAll(/\\(.)/gs, "$1");
+    return bare === "NULL" ? null : bare;
+  });
+}
+
+const arrayType = (oid: number, parse: (text: string) => Element[]) => ({
+  to: oid,
+  from: [oid],
+  parse,
+  serialize: toArrayText,
+});
+
+const toNumber = (text: string | null): number | null => (text === null ? null : Number(text));
+
+export const arrayTypes = {
+  texts: arrayType(1009, parseArrayText),
+  names: arrayType(1003, parseArrayText),
+  int2s: arrayType(1005, (text) => parseArrayText(text).map(toNumber)),
+  int4s: arrayType(1007, (text) => parseArrayText(text).map(toNumber)),
+  int8s: arrayType(1016, (text) => parseArrayText(text).map(toNumber)),
+};
+
+/** Laid beside the bundle of a function by the deployment. */
+const bundled = fileURLToPath(new URL("../ledger/database-ca.pem", import.meta.url));
+
+/**
+ * Whose signature on the server's certificate is trusted, for the driver.
+ *
+ * @param authorities `system` (those of Node), `bundled` (those beside the code), or the path of a PEM file
+ * @throws BlockedError DB_TLS where there is no such file, or no certificate in it
+ */
+export function readAuthorities(authorities: string): { readonly ca: string | null } {
+  if (authorities === "system") return { ca: null };
+  const file = authorities === "bundled" ? bundled : authorities;
+  try {
+    const ca = readFileSync(file, "utf8");
+    new X509Certificate(ca);
+    return { ca };
+  } catch (cause) {
+    const text = `certificate authorities: ${file} is no readable PEM file of certificates; correct DB_CA or the file`;
+    throw new BlockedError("DB_TLS", text, { cause });
   }
 }
