@@ -20,13 +20,14 @@ export default defineConfig({
           ...patience,
           name: "unit",
           testTimeout: 30_000,
-          include: ["test/*.test.ts", "test/{core,readers,aws,bench,cli,events}/**/*.test.ts"],
+          include: ["test/*.test.ts", "test/{core,readers,aws,bench,cli,events,targets/encode}/**/*.test.ts"],
         },
       },
       {
         test: {
           name: "integration",
           include: ["test/{ledger,targets,steps,local,canary,monitoring}/**/*.test.ts"],
+          exclude: ["test/targets/encode/**"],
           ...onDatabase,
         },
       },

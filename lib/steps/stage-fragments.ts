@@ -16,7 +16,7 @@ import type {
 import type { ReadPosition, RecordGroup, TakeRecord } from "../core/records.ts";
 import type { StageRequest } from "../core/run.ts";
 import { nextPace, type Pace, startPace } from "../core/workers.ts";
-import { type SliceRows, type StagingTable, stagingOf } from "./staging-rows.ts";
+import { type SliceRows, type StagingTable, stagingOf } from "../targets/postgres/encode/copy-lines.ts";
 import { verifyChecksum } from "./verify-counts.ts";
 
 /** StageFragments: takes work items from the ledger until none is left, and stages their records slice by slice. */

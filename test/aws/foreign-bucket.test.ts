@@ -61,7 +61,9 @@ describe("X03: a bucket of the same name that a stranger has made", () => {
   test("every command names the owner that the bucket has to have, and of what it copies from", async () => {
     const sent = await sendAll();
     const names = new Set(sent.map(({ name }) => `new ${name}(`));
-    const known = readSources("lib/aws/object-*.ts").flatMap(({ text }) => text.match(/new \w+Command\(/g) ?? []);
+    const known = readSources("lib/aws/{object-*,bucket-access}.ts").flatMap(
+      ({ text }) => text.match(/new \w+Command\(/g) ?? [],
+    );
     expect([...names].toSorted()).toEqual([...new Set(known)].toSorted());
     for (const { name, input } of sent) {
       expect(input, name).toMatchObject({ Bucket: "fragments", ExpectedBucketOwner: owner });
@@ -113,7 +115,7 @@ describe("X03, X11: a manifest that names what is not its own", () => {
 
   test("nothing of ours makes a request by itself: only the SDK's clients do, and the driver", () => {
     const outgoing = /\bfetch\(|node:https?"|node:net"|node:tls"|node:dgram"/;
-    const sources = readSources("lib/{core,steps,readers,targets,ledger,aws}/**/*.ts", "functions/*.ts");
+    const sources = readSources("lib/{core,steps,readers,targets,postgres,ledger,aws}/**/*.ts", "functions/*.ts");
     const found = sources.filter(({ text }) => outgoing.test(text)).map(({ path }) => path);
     expect(found).toEqual(["lib/postgres/client.ts"]);
     expect(textsOf(sources[0] as (typeof sources)[0]).length).toBeGreaterThan(0);

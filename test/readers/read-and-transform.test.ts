@@ -3,8 +3,8 @@ import type { Column, TableShape } from "../../lib/core/catalog.ts";
 import { parseContracts } from "../../lib/core/contract.ts";
 import type { JsonObject } from "../../lib/core/json.ts";
 import { planTables, type TablePlan } from "../../lib/core/plan.ts";
-import { transformOf } from "../../lib/core/transform.ts";
-import { columnOfType, columnTypeOf } from "../core/conversions/column-types.ts";
+import { transformOf } from "../../lib/targets/postgres/encode/transform.ts";
+import { columnOfType, columnTypeOf } from "../targets/encode/column-types.ts";
 import { read } from "./support.ts";
 
 /** From bytes to staged values: what neither the reader nor a conversion shows alone. */

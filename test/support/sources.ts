@@ -54,7 +54,7 @@ export function parseSource(path: string, text: string): Source {
   return { path, folder: folderOf(path), text, lines: text.trimEnd().split("\n").length, body, nodes, imports };
 }
 
-/** `lib/core/conversions/dates.ts` is in `core`, `lib/config.ts` is `config`, `functions/sweep.ts` is in `functions`. */
+/** `lib/targets/postgres/merge.ts` is in `targets`, `lib/config.ts` is `config`, `functions/sweep.ts` is in `functions`. */
 export function folderOf(path: string): string {
   const [first = "", second] = path.split("/");
   return first === "lib" ? (second ?? "").replace(/\.ts$/, "") : first;

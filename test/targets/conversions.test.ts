@@ -1,11 +1,11 @@
 import type postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { isStorable, scalarText } from "../../lib/core/conversions/text.ts";
-import { ownTypesSql } from "../core/conversions/column-types.ts";
-import { serverDifferences } from "../core/conversions/server-differences.ts";
-import { type Verdict, varies } from "../core/conversions/verdict.ts";
-import { verdicts } from "../core/conversions/verdicts.ts";
+import { isStorable, scalarText } from "../../lib/targets/postgres/encode/text-like.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
+import { ownTypesSql } from "./encode/column-types.ts";
+import { serverDifferences } from "./encode/server-differences.ts";
+import { type Verdict, varies } from "./encode/verdict.ts";
+import { verdicts } from "./encode/verdicts.ts";
 import { openSession, storeTexts, validOnes } from "./values-support.ts";
 
 /** Every example of the conversions, asked of the real server, whatever its session happens to be set to. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import { scalarText } from "../../lib/core/conversions/text.ts";
-import { verdicts } from "../core/conversions/verdicts.ts";
+import { scalarText } from "../../lib/targets/postgres/encode/text-like.ts";
+import { verdicts } from "./encode/verdicts.ts";
 
 /** Texts that are nearly a value of a type: examples with a few characters changed, and everybody's traps. */
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { ExactNumber } from "../../lib/core/json.ts";
-import { moodLabels } from "../core/conversions/column-types.ts";
+import { moodLabels } from "./encode/column-types.ts";
 import type { Samples } from "./sample.ts";
 
 /** Numbers and texts in any spelling, with what the server has to show for them. */

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { columnOf } from "../../lib/core/catalog.ts";
 import { contractFaults, parseContracts } from "../../lib/core/contract.ts";
-import { unsupportedTypes } from "../../lib/core/conversions/unsupported.ts";
 import { planTables } from "../../lib/core/plan.ts";
+import { unsupportedTypes } from "../../lib/targets/postgres/encode/conversion-of.ts";
 import { openTarget, type TargetBench } from "./support.ts";
 
 let bench: TargetBench;

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { defaultConversionOptions } from "../../lib/core/contract.ts";
-import { conversionOf } from "../../lib/core/conversions/conversion-of.ts";
 import type { JsonValue } from "../../lib/core/json.ts";
-import { columnOfType, columnTypeOf, ownTypesSql } from "../core/conversions/column-types.ts";
-import { verdicts } from "../core/conversions/verdicts.ts";
+import { conversionOf } from "../../lib/targets/postgres/encode/conversion-of.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
+import { columnOfType, columnTypeOf, ownTypesSql } from "./encode/column-types.ts";
+import { verdicts } from "./encode/verdicts.ts";
 import { garbageOf } from "./garbage.ts";
 import { shortAddress } from "./nested-samples.ts";
 import { openSession, type Session, storeTexts, validOnes } from "./values-support.ts";

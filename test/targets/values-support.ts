@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type postgres from "postgres";
-import { toCopyFields } from "../../lib/core/copy-text.ts";
 import { openSession as openLoaderSession, openSql } from "../../lib/postgres/connection.ts";
+import { toCopyFields } from "../../lib/targets/postgres/encode/copy-text.ts";
 import type { TestDatabase } from "../support/database.ts";
 
 export type Session = { readonly sql: postgres.ReservedSql; close(): Promise<void> };

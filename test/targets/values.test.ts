@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { defaultConversionOptions } from "../../lib/core/contract.ts";
-import type { Conversion } from "../../lib/core/conversion.ts";
-import { conversionOf } from "../../lib/core/conversions/conversion-of.ts";
-import { columnOfType, columnTypeOf, ownTypesSql } from "../core/conversions/column-types.ts";
+import type { Conversion } from "../../lib/targets/postgres/encode/conversion.ts";
+import { conversionOf } from "../../lib/targets/postgres/encode/conversion-of.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
+import { columnOfType, columnTypeOf, ownTypesSql } from "./encode/column-types.ts";
 import { nestedSamples } from "./nested-samples.ts";
 import { numberSamples } from "./number-samples.ts";
 import type { Sample } from "./sample.ts";

@@ -4,8 +4,8 @@ import { sqlStateOf } from "../../core/classify-error.ts";
 import type { PlanBody, TablePlan } from "../../core/plan.ts";
 import type { Plan, WorkItem } from "../../core/ports.ts";
 import type { Run } from "../../core/run.ts";
-import { conversionsOf } from "../../core/transform.ts";
 import { qualifiedName, quoteName, stagingSchema, stagingTableOf } from "../../postgres/sql-names.ts";
+import { conversionsOf } from "./encode/transform.ts";
 
 type Tx = postgres.ReservedSql;
 

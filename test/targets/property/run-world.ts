@@ -10,7 +10,7 @@ import type { Run } from "../../../lib/core/run.ts";
 import { insertRejects, rejectsOfPlan } from "../../../lib/ledger/stored-rejects.ts";
 import type { Tx } from "../../../lib/postgres/transaction.ts";
 import { readFragment } from "../../../lib/readers/json/fragment.ts";
-import { stagingOf } from "../../../lib/steps/staging-rows.ts";
+import { stagingOf } from "../../../lib/targets/postgres/encode/copy-lines.ts";
 import { judgeTables } from "../../../lib/targets/postgres/judge.ts";
 import { openCatalog } from "../../../lib/targets/postgres/postgres-catalog.ts";
 import { createStagingSql, openCopy } from "../../../lib/targets/postgres/staging.ts";

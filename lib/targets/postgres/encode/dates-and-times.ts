@@ -1,0 +1,176 @@
+import type { ColumnType } from "../../../core/catalog.ts";
+import type { ConversionOptions } from "../../../core/contract.ts";
+import { Refusal, type RejectCode } from "../../../core/rejects.ts";
+import {
+  civilDateOf,
+  clockGroups,
+  clockOf,
+  commonClockForm,
+  commonDateForm,
+  dateGroups,
+  dayNumber,
+  firstDay,
+  infinityOf,
+  microsecondDigits,
+  offsetGroups,
+  offsetOf,
+  offsetText,
+  openZone,
+} from "./calendar.ts";
+import type { Conversion } from "./conversion.ts";
+
+const common = new RegExp(`^${commonDateForm}$`);
+const anyDate = new RegExp(`^${dateGroups}( BC)?$`);
+const lastDay = dayNumber({ year: 5_874_897, month: 12, day: 31 });
+const expected = "date: YYYY-MM-DD, from 4714-11-24 BC to 5874897-12-31";
+
+const notDate = new Refusal("VALUE_TYPE", expected);
+const outOfRange = new Refusal("VALUE_RANGE", expected);
+
+export function dateConversion({ allowInfinity }: ConversionOptions): Conversion {
+  return {
+    exact: true,
+    convert: (value) => {
+      if (typeof value !== "string") return notDate;
+      if (common.test(value)) return value;
+      const match = anyDate.exec(value);
+      if (match === null) return (allowInfinity && infinityOf(value)) || notDate;
+      const date = civilDateOf(match.slice(1, 4), match[4] !== undefined);
+      if (date === null) return outOfRange;
+      const day = dayNumber(date);
+      return day < firstDay || day > lastDay ? outOfRange : value;
+    },
+  };
+}
+
+const anyZonedTime = new RegExp(`^${clockGroups}${offsetGroups}$`);
+const anyTime = new RegExp(`^${clockGroups}$`);
+
+export function timeConversion(type: ColumnType): Conversion {
+  const fractionDigits = type.fractionDigits ?? microsecondDigits;
+  const expected = `time: HH:MM or HH:MM:SS, at most ${fractionDigits} fraction digits, up to 24:00:00`;
+  const notTime = new Refusal("VALUE_TYPE", expected);
+  const refusals = {
+    VALUE_RANGE: new Refusal("VALUE_RANGE", expected),
+    VALUE_PRECISION_LOSS: new Refusal("VALUE_PRECISION_LOSS", expected),
+  };
+  const common = new RegExp(`^${commonClockForm(fractionDigits)}$`);
+  return {
+    exact: true,
+    convert: (value) => {
+      if (typeof value !== "string") return notTime;
+      if (common.test(value)) return value;
+      const match = anyTime.exec(value);
+      if (match === null) return notTime;
+      const clock = clockOf(match.slice(1), fractionDigits);
+      return typeof clock === "string" ? refusals[clock] : clock.text;
+    },
+  };
+}
+
+/** The offset has to be written: the server would take that of the session's zone on the day of the load. */
+export function timetzConversion(type: ColumnType): Conversion {
+  const fractionDigits = type.fractionDigits ?? microsecondDigits;
+  const expected = `time with time zone: HH:MM:SS with Z or an offset below 16:00, at most ${fractionDigits} fraction digits`;
+  const notTime = new Refusal("VALUE_TYPE", expected);
+  const outOfRange = new Refusal("VALUE_RANGE", expected);
+  const rounded = new Refusal("VALUE_PRECISION_LOSS", expected);
+  return {
+    exact: true,
+    convert: (value) => {
+      const match = typeof value === "string" ? anyZonedTime.exec(value) : null;
+      const offset = match === null ? null : offsetOf(match.slice(5, 10));
+      if (match === null || offset === null) return notTime;
+      const clock = clockOf(match.slice(1, 5), fractionDigits);
+      if (clock === "VALUE_PRECISION_LOSS") return rounded;
+      return clock === "VALUE_RANGE" || offset === undefined ? outOfRange : clock.text + offsetText(offset);
+    },
+  };
+}
+
+const commonOffset = String.raw`(?:Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d)?)`;
+const anyTimestamp = new RegExp(`^${dateGroups}(?:[Tt ]${clockGroups}${offsetGroups})?( BC)?$`);
+const firstSecond = firstDay * 86_400;
+const endSecond = dayNumber({ year: 294_277, month: 1, day: 1 }) * 86_400;
+
+/** A timestamp as it was written; `local` counts seconds as if the clock showed UTC. */
+type Written = { readonly text: string; readonly era: string; readonly local: number; readonly offset: number | null };
+
+export function timestampConversion(type: ColumnType, { allowInfinity }: ConversionOptions): Conversion {
+  const fractionDigits = type.fractionDigits ?? microsecondDigits;
+  const common = new RegExp(`^${commonDateForm}[T ]${commonClockForm(fractionDigits)}$`);
+  const refuse = refuser(
+    `timestamp: YYYY-MM-DD HH:MM:SS without an offset, at most ${fractionDigits} fraction digits, up to 294276-12-31`,
+  );
+  return {
+    exact: true,
+    convert: (value) => {
+      if (typeof value !== "string") return refuse("VALUE_TYPE");
+      if (common.test(value)) return value;
+      const written = readTimestamp(value, fractionDigits);
+      if (written === "VALUE_TYPE") return (allowInfinity && infinityOf(value)) || refuse(written);
+      if (typeof written === "string") return refuse(written);
+      // The server would drop the offset without a word.
+      return written.offset === null ? written.text + written.era : refuse("VALUE_TYPE");
+    },
+  };
+}
+
+/** @throws RangeError where `options.timezone` names no zone */
+export function timestamptzConversion(type: ColumnType, options: ConversionOptions): Conversion {
+  const fractionDigits = type.fractionDigits ?? microsecondDigits;
+  const form = `${commonDateForm}[T ]${commonClockForm(fractionDigits)}`;
+  const withOffset = new RegExp(`^${form}${commonOffset}$`);
+  const naive = new RegExp(`^${form}$`);
+  const isUtc = options.timezone === "UTC";
+  const localOffset = openZone(options.timezone);
+  const refuse = refuser(
+    `timestamp with time zone: YYYY-MM-DD HH:MM:SS with Z or an offset below 16:00, or without one for a time that ` +
+      `${options.timezone} shows once, at most ${fractionDigits} fraction digits, up to 294276-12-31`,
+  );
+  return {
+    exact: true,
+    convert: (value) => {
+      if (typeof value !== "string") return refuse("VALUE_TYPE");
+      if (withOffset.test(value)) return value;
+      if (isUtc && naive.test(value)) return `${value}+00:00`;
+      const written = readTimestamp(value, fractionDigits);
+      if (written === "VALUE_TYPE") return (options.allowInfinity && infinityOf(value)) || refuse(written);
+      if (typeof written === "string") return refuse(written);
+      const offset = written.offset ?? localOffset(written.local);
+      if (offset === null) return refuse("VALUE_AMBIGUOUS");
+      if (!isInRange(written.local - offset)) return refuse("VALUE_RANGE");
+      return written.text + offsetText(offset) + written.era;
+    },
+  };
+}
+
+type Fault = Extract<RejectCode, "VALUE_TYPE" | "VALUE_RANGE" | "VALUE_PRECISION_LOSS" | "VALUE_AMBIGUOUS">;
+
+function refuser(expected: string): (code: Fault) => Refusal {
+  const refusals: Readonly<Record<Fault, Refusal>> = {
+    VALUE_TYPE: new Refusal("VALUE_TYPE", expected),
+    VALUE_RANGE: new Refusal("VALUE_RANGE", expected),
+    VALUE_PRECISION_LOSS: new Refusal("VALUE_PRECISION_LOSS", expected),
+    VALUE_AMBIGUOUS: new Refusal("VALUE_AMBIGUOUS", expected),
+  };
+  return (code) => refusals[code];
+}
+
+function isInRange(seconds: number): boolean {
+  return seconds >= firstSecond && seconds < endSecond;
+}
+
+function readTimestamp(value: string, fractionDigits: number): Written | Fault {
+  const match = anyTimestamp.exec(value);
+  if (match === null) return "VALUE_TYPE";
+  const beforeChrist = match[13] !== undefined;
+  const date = civilDateOf(match.slice(1, 4), beforeChrist);
+  const offset = offsetOf(match.slice(8, 13));
+  if (date === null || offset === undefined) return "VALUE_RANGE";
+  const clock = clockOf(match.slice(4, 8), fractionDigits);
+  if (typeof clock === "string") return clock;
+  const local = dayNumber(date) * 86_400 + clock.seconds;
+  const text = `${match[1]}-${match[2]}-${match[3]} ${clock.text}`;
+  return isInRange(local) ? { text, era: beforeChrist ? " BC" : "", local, offset } : "VALUE_RANGE";
+}

@@ -1,0 +1,73 @@
+import type { ColumnType, IntervalUnit } from "../../../core/catalog.ts";
+import { Refusal } from "../../../core/rejects.ts";
+import { microsecondDigits } from "./calendar.ts";
+import type { Conversion } from "./conversion.ts";
+
+const count = String.raw`(-?\d{1,30})`;
+const duration = new RegExp(
+  `^P(?=.)(?:${count}Y)?(?:${count}M)?(?:${count}W)?(?:${count}D)?` +
+    String.raw`(?:T(?=.)(?:${count}H)?(?:${count}M)?(?:(-?)(\d{1,30})(?:\.(\d{1,100}))?S)?)?$`,
+);
+
+/** As PostgreSQL keeps it; the three parts never carry over into each other. */
+type Interval = { readonly months: number; readonly days: number; readonly microseconds: bigint };
+
+const second = 1_000_000n;
+const maxInt = 2_147_483_647;
+/** The server adds up in 64 bits; both ends are kept for the infinities. */
+const maxMicroseconds = 2n ** 63n - 2n;
+/** The server reads seconds through a double, which holds six more digits behind so many. */
+const maxSecondDigits = 9;
+
+export function intervalConversion({ smallestUnit, fractionDigits }: ColumnType): Conversion {
+  const digits = fractionDigits ?? microsecondDigits;
+  const kept = smallestUnit === null ? `at most ${digits} fraction digits` : `nothing smaller than a ${smallestUnit}`;
+  const expected = `interval: an ISO 8601 duration of whole units such as P1Y2M3DT4H5M6.7S, ${kept}`;
+  const notDuration = new Refusal("VALUE_TYPE", expected);
+  const outOfRange = new Refusal("VALUE_RANGE", expected);
+  const cut = new Refusal("VALUE_PRECISION_LOSS", expected);
+  return {
+    exact: true,
+    convert: (value) => {
+      const match = typeof value === "string" ? duration.exec(value) : null;
+      if (match === null) return notDuration;
+      const fraction = (match[9] ?? "").replace(/0+$/, "");
+      if (fraction.length > digits) return cut;
+      const interval = intervalOf(match, fraction);
+      if (interval === null) return outOfRange;
+      if (smallestUnit !== null && !isWhole(interval, smallestUnit)) return cut;
+      return fraction === match[9] || match[9] === undefined ? (value as string) : withFraction(match, fraction);
+    },
+  };
+}
+
+/** Null where a part, or a sum on the way to it, is more than the server can count. */
+function intervalOf(match: RegExpExecArray, fraction: string): Interval | null {
+  const [years, months, weeks, days] = match.slice(1, 5).map((text) => Number(text ?? 0)) as Four;
+  const dates = [years, years * 12 + months, weeks * 7, weeks * 7 + days] as const;
+  if (dates.some((part) => part > maxInt || part < -maxInt - 1)) return null;
+  if ((match[8] ?? "").length > maxSecondDigits) return null;
+  const size = BigInt(match[8] ?? 0) * second + BigInt(fraction.padEnd(microsecondDigits, "0"));
+  const hours = BigInt(match[5] ?? 0) * 3600n * second;
+  const minutes = hours + BigInt(match[6] ?? 0) * 60n * second;
+  const microseconds = minutes + (match[7] === "-" ? -size : size);
+  const isTooLong = (sum: bigint): boolean => sum > maxMicroseconds || sum < -maxMicroseconds;
+  return [hours, minutes, microseconds].some(isTooLong) ? null : { months: dates[1], days: dates[3], microseconds };
+}
+
+type Four = [number, number, number, number];
+
+/** The server cuts whatever is smaller than the unit without a word; what is larger it keeps. */
+function isWhole({ months, days, microseconds }: Interval, unit: IntervalUnit): boolean {
+  if (unit === "minute") return microseconds % (60n * second) === 0n;
+  if (unit === "hour") return microseconds % (3600n * second) === 0n;
+  if (microseconds !== 0n) return false;
+  if (unit === "day") return true;
+  return days === 0 && (unit === "month" || months % 12 === 0);
+}
+
+/** Zeros behind the last digit could make the server round a number that is too long for a double. */
+function withFraction(match: RegExpExecArray, fraction: string): string {
+  const written = `.${match[9]}S`;
+  return `${match[0].slice(0, -written.length)}${fraction === "" ? "" : `.${fraction}`}S`;
+}
