@@ -11,12 +11,11 @@ import { openLog, setLogLevel } from "./aws/telemetry.ts";
 import { traceWhere } from "./aws/tracing.ts";
 import { type Settings, settings } from "./config.ts";
 import { BlockedError } from "./core/errors.ts";
-import { hashOf } from "./core/plan.ts";
-import type { CatalogReader, CrashPoint, CrashPointHook } from "./core/ports.ts";
+import type { CrashPoint, CrashPointHook } from "./core/ports.ts";
 import { openAttempts } from "./ledger/attempts.ts";
 import { openBatchRecords, openHeldBatches } from "./ledger/batches.ts";
 import { openClaims } from "./ledger/claims.ts";
-import { openCommits, type Target } from "./ledger/commits.ts";
+import { openCommits } from "./ledger/commits.ts";
 import { openContractStore } from "./ledger/contracts.ts";
 import { grantLoader } from "./ledger/loader-role.ts";
 import { explainingFault, migrate } from "./ledger/migrate.ts";
@@ -27,18 +26,8 @@ import { openTurns } from "./ledger/turns.ts";
 import { openSlices, openWorkItems } from "./ledger/work-items.ts";
 import { readAuthorities } from "./postgres/client.ts";
 import { type ConnectionLimits, closeSql, type Login, openSql } from "./postgres/connection.ts";
-import { inTransaction } from "./postgres/transaction.ts";
 import { readFragment } from "./readers/json/fragment.ts";
-import { judgeTables, lockTargets } from "./targets/postgres/judge.ts";
-import { openCatalog } from "./targets/postgres/postgres-catalog.ts";
-import {
-  createStagingSql,
-  dropStaging,
-  emptyStagingSql,
-  forgetRows,
-  missingRows,
-  openCopy,
-} from "./targets/postgres/staging.ts";
+import { openPostgresTarget } from "./targets/postgres/postgres-target.ts";
 
 /** The only place where adapters meet ports. */
 
@@ -71,27 +60,6 @@ export async function openDatabase(current: Settings, limits: Partial<Connection
   const login = await loginOf(current);
   const encryption = tls === "off" ? null : readAuthorities(authorities);
   return openSql({ host, port, database: name, ...login, tls: encryption, connections, limits });
-}
-
-/** The PostgreSQL target, as the ledger's transactions use it. */
-function postgresTarget(schema: string): Target {
-  return {
-    createSql: createStagingSql,
-    emptySql: emptyStagingSql,
-    drop: dropStaging,
-    lock: lockTargets,
-    missingRows,
-    forgetRows,
-    judge: judgeTables,
-    catalogHash: async (tx, plan) => {
-      const tables = plan.body.tables.map(({ table }) => table);
-      return hashOf([...(await openCatalog(tx, schema).read(tables)).values()]);
-    },
-  };
-}
-
-function postgresCatalog(sql: Sql, schema: string): CatalogReader {
-  return { read: (tables) => inTransaction(sql, {}, (tx) => openCatalog(tx, schema).read(tables)) };
 }
 
 // Every handler imports this file, and asks when it is invoked first. Settings that are wrong are told by what opens.
@@ -146,24 +114,25 @@ export async function openLoader() {
   const sql = await openDatabase(current);
   const store = openStore(current);
   const { leaseSeconds } = current;
-  const target = postgresTarget(current.database.schema);
-  const catalog = postgresCatalog(sql, current.database.schema);
+  const target = openPostgresTarget({ open: async () => sql, schema: current.database.schema });
+  const { catalog, staging } = target;
   const ports = {
     claims: openClaims(sql, leaseSeconds),
     records: openBatchRecords(sql),
     catalog,
     contracts: openContractStore({ sql, store, catalog }),
     turns: openTurns(sql, { maxWorkers: current.maxWorkers, maxLoads: current.maxLoads }),
-    plans: openPlans({ sql, staging: target, leaseSeconds }),
+    plans: openPlans({ sql, staging: staging.tables, leaseSeconds }),
     items: openWorkItems({ sql, leaseSeconds }),
-    slices: openSlices({ sql, leaseSeconds, openCopy }),
+    slices: openSlices({ sql, leaseSeconds, rows: staging.rows }),
+    encoder: staging.encoder,
     commits: openCommits({ sql, target, leaseSeconds, crashPoint }),
-    attempts: openAttempts({ sql, staging: target, leaseSeconds }),
+    attempts: openAttempts({ sql, staging: staging.tables, leaseSeconds }),
     operations: openOperations(sql),
     sweeps: openSweeps(sql),
     heldBatches: openHeldBatches(sql),
     uncommitted: openUncommittedObjects(sql),
-    leftovers: openLeftovers({ sql, staging: target }),
+    leftovers: openLeftovers({ sql, staging: staging.tables }),
     store,
     archive: store,
     uploads: store,

@@ -171,8 +171,8 @@ export interface DatabaseDoctor {
   /** Opens the connection. */
   server(): Promise<ServerFacts>;
   control(): Promise<ControlFacts>;
-  rights(tables: readonly string[]): Promise<RightsFacts>;
-  unindexed(tables: readonly string[]): Promise<UnindexedKey[]>;
+  /** Of the control tables; the target tells its own. */
+  rights(): Promise<RightsFacts>;
   /** @param text the contracts as they lie in the bucket; null where there are none */
   contracts(text: string | null): Promise<ContractFacts>;
   loads(): Promise<LoadFacts>;

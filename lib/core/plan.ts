@@ -151,3 +151,11 @@ function fault(code: string, table: string, text: string): PermanentError {
 export function isImmutable({ contract }: TablePlan, column: string): boolean {
   return contract.immutable_fields.includes(column) || contract.columns[column]?.immutable === true;
 }
+
+export type Plan = {
+  readonly planId: number;
+  readonly kind: PlanKind;
+  readonly runId: string;
+  readonly attempt: number;
+  readonly body: PlanBody;
+};

@@ -1,15 +1,15 @@
 import type { BatchState, QueueRow, SeenVersion, TableState } from "./batch.ts";
-import type { Catalog } from "./catalog.ts";
 import type { ContractsVersion } from "./contract.ts";
 import type { Fault } from "./errors.ts";
 import type { StartSource } from "./execution.ts";
 import type { Measures } from "./metrics.ts";
 import type { ObjectVersion } from "./objects.ts";
-import type { PlanBody, PlanKind, TablePlan } from "./plan.ts";
-import type { ReadPosition } from "./records.ts";
+import type { Plan, PlanBody, PlanKind, TablePlan } from "./plan.ts";
 import type { Reject } from "./rejects.ts";
-import type { LoadResult, RecordCounts, TableResult } from "./report.ts";
+import type { LoadResult, TableResult } from "./report.ts";
 import type { Run } from "./run.ts";
+import type { SliceWriter, TableOutcome } from "./target.ts";
+import type { ArchivedItem, NewItem, SliceProgress, WorkItem } from "./work-item.ts";
 
 /**
  * The ports: what the steps need of the world. Adapters are in readers, targets, ledger and aws; wiring.ts brings them
@@ -71,18 +71,6 @@ export interface ContractStore {
   current(options: { readonly remember: boolean }): Promise<ContractsVersion & { readonly faults: readonly string[] }>;
 }
 
-export interface CatalogReader {
-  /** The shapes of the named tables; those that do not exist are left out. */
-  read(tables: readonly string[]): Promise<Catalog>;
-}
-
-export type NewItem = {
-  readonly table: string;
-  readonly kind: "fragment" | "marker" | "superseded";
-  readonly stagedKey: string;
-  readonly object: ObjectVersion;
-};
-
 export type NewPlan = {
   readonly batchId: string;
   readonly runId: string;
@@ -94,14 +82,6 @@ export type NewPlan = {
   readonly body: PlanBody;
   readonly items: readonly NewItem[];
   readonly workers: number;
-};
-
-export type Plan = {
-  readonly planId: number;
-  readonly kind: PlanKind;
-  readonly runId: string;
-  readonly attempt: number;
-  readonly body: PlanBody;
 };
 
 /** What a load will do. */
@@ -119,26 +99,6 @@ export interface Plans {
   discard(planId: number): Promise<void>;
 }
 
-export type WorkItem = {
-  readonly itemId: number;
-  readonly table: string;
-  readonly kind: NewItem["kind"];
-  readonly stagedKey: string;
-  readonly object: ObjectVersion;
-  readonly state: "pending" | "done" | "failed";
-  readonly position: ReadPosition | null;
-  readonly slices: number;
-  readonly records: number;
-  readonly rejected: number;
-  readonly nulled: number;
-  readonly bytes: number;
-  readonly fingerprint: bigint;
-  readonly fault: Fault | null;
-  readonly archivedKey: string | null;
-};
-
-export type ArchivedItem = { readonly item: WorkItem; readonly archivedKey: string };
-
 /** What a worker takes, and how far it came. */
 export interface WorkItems {
   /** The next free item, now owned by this worker of this fence; its own unfinished one first. */
@@ -150,23 +110,6 @@ export interface WorkItems {
   /** Notes where objects are now. */
   markArchived(run: Run, archived: readonly ArchivedItem[]): Promise<void>;
 }
-
-export type SliceProgress = {
-  readonly position: ReadPosition;
-  readonly records: number;
-  readonly nulled: number;
-  readonly bytes: number;
-  readonly fingerprint: bigint;
-  readonly rejects: readonly Reject[];
-  readonly rejected: number;
-  readonly done: boolean;
-};
-
-/** Where a slice's rows go. */
-export type SliceWriter = {
-  /** Whole lines, each one row in COPY's text format. The bytes may be used again when the promise is settled. */
-  write(lines: Uint8Array): Promise<void>;
-};
 
 export interface Slices {
   /**
@@ -184,33 +127,10 @@ export type Slice = {
   readonly staging: { readonly plan: TablePlan; readonly index: number } | null;
 };
 
-/** What judge and merge made of one table. */
-export type TableOutcome = {
-  readonly table: string;
-  readonly counts: RecordCounts;
-  readonly seconds: number;
-  /** Records that no verdict was looked for, because too many others were broken; then nothing is loaded. */
-  readonly unjudged: number;
-  readonly immutableAttempts: Readonly<Record<string, number>>;
-  readonly changedFields: Readonly<Record<string, number>>;
-  readonly sample: Readonly<Record<string, unknown>> | null;
-};
-
 export type Judgement = {
   readonly tables: readonly TableOutcome[];
   readonly rejects: readonly Reject[];
   readonly rejected: number;
-};
-
-/** What the judge looks at: the staged records of these items of the plan. */
-export type Judging = {
-  readonly run: Run;
-  readonly plan: Plan;
-  readonly items: readonly WorkItem[];
-  /** True while a duplicate key may come from a load beside this one, which another look would see. */
-  readonly mayRace: boolean;
-  /** Told the name of each phase as it begins. */
-  readonly enter: (phase: string) => void;
 };
 
 export type CommitOutcome =

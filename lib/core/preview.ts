@@ -1,8 +1,11 @@
 import type { Fault } from "./errors.ts";
-import type { Judgement, Plan, TableOutcome, WorkItem } from "./ports.ts";
+import type { Plan } from "./plan.ts";
+import type { Judgement } from "./ports.ts";
 import type { Reject } from "./rejects.ts";
 import { noCounts, type RecordCounts, sumCounts } from "./report.ts";
 import type { Run } from "./run.ts";
+import type { TableOutcome } from "./target.ts";
+import type { WorkItem } from "./work-item.ts";
 
 /** What a load would do to one table. */
 export type TablePreview = RecordCounts & {

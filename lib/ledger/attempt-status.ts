@@ -1,9 +1,10 @@
 import type { BatchState } from "../core/batch.ts";
 import { StaleFence } from "../core/errors.ts";
 import { addFingerprints } from "../core/fingerprint.ts";
-import type { AttemptStatus, WorkItem } from "../core/ports.ts";
+import type { AttemptStatus } from "../core/ports.ts";
 import { type LoadResult, noCounts, type TableResult } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
+import type { WorkItem } from "../core/work-item.ts";
 import type { Tx } from "../postgres/transaction.ts";
 import { listItems } from "./work-items.ts";
 

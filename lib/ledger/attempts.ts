@@ -5,10 +5,11 @@ import type { Attempts, Closing, Judgement } from "../core/ports.ts";
 import { maxStoredRejects } from "../core/rejects.ts";
 import { type LoadResult, noCounts, type TableResult } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
+import type { StagingTables } from "../core/target.ts";
 import { inTransaction, type Tx, wholeBatch } from "../postgres/transaction.ts";
 import { readAttemptStatus } from "./attempt-status.ts";
 import { lockFence, renewLease, requireJudged, wakeMoved } from "./claims.ts";
-import { discardPlan, type StagingTables } from "./plans.ts";
+import { discardPlan } from "./plans.ts";
 import { insertRejects, rejectsOfAttempt } from "./stored-rejects.ts";
 import { listItems } from "./work-items.ts";
 

@@ -2,37 +2,21 @@ import type postgres from "postgres";
 import type { BatchState } from "../core/batch.ts";
 import { listNames } from "../core/decide.ts";
 import { BlockedError, LoaderError, PermanentError, TransientError } from "../core/errors.ts";
-import type {
-  CommitOutcome,
-  Commits,
-  CrashPointHook,
-  Judgement,
-  Judging,
-  Plan,
-  TableOutcome,
-  WorkItem,
-} from "../core/ports.ts";
+import { hashOf, type Plan } from "../core/plan.ts";
+import type { CommitOutcome, Commits, CrashPointHook, Judgement } from "../core/ports.ts";
 import { maxStoredRejects } from "../core/rejects.ts";
 import { sumCounts } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
-import { inTransaction, RolledBack, type Tx } from "../postgres/transaction.ts";
+import type { CommitRequest, Target } from "../core/target.ts";
+import type { WorkItem } from "../core/work-item.ts";
+import { inTransaction, RolledBack, shareTransaction, type Tx } from "../postgres/transaction.ts";
 import { lockFence, renewLease } from "./claims.ts";
 import { compareRedelivery } from "./compare.ts";
-import { discardPlan, type StagingTables } from "./plans.ts";
+import { discardPlan } from "./plans.ts";
 import { recordCommit } from "./record-commit.ts";
+import { sinks } from "./sinks.ts";
 import { rejectsOfPlan } from "./stored-rejects.ts";
 import { beginAnew, listItems } from "./work-items.ts";
-
-/** What the commit needs of the target, on its own transaction. */
-export type Target = StagingTables & {
-  readonly lock: (tx: Tx, plan: Plan) => Promise<void>;
-  readonly catalogHash: (tx: Tx, plan: Plan) => Promise<string>;
-  /** Deletes what is left of the staged rows of items. */
-  readonly forgetRows: (tx: Tx, plan: Plan, items: readonly number[]) => Promise<void>;
-  /** Items whose staged rows are missing, as after a crash of the server that empties unlogged tables. */
-  readonly missingRows: (tx: Tx, plan: Plan, items: readonly WorkItem[]) => Promise<readonly number[]>;
-  readonly judge: (tx: Tx, judging: Judging) => Promise<TableOutcome[]>;
-};
 
 export type CommitPorts = {
   readonly sql: postgres.Sql;
@@ -48,9 +32,10 @@ export function openCommits(ports: CommitPorts): Commits {
     preview: (run, plan, budget) =>
       countingTimeouts(ports, run, (enter) =>
         inTransaction(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
-          await ports.target.lock(tx, plan);
+          const request = toRequest(tx, { run, plan, mayRace: false, enter });
+          await ports.target.commit.prepare(request);
           const items = await readyToPreview(ports, tx, { run, plan });
-          return new RolledBack(await judge(ports, tx, { run, plan, items, mayRace: false, enter }));
+          return new RolledBack(await judge(ports, tx, { ...request, items }));
         }),
       ),
     compare: (run) =>
@@ -101,15 +86,16 @@ async function commitOnce(ports: CommitPorts, committing: Committing, mayRace: b
   const { run, plan, budget, enter } = committing;
   return inTransaction<Ended>(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
     enter("lock");
-    // Before any select: the snapshot must come after the lock, or two loads insert twins.
-    await ports.target.lock(tx, plan);
+    const request = toRequest(tx, { run, plan, mayRace, enter });
+    // Before any select: the snapshot must come after the lock, or two loads insert the same key.
+    await ports.target.commit.prepare(request);
     const state = await lockFence(tx, run);
     enter("check");
     const ready = await checkReady(ports, tx, { run, plan, state });
     if (ready.outcome !== "go") return new RolledBack<Ended>(ready);
     if (!(await takeCommit(tx, run, plan))) return new RolledBack<Ended>({ outcome: "committed", judgement: null });
     const { items } = ready;
-    const judgement = await judge(ports, tx, { run, plan, items, mayRace, enter });
+    const judgement = await judge(ports, tx, { ...request, items });
     enter("record");
     if (judgement.rejected > 0) return new RolledBack<Ended>({ outcome: "rejected", judgement });
     await recordCommit(tx, run, { plan, items, judgement });
@@ -127,14 +113,20 @@ type Ready = { readonly outcome: "go"; readonly items: readonly WorkItem[] };
 
 type Looking = { readonly run: Run; readonly plan: Plan; readonly state: BatchState };
 
+type Asked = Pick<CommitRequest, "run" | "plan" | "mayRace" | "enter">;
+
+function toRequest(tx: Tx, asked: Asked): CommitRequest {
+  return { ...asked, part: 0, items: [], sinks, within: shareTransaction(tx) };
+}
+
 async function checkReady({ target }: CommitPorts, tx: Tx, { run, plan, state }: Looking): Promise<Ready | Ended> {
   if (state !== "loading") return { outcome: "committed", judgement: null };
   if (plan.body.approved && !(await isApproved(tx, run, plan))) return { outcome: "replan", because: "approval" };
-  if ((await target.catalogHash(tx, plan)) !== plan.body.catalogHash) return { outcome: "replan", because: "catalog" };
+  if (await hasChanged(target, tx, plan)) return { outcome: "replan", because: "catalog" };
   const items = await listItems(tx, plan.planId);
   // A crash of the server takes back rows and maybe also what the checkpoint says of them: then both agree on nothing.
   const unstaged = items.filter(isUnstaged).map(({ itemId }) => itemId);
-  const lost = new Set([...unstaged, ...(await target.missingRows(tx, plan, items))]);
+  const lost = new Set([...unstaged, ...(await target.staging.rows.missing(plan, items, shareTransaction(tx)))]);
   return lost.size > 0 ? { outcome: "restage", items: [...lost] } : { outcome: "go", items };
 }
 
@@ -148,13 +140,19 @@ async function readyToPreview(
   tx: Tx,
   { run, plan }: Pick<Looking, "run" | "plan">,
 ): Promise<WorkItem[]> {
-  if ((await target.catalogHash(tx, plan)) !== plan.body.catalogHash) {
+  if (await hasChanged(target, tx, plan)) {
     const text = `a table of ${run.batchId} changed while its preview was staged; it is planned again`;
     throw new BlockedError("DB_SCHEMA_CHANGED", text);
   }
   const items = await listStaged(tx, run);
-  refuseUnstaged(run, (await target.missingRows(tx, plan, items)).length);
+  refuseUnstaged(run, (await target.staging.rows.missing(plan, items, shareTransaction(tx))).length);
   return items;
+}
+
+/** Whether a table is no longer as it was when the load was planned. */
+async function hasChanged({ catalog }: Target, tx: Tx, { body }: Plan): Promise<boolean> {
+  const tables = body.tables.map(({ table }) => table);
+  return hashOf([...(await catalog.read(tables, shareTransaction(tx))).values()]) !== body.catalogHash;
 }
 
 const isUnstaged = ({ state }: WorkItem): boolean => state === "pending";
@@ -201,9 +199,14 @@ async function takeCommit(tx: Tx, run: Run, plan: Plan): Promise<boolean> {
   return taken.count === tables.length;
 }
 
-async function judge({ target }: CommitPorts, tx: Tx, judging: Judging): Promise<Judgement> {
-  const tables = await target.judge(tx, judging);
-  const rejects = await rejectsOfPlan(tx, judging.plan.planId, maxStoredRejects);
+async function judge({ target }: CommitPorts, tx: Tx, request: CommitRequest): Promise<Judgement> {
+  const answer = await target.commit.submit(request);
+  if (answer.outcome === "pending") {
+    const text = `target ${target.capabilities.name} is at work after its own commit; only one that shares the ledger's transaction can be loaded`;
+    throw new BlockedError("TARGET_UNSUPPORTED", text);
+  }
+  const { tables } = answer;
+  const rejects = await rejectsOfPlan(tx, request.plan.planId, maxStoredRejects);
   return { tables, rejects, rejected: sumCounts(tables.map(({ counts }) => counts)).records_failed };
 }
 
@@ -214,7 +217,7 @@ async function forgetStaged({ sql, target, leaseSeconds }: CommitPorts, run: Run
   const { plan, items } = lost;
   await inTransaction(sql, {}, async (tx) => {
     if ((await lockFence(tx, run)) !== "loading") return;
-    await target.forgetRows(tx, plan, items);
+    await target.staging.rows.forget(plan, items, shareTransaction(tx));
     await beginAnew(tx, items);
     await renewLease(tx, run, leaseSeconds);
   });
@@ -242,7 +245,7 @@ async function forgetPlan(
   return inTransaction(sql, {}, async (tx) => {
     // the same task may have run twice, and the other one have committed
     if ((await lockFence(tx, run)) !== "loading") return 0;
-    await discardPlan(tx, target, plan.planId);
+    await discardPlan(tx, target.staging.tables, plan.planId);
     const [batch] = await tx<{ schema_changes: number }[]>`
       update table_loader.batches
       set plan_id = null, schema_changes = schema_changes + ${because === "catalog" ? 1 : 0}

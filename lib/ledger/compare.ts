@@ -1,8 +1,8 @@
 import { listNames } from "../core/decide.ts";
 import { addFingerprints } from "../core/fingerprint.ts";
 import { versionLabel } from "../core/keys.ts";
-import type { WorkItem } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
+import type { WorkItem } from "../core/work-item.ts";
 import type { Tx } from "../postgres/transaction.ts";
 
 type Content = { readonly fingerprint: bigint; readonly records: number };

@@ -4,10 +4,11 @@ import { type Contracts, contractFaults, parseContracts } from "../core/contract
 import { BlockedError } from "../core/errors.ts";
 import { contractsKey } from "../core/keys.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import type { CatalogReader, ContractStore } from "../core/ports.ts";
+import type { ContractStore } from "../core/ports.ts";
+import type { TargetCatalog } from "../core/target.ts";
 import { inTransaction } from "../postgres/transaction.ts";
 
-type ContractPorts = { readonly sql: postgres.Sql; readonly store: ObjectStore; readonly catalog: CatalogReader };
+type ContractPorts = { readonly sql: postgres.Sql; readonly store: ObjectStore; readonly catalog: TargetCatalog };
 
 /**
  * The contracts in force. A text that was valid before is taken as it is; a new one is parsed and checked against the

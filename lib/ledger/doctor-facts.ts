@@ -6,30 +6,28 @@ import type {
   ControlFacts,
   DatabaseDoctor,
   LoadFacts,
-  MissingRight,
   ReasonedBatch,
   RightsFacts,
   ServerFacts,
-  UnindexedKey,
 } from "../core/doctor.ts";
+import { missingOnRelations, missingOnSchemas, type RelationName, rowRights } from "../postgres/rights.ts";
+import { stagingSchema } from "../postgres/sql-names.ts";
 import { inTransaction, type Tx } from "../postgres/transaction.ts";
 import { adoptedTables, controlTables, controlViews, migrationNames } from "./migrate.ts";
 
 export type DatabaseDoctorOptions = {
   /** Opens the database at first use: that it cannot be opened is something to say, and no reason to say nothing. */
   readonly open: () => Promise<postgres.Sql>;
-  /** Schema of the target tables. */
-  readonly schema: string;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 };
 
 /** Seconds that a statement may take. */
-const lookSeconds = 4;
+export const lookSeconds = 4;
 /** Shorter, so that the answer says who holds the lock. */
-const lockMilliseconds = 2_000;
+export const lockMilliseconds = 2_000;
 
-export function openDatabaseDoctor({ open, schema, now }: DatabaseDoctorOptions): DatabaseDoctor {
+export function openDatabaseDoctor({ open, now }: DatabaseDoctorOptions): DatabaseDoctor {
   const look = async <Facts>(read: (tx: Tx) => Promise<Facts>): Promise<Facts> =>
     inTransaction(await open(), { budget: lookSeconds, lockMilliseconds }, async (tx) => {
       await tx`set transaction read only`;
@@ -38,30 +36,10 @@ export function openDatabaseDoctor({ open, schema, now }: DatabaseDoctorOptions)
   return {
     server: () => look((tx) => readServer(tx, now)),
     control: () => look(readControl),
-    rights: (tables) => look((tx) => readRights(tx, schema, tables)),
-    unindexed: (tables) => look((tx) => readUnindexed(tx, schema, tables)),
+    rights: () => look(readRights),
     contracts: (text) => look((tx) => readContracts(tx, text)),
     loads: () => look(readLoads),
   };
-}
-
-async function readUnindexed(tx: Tx, schema: string, tables: readonly string[]): Promise<UnindexedKey[]> {
-  const rows = await tx<UnindexedKey[]>`
-    select c.relname as "table", k.conname as "constraint",
-           array(select a.attname::text from unnest(k.conkey) with ordinality as u(attnum, place)
-                 join pg_attribute a on a.attrelid = c.oid and a.attnum = u.attnum order by u.place) as columns
-    from pg_constraint k
-    join pg_class c on c.oid = k.conrelid
-    join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = ${schema} and c.relname = any(${[...tables]}::text[]) and k.contype = 'f' and k.conparentid = 0
-      and not exists (
-        select from pg_index i
-        where i.indrelid = k.conrelid and i.indisvalid and i.indpred is null
-          -- an int2vector counts from 0; the key's columns come first, in any order
-          and (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey)
-    order by 1, 2
-  `;
-  return [...rows];
 }
 
 async function readContracts(tx: Tx, text: string | null): Promise<ContractFacts> {
@@ -278,9 +256,8 @@ async function readClock(tx: Tx, now: () => number): Promise<number> {
   return Math.round((row?.time ?? asked) - (asked + now()) / 2);
 }
 
-/** What the role that logs in lacks, and what it has beyond its work. Asked of the server, and not tried. */
-export async function readRights(tx: Tx, schema: string, tables: readonly string[]): Promise<RightsFacts> {
-  const targets = tables.map((table): [string, string] => [schema, table]);
+/** What the role that logs in lacks of the control tables, and whether it may do anything at all. Nothing is tried. */
+export async function readRights(tx: Tx): Promise<RightsFacts> {
   const [login] = await tx<{ role: string; special: string | null }[]>`
     select rolname::text as role,
            case when rolsuper then 'superuser' when rolbypassrls then 'bypassrls' when rolcreaterole then 'createrole' end
@@ -290,79 +267,16 @@ export async function readRights(tx: Tx, schema: string, tables: readonly string
   return {
     role: login?.role ?? "",
     missing: [
-      ...(await missingOnSchemas(tx, schema)),
-      ...(await missingOnRelations(tx, [...controlTables.map(split), ...targets], rowRights)),
+      ...(await missingOnSchemas(tx, ["public", "table_loader"], ["usage"])),
+      ...(await missingOnSchemas(tx, [stagingSchema], ["usage", "create"])),
+      ...(await missingOnRelations(tx, controlTables.map(split), rowRights)),
       ...(await missingOnRelations(tx, controlViews.map(split), ["select"])),
-      ...(await missingOnSequences(tx, targets)),
     ],
-    excessive: [...(login?.special ? [login.special] : []), ...(await structureRights(tx, schema, tables))],
+    excessive: login?.special ? [login.special] : [],
   };
 }
 
-const rowRights = ["select", "insert", "update", "delete"];
-
-type Relation = readonly [schema: string, name: string];
-
-function split(qualified: string): Relation {
+function split(qualified: string): RelationName {
   const [schema = "", name = ""] = qualified.split(".");
   return [schema, name];
-}
-
-async function missingOnSchemas(tx: Tx, schema: string): Promise<MissingRight[]> {
-  const names = [...new Set([schema, "public", "table_loader", "table_loader_staging"])];
-  const rows = await tx<MissingRight[]>`
-    select 'schema ' || quote_ident(n.nspname) as object,
-           array(select r.name from unnest(array['usage', 'create']) as r(name)
-                 where (r.name = 'usage' or n.nspname = 'table_loader_staging')
-                   and not has_schema_privilege(n.oid, r.name)) as rights
-    from pg_namespace n where n.nspname = any(${names}::text[]) order by 1
-  `;
-  return rows.filter(({ rights }) => rights.length > 0);
-}
-
-async function missingOnRelations(tx: Tx, relations: readonly Relation[], rights: string[]): Promise<MissingRight[]> {
-  const rows = await tx<MissingRight[]>`
-    select format('table %I.%I', n.nspname, c.relname) as object,
-           array(select r.name from unnest(${rights}::text[]) as r(name)
-                 where not has_table_privilege(c.oid, r.name)) as rights
-    from unnest(${relations.map(([schema]) => schema)}::text[], ${relations.map(([, name]) => name)}::text[])
-      as w(schema, name)
-    join pg_namespace n on n.nspname = w.schema
-    join pg_class c on c.relnamespace = n.oid and c.relname = w.name
-    where c.relkind in ('r', 'p', 'v')
-    order by 1
-  `;
-  return rows.filter(({ rights: missing }) => missing.length > 0);
-}
-
-/** Those that the defaults of a target's columns ask; of an identity column, nobody needs a right. */
-async function missingOnSequences(tx: Tx, targets: readonly Relation[]): Promise<MissingRight[]> {
-  const rows = await tx<{ object: string }[]>`
-    select distinct format('sequence %I.%I', sn.nspname, s.relname) as object
-    from unnest(${targets.map(([schema]) => schema)}::text[], ${targets.map(([, name]) => name)}::text[])
-      as w(schema, name)
-    join pg_namespace n on n.nspname = w.schema
-    join pg_class c on c.relnamespace = n.oid and c.relname = w.name
-    join pg_attrdef ad on ad.adrelid = c.oid
-    join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = ad.oid and d.refclassid = 'pg_class'::regclass
-    join pg_class s on s.oid = d.refobjid
-    join pg_namespace sn on sn.oid = s.relnamespace
-    -- in this order: asked of anything but a sequence, it is an error
-    where case when s.relkind = 'S' then not has_sequence_privilege(s.oid, 'usage') else false end
-    order by 1
-  `;
-  return rows.map(({ object }) => ({ object, rights: ["usage"] }));
-}
-
-async function structureRights(tx: Tx, schema: string, tables: readonly string[]): Promise<string[]> {
-  const rows = await tx<{ reason: string }[]>`
-    select 'creates in schema ' || quote_ident(nspname) as reason
-    from pg_namespace where nspname = ${schema} and has_schema_privilege(oid, 'create')
-    union all
-    select format('owns table %I.%I', n.nspname, c.relname)
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = ${schema} and c.relname = any(${[...tables]}::text[]) and pg_has_role(c.relowner, 'usage')
-    order by 1
-  `;
-  return rows.map(({ reason }) => reason);
 }

@@ -1,20 +1,13 @@
 import type postgres from "postgres";
-import type { PlanBody } from "../core/plan.ts";
-import type { NewItem, NewPlan, Plan, Plans } from "../core/ports.ts";
+import type { Plan, PlanBody } from "../core/plan.ts";
+import type { NewPlan, Plans } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
-import { inOneMessage, inTransaction, type Tx, wholeBatch } from "../postgres/transaction.ts";
+import type { StagingTables } from "../core/target.ts";
+import type { NewItem } from "../core/work-item.ts";
+import { inTransaction, shareTransaction, type Tx, wholeBatch } from "../postgres/transaction.ts";
 import { lockFence, renewLease } from "./claims.ts";
 import { giveUpTurn } from "./turns.ts";
 import { beginAnew, listItems } from "./work-items.ts";
-
-/** The staging of a plan, by the target that stages it. */
-export type StagingTables = {
-  /** For each table the statements that make its staging where it is missing. */
-  readonly createSql: (planId: number, body: PlanBody) => readonly (readonly string[])[];
-  /** The statement that gives its room back at once. */
-  readonly emptySql: (planId: number, body: PlanBody) => string;
-  readonly drop: (tx: Tx, planId: number) => Promise<void>;
-};
 
 type PlanPorts = { readonly sql: postgres.Sql; readonly staging: StagingTables; readonly leaseSeconds: number };
 
@@ -61,16 +54,9 @@ async function create({ staging, leaseSeconds }: PlanPorts, tx: Tx, plan: NewPla
   return planId;
 }
 
-async function ensureStaging({ sql, staging }: PlanPorts, plan: Parameters<Plans["ensureStaging"]>[0]): Promise<void> {
-  const { planId, kind, body } = plan;
-  if (kind === "compare") return;
-  // one at a time: a table that somebody else makes at the same moment would be rolled back
-  const turn = `select from table_loader.plans where plan_id = ${planId} for update`;
-  for (const statements of staging.createSql(planId, body)) await inOneMessage(sql, [turn, ...statements]);
+async function ensureStaging({ staging }: PlanPorts, plan: Parameters<Plans["ensureStaging"]>[0]): Promise<void> {
+  if (plan.kind !== "compare") await staging.create(plan.planId, plan.body);
 }
-
-/** Whoever still copies into a table is not waited for long: it runs out of room, too. */
-const emptyPatience = 2_000;
 
 async function emptyStaging({ sql, staging, leaseSeconds }: PlanPorts, run: Run): Promise<void> {
   const plan = await readPlan(sql, run.planId);
@@ -85,8 +71,7 @@ async function emptyStaging({ sql, staging, leaseSeconds }: PlanPorts, run: Run)
     await renewLease(tx, run, leaseSeconds);
     return true;
   });
-  if (isLoading)
-    await inOneMessage(sql, [staging.emptySql(run.planId, plan.body)], { lockMilliseconds: emptyPatience });
+  if (isLoading) await staging.empty(run.planId, plan.body);
 }
 
 async function insertPlan(tx: Tx, plan: NewPlan): Promise<number> {
@@ -182,7 +167,7 @@ async function readPlan(sql: postgres.Sql, planId: number): Promise<Plan | null>
 
 /** Drops plan, items and staging; rejects that an attempt keeps stay. */
 export async function discardPlan(tx: Tx, staging: StagingTables, planId: number): Promise<void> {
-  await staging.drop(tx, planId);
+  await staging.drop(planId, shareTransaction(tx));
   await tx`delete from table_loader.rejects where plan_id = ${planId}`;
   await tx`delete from table_loader.plans where plan_id = ${planId}`;
 }

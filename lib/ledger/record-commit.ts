@@ -1,8 +1,11 @@
 import { addFingerprints } from "../core/fingerprint.ts";
 import { versionLabel } from "../core/keys.ts";
-import type { Judgement, Plan, TableOutcome, WorkItem } from "../core/ports.ts";
+import type { Plan } from "../core/plan.ts";
+import type { Judgement } from "../core/ports.ts";
 import type { TableResult } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
+import type { TableOutcome } from "../core/target.ts";
+import type { WorkItem } from "../core/work-item.ts";
 import type { Tx } from "../postgres/transaction.ts";
 
 type Committed = { readonly plan: Plan; readonly items: readonly WorkItem[]; readonly judgement: Judgement };

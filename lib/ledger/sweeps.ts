@@ -10,9 +10,10 @@ import type {
   UncommittedObjects,
   UncommittedOfBatch,
 } from "../core/sweep-ports.ts";
+import type { StagingTables } from "../core/target.ts";
 import { inTransaction, type Tx, wholeBatch } from "../postgres/transaction.ts";
 import { toVersionRow } from "./batches.ts";
-import { discardPlan, type StagingTables } from "./plans.ts";
+import { discardPlan } from "./plans.ts";
 
 const leaseName = "sweep";
 /** More than a sweep may take. */

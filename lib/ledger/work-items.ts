@@ -1,12 +1,13 @@
 import type postgres from "postgres";
 import { TransientError } from "../core/errors.ts";
 import { addFingerprints } from "../core/fingerprint.ts";
-import type { TablePlan } from "../core/plan.ts";
-import type { Slice, SliceProgress, Slices, SliceWriter, WorkItem, WorkItems } from "../core/ports.ts";
+import type { Slice, Slices, WorkItems } from "../core/ports.ts";
 import type { ReadPosition } from "../core/records.ts";
 import type { Run } from "../core/run.ts";
+import type { SliceSink, SliceWriter, StagedRows } from "../core/target.ts";
+import type { SliceProgress, WorkItem } from "../core/work-item.ts";
 import type { StallGuard } from "../postgres/stall-guard.ts";
-import { inTransaction, type TransactionOptions, type Tx } from "../postgres/transaction.ts";
+import { inTransaction, shareTransaction, type TransactionOptions, type Tx } from "../postgres/transaction.ts";
 import { readState, renewLease, requireJudged } from "./claims.ts";
 import { insertRejects } from "./stored-rejects.ts";
 
@@ -152,44 +153,40 @@ async function takeItem(tx: Tx, { run, worker, leaseSeconds }: Taking): Promise<
   return row ? toItem(row) : null;
 }
 
-/** Opens COPY into the staging table of the slice's plan, on the slice's own transaction. */
-export type OpenCopy = (tx: Tx, place: CopyPlace) => Promise<Copy>;
-type CopyPlace = { readonly run: Run; readonly plan: TablePlan; readonly index: number };
-type Copy = SliceWriter & { end(): Promise<void>; abort(): Promise<void> };
+type SlicePorts = ItemPorts & { readonly rows: StagedRows };
 
-type SlicePorts = ItemPorts & { readonly openCopy: OpenCopy };
-
-export function openSlices({ sql, leaseSeconds, openCopy }: SlicePorts): Slices {
+export function openSlices({ sql, leaseSeconds, rows }: SlicePorts): Slices {
   return {
     stage: async (slice, body) => {
-      const { staging } = slice;
+      const { staging, item, run } = slice;
       // Without a COPY the server would take the time of reading for idleness.
       const read = staging === null ? await body({ write: async () => undefined }) : null;
       return inTransaction(sql, { durable: false }, async (tx, stallGuard) => {
-        const open = () => openCopy(tx, { run: slice.run, ...(staging as NonNullable<typeof staging>) });
-        const progress = read ?? (await stallGuard.pause(() => copyRows(open, stallGuard, body)));
-        await insertRejects(tx, slice.run, { itemId: slice.item.itemId, rejects: progress.rejects });
-        const item = await checkpoint(tx, slice, progress);
-        await renewLease(tx, slice.run, leaseSeconds);
-        return item;
+        const place = { planId: run.planId, item, ...(staging as NonNullable<typeof staging>) };
+        const open = () => rows.open(place, shareTransaction(tx));
+        const progress = read ?? (await stallGuard.pause(() => stageRows(open, stallGuard, body)));
+        await insertRejects(tx, run, { itemId: item.itemId, rejects: progress.rejects });
+        const staged = await checkpoint(tx, slice, progress);
+        await renewLease(tx, run, leaseSeconds);
+        return staged;
       });
     },
   };
 }
 
-/** How long a slice takes is for its reader to say; but whatever the server is given, it has to take. */
-async function copyRows(
-  open: () => Promise<Copy>,
+/** How long a slice takes is for its reader to say; but whatever the target is given, it has to take. */
+async function stageRows(
+  open: () => Promise<SliceSink>,
   { awaitProgress }: StallGuard,
   body: (writer: SliceWriter) => Promise<SliceProgress>,
 ): Promise<SliceProgress> {
-  const copy = await awaitProgress(open);
+  const sink = await awaitProgress(open);
   try {
-    const progress = await body({ write: (lines) => awaitProgress(() => copy.write(lines)) });
-    await awaitProgress(copy.end);
+    const progress = await body({ write: (lines) => awaitProgress(() => sink.write(lines)) });
+    await awaitProgress(sink.end);
     return progress;
   } catch (error) {
-    await awaitProgress(copy.abort);
+    await awaitProgress(sink.abort);
     throw error;
   }
 }

@@ -160,7 +160,7 @@ export const arrayTypes = {
 };
 
 /** Laid beside the bundle of a function by the deployment. */
-const bundled = fileURLToPath(new URL("../ledger/database-ca.pem", import.meta.url));
+const bundled = fileURLToPath(new URL("./database-ca.pem", import.meta.url));
 
 /**
  * Whose signature on the server's certificate is trusted, for the driver.

@@ -1,10 +1,17 @@
 import type postgres from "postgres";
 import { classifyDatabaseError, isConnectionLost } from "../core/classify-error.ts";
 import { LoaderError, TransientError } from "../core/errors.ts";
+import type { LedgerTransaction } from "../core/target.ts";
 import { openSession, type Session } from "./connection.ts";
 import { openStallGuard, type StallGuard } from "./stall-guard.ts";
 
 export type Tx = postgres.ReservedSql;
+
+/** Hands a transaction through the port of a target, which knows nothing of PostgreSQL. */
+export const shareTransaction = (tx: Tx): LedgerTransaction => tx as unknown as LedgerTransaction;
+
+/** The transaction that `shareTransaction` was given. */
+export const sharedTransaction = (within: LedgerTransaction): Tx => within as unknown as Tx;
 
 export type TransactionOptions = {
   /** @default "read committed" */

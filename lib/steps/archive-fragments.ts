@@ -12,8 +12,9 @@ import {
 } from "../core/keys.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectArchive, ObjectStore } from "../core/objects.ts";
-import type { ArchivedItem, Attempts, Claims, CrashPointHook, Log, WorkItem, WorkItems } from "../core/ports.ts";
+import type { Attempts, Claims, CrashPointHook, Log, WorkItems } from "../core/ports.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
+import type { ArchivedItem, WorkItem } from "../core/work-item.ts";
 import { toErrorLog, writeReport } from "./reports.ts";
 
 /** ArchiveFragments: moves every version that was read to `loaded/` or `failed/`, each verified before it is deleted. */

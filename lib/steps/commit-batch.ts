@@ -2,20 +2,11 @@ import { BlockedError, PermanentError, TransientError } from "../core/errors.ts"
 import { previewKey } from "../core/keys.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import type {
-  Attempts,
-  Claims,
-  Commits,
-  CrashPointHook,
-  Judgement,
-  Log,
-  Plan,
-  Plans,
-  WorkItem,
-  WorkItems,
-} from "../core/ports.ts";
+import type { Plan } from "../core/plan.ts";
+import type { Attempts, Claims, Commits, CrashPointHook, Judgement, Log, Plans, WorkItems } from "../core/ports.ts";
 import { toPreview } from "../core/preview.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
+import type { WorkItem } from "../core/work-item.ts";
 import { fillRejectTexts } from "./reports.ts";
 import type { ReadRecords } from "./stage-fragments.ts";
 import { refuseLargeBatch, verifyCounts } from "./verify-counts.ts";

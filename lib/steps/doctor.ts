@@ -7,6 +7,7 @@ import type {
   MachineDoctor,
 } from "../core/doctor.ts";
 import { loaderVersion } from "../core/plan.ts";
+import type { TargetInspect } from "../core/target.ts";
 import { bucketChecks, machineChecks } from "./doctor/aws-checks.ts";
 import {
   type ContractPorts,
@@ -27,6 +28,7 @@ import { type Runner, runChecks } from "./doctor/run-checks.ts";
 export type DoctorPorts = ContractPorts & {
   readonly inspected: InspectedSettings;
   readonly database: DatabaseDoctor;
+  readonly inspect: TargetInspect;
   readonly bucket: BucketDoctor;
   /** Null where the settings name none. */
   readonly machine: MachineDoctor | null;
@@ -64,7 +66,11 @@ export async function diagnose(ports: DoctorPorts, deadline: number): Promise<Di
   const control = await runChecks(runner, controlChecks(database), server.stopped);
   const file = await runChecks(runner, contractFileChecks(view), store.stopped);
   const contracts = await runChecks(runner, contractChecks(view, ports), store.stopped ?? server.stopped);
-  const targets = await runChecks(runner, targetChecks(view, { database, settings }), server.stopped);
+  const targets = await runChecks(
+    runner,
+    targetChecks(view, { database, inspect: ports.inspect, settings }),
+    server.stopped,
+  );
   const loads = await runChecks(runner, loadChecks(database), server.stopped);
   const ran = [own, server, control, file, contracts, targets, store, states, loads];
   return {

@@ -5,8 +5,10 @@ import type { ExecutionInput } from "../core/execution.ts";
 import type { Answer } from "../core/machine.ts";
 import type { Manifest } from "../core/manifest.ts";
 import { hashOf, loaderVersion, type PlanBody, type PlanOptions, planTables, type TablePlan } from "../core/plan.ts";
-import type { CatalogReader, ContractStore, Gauges, Log, NewItem } from "../core/ports.ts";
+import type { ContractStore, Gauges, Log } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
+import type { TargetCatalog } from "../core/target.ts";
+import type { NewItem } from "../core/work-item.ts";
 import { numberWorkers, secondsUntilAsked, type Turn, wantedWorkers } from "../core/workers.ts";
 import { findSources } from "./find-sources.ts";
 import type { ValidatePorts, Visit } from "./validate-batch.ts";
@@ -129,7 +131,7 @@ export async function planPreview(
 
 export type PlanningPorts = {
   readonly contracts: ContractStore;
-  readonly catalog: CatalogReader;
+  readonly catalog: TargetCatalog;
   readonly log: Log;
   readonly gauges: Gauges;
   readonly settings: {

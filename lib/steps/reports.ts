@@ -1,8 +1,8 @@
 import { BlockedError, type Fault, PermanentError, TransientError } from "../core/errors.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import type { WorkItem } from "../core/ports.ts";
 import { cutRaw, type Reject } from "../core/rejects.ts";
 import type { Run } from "../core/run.ts";
+import type { WorkItem } from "../core/work-item.ts";
 import type { ReadRecords } from "./stage-fragments.ts";
 
 /** `error_log.json`: why a batch failed, fragment by fragment and record by record. It holds record values. */

@@ -1,22 +1,13 @@
 import { BlockedError, PermanentError, parseFault, TransientError } from "../core/errors.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
-import type {
-  CrashPointHook,
-  Gauges,
-  Log,
-  Plan,
-  Plans,
-  SliceProgress,
-  Slices,
-  SliceWriter,
-  WorkItem,
-  WorkItems,
-} from "../core/ports.ts";
+import type { Plan, TablePlan } from "../core/plan.ts";
+import type { CrashPointHook, Gauges, Log, Plans, Slices, WorkItems } from "../core/ports.ts";
 import type { ReadPosition, RecordGroup, TakeRecord } from "../core/records.ts";
 import type { StageRequest } from "../core/run.ts";
+import type { SliceEncoder, SliceWriter, TableEncoder, TargetStaging } from "../core/target.ts";
+import type { SliceProgress, WorkItem } from "../core/work-item.ts";
 import { nextPace, type Pace, startPace } from "../core/workers.ts";
-import { type SliceRows, type StagingTable, stagingOf } from "../targets/postgres/encode/copy-lines.ts";
 import { verifyChecksum } from "./verify-counts.ts";
 
 /** StageFragments: takes work items from the ledger until none is left, and stages their records slice by slice. */
@@ -37,6 +28,7 @@ export type StagePorts = {
   readonly plans: Plans;
   readonly items: WorkItems;
   readonly slices: Slices;
+  readonly encoder: TargetStaging["encoder"];
   readonly store: ObjectStore;
   readonly read: ReadRecords;
   readonly log: Log;
@@ -47,6 +39,9 @@ export type StagePorts = {
   /** Resident memory as a share of the limit; 0 where there is none. */
   readonly memoryShare: () => number;
 };
+
+/** A table of the plan and its place in it. */
+type StagedTable = { readonly plan: TablePlan; readonly index: number; readonly encoder: TableEncoder };
 
 export type StageAnswer = { readonly next: Answer<"StageFragments">; readonly worker: number };
 
@@ -68,14 +63,19 @@ export async function stageFragments(
   const plan = await ports.plans.read(run.planId);
   if (!plan)
     throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
-  const tables = new Map(plan.body.tables.map((table, index) => [table.table, stagingOf(table, index)]));
+  const tables = new Map(
+    plan.body.tables.map((table, index): [string, StagedTable] => [
+      table.table,
+      { plan: table, index, encoder: ports.encoder(table) },
+    ]),
+  );
   const stopAt = deadline - reserveSeconds * 1000;
   const progress = openStageProgress(ports);
   const shift: Shift = { ports, plan, request: { run, worker }, stopAt, pacer: openPacer(ports, plan), progress };
   return await work(shift, tables).finally(progress.tell);
 }
 
-async function work(shift: Shift, tables: ReadonlyMap<string, StagingTable>): Promise<StageAnswer> {
+async function work(shift: Shift, tables: ReadonlyMap<string, StagedTable>): Promise<StageAnswer> {
   const { ports, stopAt } = shift;
   const { run, worker } = shift.request;
   let idleSince: number | null = null;
@@ -116,7 +116,7 @@ function openPacer({ memoryShare }: StagePorts, { body }: Plan): Pacer {
 }
 
 /** A fragment that cannot be read is the batch's fault, but the others are staged all the same: all faults are named. */
-async function stageItem(shift: Shift, item: WorkItem, table: StagingTable | null): Promise<void> {
+async function stageItem(shift: Shift, item: WorkItem, table: StagedTable | null): Promise<void> {
   let current = item;
   try {
     if (item.slices === 0) await readingAgain(() => verifyChecksum(shift.ports.store, shift.plan, item));
@@ -150,7 +150,7 @@ async function readingAgain<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
-async function stageSlice(shift: Shift, item: WorkItem, table: StagingTable | null): Promise<WorkItem> {
+async function stageSlice(shift: Shift, item: WorkItem, table: StagedTable | null): Promise<WorkItem> {
   const { ports, request, plan } = shift;
   const staging = plan.kind === "compare" || !table ? null : { plan: table.plan, index: table.index };
   const slice = { run: request.run, worker: request.worker, item, staging };
@@ -159,8 +159,7 @@ async function stageSlice(shift: Shift, item: WorkItem, table: StagingTable | nu
     // What S3 refuses is known before there is a transaction.
     const first = await reading.groups.next();
     const next = await ports.slices.stage(slice, async (writer) => {
-      reading.writeTo(writer);
-      const progress = await readSlice(shift, reading, first);
+      const progress = await readSlice(shift, { ...reading, first, writer });
       await ports.crashPoint("after-copy");
       return progress;
     });
@@ -172,27 +171,28 @@ async function stageSlice(shift: Shift, item: WorkItem, table: StagingTable | nu
   }
 }
 
-/** A slice whose records are read; its lines go nowhere before `writeTo` is called. */
+/** A slice whose records are read. */
 type Reading = {
   readonly item: WorkItem;
   readonly sliceBytes: number;
-  readonly rows: SliceRows | null;
+  /** Null if the plan has no such table: then the records are only counted. */
+  readonly encoder: SliceEncoder | null;
   readonly groups: ReturnType<ReadRecords>;
-  readonly writeTo: (writer: SliceWriter) => void;
 };
 
-function beginReading({ ports, pacer }: Shift, item: WorkItem, table: StagingTable | null): Reading {
+function beginReading({ ports, pacer }: Shift, item: WorkItem, table: StagedTable | null): Reading {
   const { groupRecords, sliceBytes } = pacer.pace();
-  const bound = Promise.withResolvers<SliceWriter>();
-  const rows = table?.begin(item, { write: async (lines) => (await bound.promise).write(lines) }) ?? null;
+  const encoder = table?.encoder.begin(item) ?? null;
   const options = { from: item.position, limits: { groupRecords } };
-  const groups = ports.read(ports.store, item.object, rows === null ? options : { ...options, take: rows.take });
-  return { item, sliceBytes, rows, groups, writeTo: bound.resolve };
+  const groups = ports.read(ports.store, item.object, encoder === null ? options : { ...options, take: encoder.take });
+  return { item, sliceBytes, encoder, groups };
 }
 
+type Encoding = Reading & { readonly first: NextGroup; readonly writer: SliceWriter };
+
 /** Reads records from the item's position on until the fragment or the slice's budget ends. */
-async function readSlice({ ports, stopAt, pacer }: Shift, reading: Reading, first: NextGroup): Promise<SliceProgress> {
-  const { item, sliceBytes, rows, groups } = reading;
+async function readSlice({ ports, stopAt, pacer }: Shift, encoding: Encoding): Promise<SliceProgress> {
+  const { item, sliceBytes, encoder, groups, first, writer } = encoding;
   // From the first records on: to find them again in compressed bytes, all that comes before them is decoded.
   const started = ports.now();
   let bytes = 0;
@@ -201,7 +201,7 @@ async function readSlice({ ports, stopAt, pacer }: Shift, reading: Reading, firs
   let done = true;
   for (let next = first; !next.done; next = await groups.next()) {
     const group = next.value;
-    await rows?.send(group);
+    await encoder?.send(group, writer);
     records += group.count;
     bytes += group.bytes;
     position = group.next;
@@ -213,7 +213,7 @@ async function readSlice({ ports, stopAt, pacer }: Shift, reading: Reading, firs
     }
   }
   pacer.sliceEnded(bytes, (ports.now() - started) / 1000);
-  const collected = (await rows?.end()) ?? { rejects: [], rejected: 0, nulled: 0, fingerprint: 0n };
+  const collected = (await encoder?.end()) ?? { rejects: [], rejected: 0, nulled: 0, fingerprint: 0n };
   return { position, records, bytes, done, ...collected };
 }
 

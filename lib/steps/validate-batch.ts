@@ -3,22 +3,21 @@ import { decideBatch } from "../core/decide.ts";
 import { type Fault, TransientError } from "../core/errors.ts";
 import { type ExecutionInput, executionInput, parseExecutionInput } from "../core/execution.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import { hashOf, loaderVersion } from "../core/plan.ts";
+import { hashOf, loaderVersion, type Plan } from "../core/plan.ts";
 import type {
   BatchRecords,
-  CatalogReader,
   Claim,
   Claims,
   ContractStore,
   CrashPointHook,
   Gauges,
   Log,
-  Plan,
   Plans,
   WorkItems,
 } from "../core/ports.ts";
 import type { Run, ValidateRequest } from "../core/run.ts";
 import type { UncommittedObjects } from "../core/sweep-ports.ts";
+import type { TargetCatalog } from "../core/target.ts";
 import { numberWorkers, type Turn, type Turns, wantedWorkers } from "../core/workers.ts";
 import {
   findArchivedSources,
@@ -50,7 +49,7 @@ export type ValidatePorts = {
   readonly records: BatchRecords;
   readonly uncommitted: Pick<UncommittedObjects, "record">;
   readonly contracts: ContractStore;
-  readonly catalog: CatalogReader;
+  readonly catalog: TargetCatalog;
   readonly plans: Plans;
   readonly items: WorkItems;
   readonly turns: Turns;

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { listNames } from "../core/decide.ts";
 import { type Fault, PermanentError } from "../core/errors.ts";
 import { largestFragment, type ObjectStore } from "../core/objects.ts";
-import type { Plan, WorkItem } from "../core/ports.ts";
+import type { Plan } from "../core/plan.ts";
+import type { WorkItem } from "../core/work-item.ts";
 
 /**
  * Compares what was read with what the queue and the manifests declare, table by table and part by part.

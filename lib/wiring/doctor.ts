@@ -2,10 +2,9 @@ import { openBucketDoctor, openMachineDoctor, openQueueDoctor } from "../aws/aws
 import { inspectSettings, settings } from "../config.ts";
 import type { QueueDoctor } from "../core/doctor.ts";
 import { TransientError } from "../core/errors.ts";
-import { openDatabaseDoctor } from "../ledger/doctor-facts.ts";
+import { lockMilliseconds, lookSeconds, openDatabaseDoctor } from "../ledger/doctor-facts.ts";
 import { closeSql } from "../postgres/connection.ts";
-import { inTransaction } from "../postgres/transaction.ts";
-import { openCatalog } from "../targets/postgres/postgres-catalog.ts";
+import { openPostgresTarget } from "../targets/postgres/postgres-target.ts";
 import { openDatabase, openStarter, openStore, prepareTelemetry } from "../wiring.ts";
 
 /** What a diagnosis looks with. Nothing is opened before it is looked at: what cannot be opened is what it is about. */
@@ -14,7 +13,6 @@ type Closing = () => Promise<void> | void;
 
 /** Seconds; a diagnosis waits for nobody as long as a load does. */
 const impatient = { open: 4, transaction: 5, grace: 1, stall: 4 };
-const catalogSeconds = 4;
 const closeSeconds = 1;
 
 function openDoctor(closings: Closing[]) {
@@ -41,13 +39,12 @@ function openDoctor(closings: Closing[]) {
     },
   );
   const { schema } = current.database;
+  const { catalog, inspect } = openPostgresTarget({ open, schema, reading: { budget: lookSeconds, lockMilliseconds } });
   return {
     inspected,
-    database: openDatabaseDoctor({ open, schema, now: () => Date.now() }),
-    catalog: {
-      read: async (tables: readonly string[]) =>
-        inTransaction(await open(), { budget: catalogSeconds }, (tx) => openCatalog(tx, schema).read(tables)),
-    },
+    database: openDatabaseDoctor({ open, now: () => Date.now() }),
+    catalog,
+    inspect,
     bucket,
     store,
     machine,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { WorkItem } from "../../lib/core/ports.ts";
+import type { WorkItem } from "../../lib/core/work-item.ts";
 import { groupMoves, movesAtOnce } from "../../lib/steps/archive-fragments.ts";
 
 const kinds = ["superseded", "fragment", "marker"] as const;

@@ -39,7 +39,7 @@ async function expectClosed({ sql }: Bench): Promise<void> {
   expect(performance.now() - started).toBeLessThan(5_000);
 }
 
-const place = { run: { planId: 1 }, plan: { columns: [{ name: "filling" }] }, index: 0 } as unknown as Parameters<
+const place = { planId: 1, plan: { columns: [{ name: "filling" }] }, index: 0 } as unknown as Parameters<
   typeof openCopy
 >[1];
 const line = Buffer.from(`1\t1\t\\N\t${"x".repeat(64_000)}\n`);

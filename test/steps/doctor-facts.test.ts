@@ -260,7 +260,8 @@ describe("a check", () => {
 test("finds a role that owns what it loads, but for the local environment's", async () => {
   const facts = { known: true, lastGood: null, queuedTables: [] };
   const rights = { role: "u", missing: [], excessive: ["owns table public.blood"] };
-  const database = { contracts: async () => facts, rights: async () => rights, unindexed: async () => [] } as object;
+  const database = { contracts: async () => facts, rights: async () => ({ ...rights, excessive: [] }) } as object;
+  const inspect = { rights: async () => rights, unindexed: async () => [] };
   const text = JSON.stringify({ tables: {} });
   const ports = {
     database: database as DatabaseDoctor,
@@ -269,7 +270,11 @@ test("finds a role that owns what it loads, but for the local environment's", as
   };
   const ask = (localEndpoint: string | null) =>
     found(
-      targetChecks(openContractView(ports), { database: ports.database, settings: { ...settings, localEndpoint } }),
+      targetChecks(openContractView(ports), {
+        database: ports.database,
+        inspect,
+        settings: { ...settings, localEndpoint },
+      }),
     );
   expect(await ask(null)).toEqual(["ROLE_DDL role u"]);
   expect(await ask("http://127.0.0.1:1")).toEqual([]);

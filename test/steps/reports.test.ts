@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { PermanentError, TransientError } from "../../lib/core/errors.ts";
 import type { ObjectStore } from "../../lib/core/objects.ts";
-import type { WorkItem } from "../../lib/core/ports.ts";
 import type { RecordGroup } from "../../lib/core/records.ts";
 import type { Reject } from "../../lib/core/rejects.ts";
+import type { WorkItem } from "../../lib/core/work-item.ts";
 import { fillRejectTexts, type RejectTextPorts } from "../../lib/steps/reports.ts";
 
 const mebibyte = 1024 * 1024;

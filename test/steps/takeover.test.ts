@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { WorkItem } from "../../lib/core/ports.ts";
 import type { Run } from "../../lib/core/run.ts";
+import type { WorkItem } from "../../lib/core/work-item.ts";
 import { onCrashPoint, openLoader } from "../../lib/wiring.ts";
 import {
   attemptsOf,

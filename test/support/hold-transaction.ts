@@ -21,7 +21,7 @@ export type Holding = {
 
 const { password, check, what, ...login } = JSON.parse(await text(process.stdin)) as Holding;
 const sql = openSql({ ...login, password: () => password, tls: null, limits: { check, transaction: 600 } });
-const place = { run: { planId: 1 }, plan: { columns: [] }, index: 0 } as unknown as Parameters<typeof openCopy>[1];
+const place = { planId: 1, plan: { columns: [] }, index: 0 } as unknown as Parameters<typeof openCopy>[1];
 
 await inTransaction(sql, {}, async (tx) => {
   const [row] = await tx<{ pid: number }[]>`select pg_backend_pid() as pid from held for update`;

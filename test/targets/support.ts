@@ -3,10 +3,12 @@ import { Readable } from "node:stream";
 import type { Catalog } from "../../lib/core/catalog.ts";
 import { contractFaults, parseContracts } from "../../lib/core/contract.ts";
 import type { ObjectStore } from "../../lib/core/objects.ts";
-import { hashOf, loaderVersion, type PlanBody, planTables } from "../../lib/core/plan.ts";
-import type { CommitOutcome, Judgement, NewItem, Plan, TableOutcome } from "../../lib/core/ports.ts";
+import { hashOf, loaderVersion, type Plan, type PlanBody, planTables } from "../../lib/core/plan.ts";
+import type { CommitOutcome, Judgement } from "../../lib/core/ports.ts";
 import type { Reject } from "../../lib/core/rejects.ts";
 import type { Run } from "../../lib/core/run.ts";
+import type { TableOutcome } from "../../lib/core/target.ts";
+import type { NewItem } from "../../lib/core/work-item.ts";
 import { openClaims } from "../../lib/ledger/claims.ts";
 import { openCommits } from "../../lib/ledger/commits.ts";
 import { openPlans } from "../../lib/ledger/plans.ts";
@@ -15,16 +17,7 @@ import { openSql } from "../../lib/postgres/connection.ts";
 import { stagingTableOf } from "../../lib/postgres/sql-names.ts";
 import { readFragment } from "../../lib/readers/json/fragment.ts";
 import { stageFragments } from "../../lib/steps/stage-fragments.ts";
-import { judgeTables, lockTargets } from "../../lib/targets/postgres/judge.ts";
-import { openCatalog } from "../../lib/targets/postgres/postgres-catalog.ts";
-import {
-  createStagingSql,
-  dropStaging,
-  emptyStagingSql,
-  forgetRows,
-  missingRows,
-  openCopy,
-} from "../../lib/targets/postgres/staging.ts";
+import { openPostgresTarget } from "../../lib/targets/postgres/postgres-target.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
 
 /** The target without bucket and machine: catalog, plan, staging, judge and merge against a real server. */
@@ -94,24 +87,16 @@ export async function openTarget(): Promise<TargetBench> {
 }
 
 function openParts(sql: ReturnType<typeof openSql>) {
-  const target = {
-    createSql: createStagingSql,
-    emptySql: emptyStagingSql,
-    drop: dropStaging,
-    lock: lockTargets,
-    missingRows,
-    forgetRows,
-    judge: judgeTables,
-    catalogHash: async (tx: Parameters<typeof lockTargets>[0], plan: Plan) =>
-      hashOf([...(await openCatalog(tx, "public").read(plan.body.tables.map(({ table }) => table))).values()]),
-  };
+  const target = openPostgresTarget({ open: async () => sql, schema: "public" });
+  const { catalog, staging } = target;
   return {
     sql,
-    catalog: openCatalog(sql, "public"),
+    catalog,
     claims: openClaims(sql, leaseSeconds),
-    plans: openPlans({ sql, staging: target, leaseSeconds }),
+    plans: openPlans({ sql, staging: staging.tables, leaseSeconds }),
     items: openWorkItems({ sql, leaseSeconds }),
-    slices: openSlices({ sql, leaseSeconds, openCopy }),
+    slices: openSlices({ sql, leaseSeconds, rows: staging.rows }),
+    encoder: staging.encoder,
     commits: openCommits({ sql, target, leaseSeconds }),
   };
 }

@@ -13,6 +13,7 @@ import {
   type Finding,
   faultFinding,
   finding,
+  type RightsFacts,
   type Verdict,
 } from "../../core/doctor.ts";
 import { PermanentError, parseFault } from "../../core/errors.ts";
@@ -20,21 +21,32 @@ import { executionInput } from "../../core/execution.ts";
 import { contractsKey, parseFragmentKey, stagingPrefix } from "../../core/keys.ts";
 import type { ObjectStore } from "../../core/objects.ts";
 import { planTables, type TablePlan } from "../../core/plan.ts";
-import type { CatalogReader } from "../../core/ports.ts";
+import type { TargetCatalog, TargetInspect } from "../../core/target.ts";
 import { once, type PlannedCheck } from "./run-checks.ts";
 
-type TargetPorts = { readonly database: DatabaseDoctor; readonly settings: DoctorSettings };
+type TargetPorts = {
+  readonly database: DatabaseDoctor;
+  readonly inspect: TargetInspect;
+  readonly settings: DoctorSettings;
+};
 
 /** The tables that the contracts name: whether they can be loaded, and by this role. */
-export function targetChecks(view: ContractView, { database, settings }: TargetPorts): PlannedCheck[] {
+export function targetChecks(view: ContractView, { database, inspect, settings }: TargetPorts): PlannedCheck[] {
   const tables = once(async () => [...(await view.catalog()).keys()]);
-  const rights = once(async () => database.rights(await tables()));
+  const rights = once(async (): Promise<RightsFacts> => {
+    const [control, target] = [await database.rights(), await inspect.rights(await tables())];
+    return {
+      role: control.role,
+      missing: mergeRights([...control.missing, ...target.missing]),
+      excessive: [...control.excessive, ...target.excessive],
+    };
+  });
   return [
     { area: "targets", name: "loadable", run: () => checkLoadable(view) },
     { area: "targets", name: "natural keys", run: () => checkGuards(view) },
     { area: "targets", name: "permissions", run: async () => checkRights(await rights()) },
     { area: "targets", name: "role", run: async () => checkRole(await rights(), settings) },
-    { area: "targets", name: "foreign keys", run: async () => checkForeignKeys(database, await tables()) },
+    { area: "targets", name: "foreign keys", run: async () => checkForeignKeys(inspect, await tables()) },
   ];
 }
 
@@ -97,9 +109,12 @@ async function checkGuards({ usable, catalog }: ContractView): Promise<Verdict> 
   return { said: "a unique index guards each of them", findings };
 }
 
-type Rights = Awaited<ReturnType<DatabaseDoctor["rights"]>>;
+/** The ledger and a target may share a schema, which then is asked for twice. */
+function mergeRights(missing: RightsFacts["missing"]): RightsFacts["missing"] {
+  return [...new Map(missing.map((right) => [right.object, right])).values()];
+}
 
-function checkRights({ role, missing }: Rights): Verdict {
+function checkRights({ role, missing }: RightsFacts): Verdict {
   const findings = missing.map(({ object, rights }) =>
     finding("GRANT_MISSING", {
       where: object,
@@ -114,7 +129,7 @@ function checkRights({ role, missing }: Rights): Verdict {
 const mostReasons = 5;
 
 /** The local environment's one role owns everything, and is nobody else's. */
-function checkRole({ role, excessive }: Rights, { localEndpoint }: DoctorSettings): Verdict {
+function checkRole({ role, excessive }: RightsFacts, { localEndpoint }: DoctorSettings): Verdict {
   if (excessive.length === 0) return { said: `${role} may change rows and no structure`, findings: [] };
   if (localEndpoint !== null) return { said: `${role} owns the local environment`, findings: [] };
   const more = excessive.length > mostReasons ? ` and ${excessive.length - mostReasons} more` : "";
@@ -124,8 +139,8 @@ function checkRole({ role, excessive }: Rights, { localEndpoint }: DoctorSetting
   return { said: "", findings: [finding("ROLE_DDL", { where: `role ${role}`, got, expected, fix })] };
 }
 
-async function checkForeignKeys(database: DatabaseDoctor, tables: readonly string[]): Promise<Verdict> {
-  const unindexed = await database.unindexed(tables);
+async function checkForeignKeys(inspect: TargetInspect, tables: readonly string[]): Promise<Verdict> {
+  const unindexed = await inspect.unindexed(tables);
   const findings = unindexed.map(({ table, constraint, columns }) =>
     finding("FOREIGN_KEY_UNINDEXED", {
       where: `table ${table}, constraint ${constraint}`,
@@ -229,7 +244,7 @@ async function checkCoverage({ usable, facts }: ContractView, { store }: Contrac
 
 export type ContractPorts = {
   readonly store: Pick<ObjectStore, "readText" | "keys">;
-  readonly catalog: CatalogReader;
+  readonly catalog: TargetCatalog;
   readonly database: DatabaseDoctor;
 };
 

@@ -12,7 +12,7 @@ export async function judgeRecords(job: TableJob, staged: number): Promise<Verdi
   const duplicateGroups = await findDuplicateGroups(job);
   if (duplicateGroups > 0) {
     await rankDuplicates(job);
-    rejected += await rejectTwins(job);
+    rejected += await rejectDuplicates(job);
   }
   return findVerdicts(job, staged, { hasRejects: rejected > 0, hasDuplicates: duplicateGroups > 0 });
 }
@@ -109,11 +109,12 @@ async function rankDuplicates({ tx, sql, staging, duplicates, duplicateGroups, p
 }
 
 /** Different records of one key are all rejected: which one is right cannot be known. */
-async function rejectTwins(job: TableJob): Promise<number> {
-  const others = `(select string_agg('record ' || o._tl_record || ' of ' || w.key, ', ' order by o._tl_item, o._tl_record)
+async function rejectDuplicates(job: TableJob): Promise<number> {
+  const { items } = job.sinks;
+  const others = `(select string_agg('record ' || o._tl_record || ' of ' || w.${items.columns.key}, ', ' order by o._tl_item, o._tl_record)
     from (select o.* from ${job.duplicates} o where o.duplicate_group = d.duplicate_group
             and (o._tl_item, o._tl_record) <> (s._tl_item, s._tl_record) order by o.rank limit 3) o
-    join table_loader.work_items w on w.item_id = o._tl_item)`;
+    join ${items.name} w on w.${items.columns.item} = o._tl_item)`;
   return rejectWhere(job, {
     code: "KEY_DUPLICATE",
     field: job.sql.key.join(", "),

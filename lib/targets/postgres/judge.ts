@@ -1,18 +1,17 @@
-import type postgres from "postgres";
 import type { Column } from "../../core/catalog.ts";
 import { sqlStateOf } from "../../core/classify-error.ts";
 import { PermanentError } from "../../core/errors.ts";
-import type { TablePlan } from "../../core/plan.ts";
-import type { Judging, Plan, TableOutcome, WorkItem } from "../../core/ports.ts";
+import type { Plan, TablePlan } from "../../core/plan.ts";
 import { accountedFor, noCounts, type RecordCounts } from "../../core/report.ts";
+import type { CommitRequest, TableOutcome } from "../../core/target.ts";
+import type { WorkItem } from "../../core/work-item.ts";
 import { qualifiedName, quoteName } from "../../postgres/sql-names.ts";
+import type { Tx } from "../../postgres/transaction.ts";
 import { type Isolated, mergeAccepted } from "./isolate.ts";
 import { judgeConstraints } from "./judge-constraints.ts";
 import { judgeRecords } from "./judge-records.ts";
 import { type Effect, type TableJob, tableJob } from "./table-job.ts";
 import { countRejected, type Verdicts } from "./verdicts.ts";
-
-type Tx = postgres.ReservedSql;
 
 /**
  * Locks every table that is read or written, in the order of their names, before the transaction's first look: a change
@@ -36,10 +35,11 @@ export async function lockTargets(tx: Tx, plan: Plan): Promise<void> {
  *
  * @throws PermanentError BALANCE_BROKEN where records read and records accounted for differ
  */
-export async function judgeTables(tx: Tx, { run, plan, items, mayRace, enter }: Judging): Promise<TableOutcome[]> {
+export async function judgeTables(tx: Tx, request: CommitRequest): Promise<TableOutcome[]> {
+  const { plan, items } = request;
   const outcomes: TableOutcome[] = [];
   for (const [index, table] of plan.body.tables.entries()) {
-    const job = tableJob(tx, { run, plan: table, index, mayRace, enter });
+    const job = tableJob(tx, { ...request, plan: table, index });
     outcomes.push(await judgeTable(job, itemsOf(items, table), plan.kind === "preview").catch(nameTable(table)));
   }
   return outcomes;

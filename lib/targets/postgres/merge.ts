@@ -2,7 +2,7 @@ import type { Column } from "../../core/catalog.ts";
 import { PermanentError } from "../../core/errors.ts";
 import { isImmutable } from "../../core/plan.ts";
 import { quoteConstant, quoteName } from "../../postgres/sql-names.ts";
-import type { Effect, TableJob } from "./table-job.ts";
+import { type Effect, insertInto, type TableJob } from "./table-job.ts";
 import { keepInsertedKeys, keepOldRows } from "./undo.ts";
 
 /** The merge: undo images, then changes and new rows in key order. Every statement works on the whole table. */
@@ -40,14 +40,10 @@ async function updateRows(job: TableJob): Promise<number> {
     update ${sql.target} as t set ${changesOf(job).join(", ")}
     from ${job.rows("update")}${old}
     where ${sql.sameKey}`;
-  const statement = audited
-    ? auditing(
-        job,
-        "UPDATE",
-        `${update} returning ${recordId(job)} as record_id, to_jsonb(o.*) as old_values, to_jsonb(t.*) as new_values`,
-      )
-    : update;
-  const { count: updated } = await tx.unsafe(statement);
+  const values = `${recordId(job)} as record_id, to_jsonb(o.*) as old_values, to_jsonb(t.*) as new_values`;
+  const updated = audited
+    ? await writeAudited(job, "UPDATE", `${update} returning ${values}`)
+    : (await tx.unsafe(update)).count;
   if (locked === updated) return updated;
   const text = `table ${plan.table}: ${locked} rows were to be updated and ${updated} were; a trigger or rule drops rows`;
   throw new PermanentError("BALANCE_BROKEN", text);
@@ -84,14 +80,10 @@ async function insertRows(job: TableJob): Promise<number> {
     select ${columns.map((column) => sql.inserted(column)).join(", ")}
     from ${job.rows("insert")}
     order by ${sql.key.map((name) => sql.typed(name)).join(", ")}`;
-  const statement = plan.contract.audit_changes
-    ? auditing(
-        job,
-        "INSERT",
-        `${insert} returning ${recordId(job)} as record_id, null::jsonb as old_values, to_jsonb(t.*) as new_values`,
-      )
-    : insert;
-  const { count } = await tx.unsafe(statement);
+  const values = `${recordId(job)} as record_id, null::jsonb as old_values, to_jsonb(t.*) as new_values`;
+  const count = plan.contract.audit_changes
+    ? await writeAudited(job, "INSERT", `${insert} returning ${values}`)
+    : (await tx.unsafe(insert)).count;
   await keepInsertedKeys(job);
   return count;
 }
@@ -100,12 +92,17 @@ function recordId({ sql }: TableJob): string {
   return sql.key.map((name) => `t.${quoteName(name)}::text`).join(" || '|' || ");
 }
 
-/** The statement with a row in audit_log for every row that it returns; so many count as written. */
-function auditing({ run, plan }: TableJob, operation: string, statement: string): string {
-  return `
-    with changed as (${statement})
-    insert into public.audit_log (table_name, operation, record_id, old_values, new_values, batch_id)
-    select ${quoteConstant(plan.table)}, '${operation}', c.record_id, c.old_values, c.new_values, p.batch_id
-    from changed c, table_loader.plans p
-    where p.plan_id = ${run.planId}`;
+/** Runs the statement with a row in the audit for every row that it returns, and answers their number. */
+async function writeAudited(job: TableJob, operation: string, statement: string): Promise<number> {
+  const { tx, run, plan, sinks } = job;
+  const insert = insertInto(sinks.audit, {
+    table: quoteConstant(plan.table),
+    operation: `'${operation}'`,
+    record: "c.record_id",
+    oldValues: "c.old_values",
+    newValues: "c.new_values",
+    batch: "$1",
+  });
+  const { count } = await tx.unsafe(`with changed as (${statement}) ${insert} from changed c`, [run.batchId]);
+  return count;
 }

@@ -9,7 +9,7 @@ import type {
   TableShape,
   UniqueKey,
 } from "../../core/catalog.ts";
-import type { CatalogReader } from "../../core/ports.ts";
+import type { TargetCatalog } from "../../core/target.ts";
 import { qualifiedName } from "../../postgres/sql-names.ts";
 import { unsupportedReason } from "./encode/conversion-of.ts";
 
@@ -26,7 +26,7 @@ type ColumnRow = {
   typmod: number;
 };
 
-export function openCatalog(sql: postgres.Sql, schema: string): CatalogReader {
+export function openCatalog(sql: postgres.Sql, schema: string): TargetCatalog {
   return {
     read: async (tables) => {
       const wanted = [...new Set(tables)];

@@ -1,15 +1,12 @@
 import type postgres from "postgres";
 import type { Column } from "../../core/catalog.ts";
 import { sqlStateOf } from "../../core/classify-error.ts";
-import type { PlanBody, TablePlan } from "../../core/plan.ts";
-import type { Plan, WorkItem } from "../../core/ports.ts";
-import type { Run } from "../../core/run.ts";
+import type { Plan, PlanBody, TablePlan } from "../../core/plan.ts";
+import type { SlicePlace, SliceSink } from "../../core/target.ts";
+import type { WorkItem } from "../../core/work-item.ts";
 import { qualifiedName, quoteName, stagingSchema, stagingTableOf } from "../../postgres/sql-names.ts";
+import { inOneMessage, type Tx } from "../../postgres/transaction.ts";
 import { conversionsOf } from "./encode/transform.ts";
-
-type Tx = postgres.ReservedSql;
-
-type Copying = { readonly run: Pick<Run, "planId">; readonly plan: TablePlan; readonly index: number };
 
 /** A column as it is staged. */
 export type StagedColumn = {
@@ -28,9 +25,16 @@ export function stagedColumns(plan: TablePlan): StagedColumn[] {
 }
 
 /**
- * For each table of a plan the statements that make its staging, where it is missing. The lock comes first, so that nothing
- * is left to wait for once the table is begun: see `inOneMessage`.
+ * Makes the staging tables that are missing. The locks come first, so that nothing is left to wait for once a table is
+ * begun (see `inOneMessage`): one maker at a time, or a table that another one makes at the same moment would be rolled
+ * back.
  */
+export async function createStaging(sql: postgres.Sql, planId: number, body: PlanBody): Promise<void> {
+  const turn = `select pg_advisory_xact_lock(hashtextextended('${stagingSchema}', ${planId}))`;
+  for (const statements of createStagingSql(planId, body)) await inOneMessage(sql, [turn, ...statements]);
+}
+
+/** For each table of the plan the statements that make its staging. */
 export function createStagingSql(planId: number, body: PlanBody): string[][] {
   return body.tables.map((plan, index) => [
     `lock table only ${qualifiedName(plan.shape.schema, plan.table)} in access share mode`,
@@ -52,8 +56,12 @@ function createTableSql(table: string, plan: TablePlan): string {
   return `create unlogged table if not exists ${table} as select ${[...own, ...columns].join(", ")} from ${target} t with no data`;
 }
 
-export function emptyStagingSql(planId: number, body: PlanBody): string {
-  return `truncate ${body.tables.map((_, index) => stagingTableOf(planId, index)).join(", ")}`;
+/** Milliseconds. A worker that still copies into a table is not waited for any longer: it runs out of room, too. */
+const emptyPatience = 2_000;
+
+export async function emptyStaging(sql: postgres.Sql, planId: number, body: PlanBody): Promise<void> {
+  const tables = body.tables.map((_, index) => stagingTableOf(planId, index));
+  await inOneMessage(sql, [`truncate ${tables.join(", ")}`], { lockMilliseconds: emptyPatience });
 }
 
 /** Drops whatever the plan staged; nothing where it is gone already. */
@@ -111,16 +119,14 @@ export async function forgetRows(tx: Tx, plan: Plan, items: readonly number[]): 
   }
 }
 
-export type Copy = { write(lines: Uint8Array): Promise<void>; end(): Promise<void>; abort(): Promise<void> };
-
 /**
  * Opens COPY into one staging table. Text in COPY's own format goes in, with backpressure. A refusal that the server
  * sends after the last byte rejects the query's promise, which the driver has resolved with the stream by then: so the
  * query's reject is watched, too.
  */
-export async function openCopy(tx: Tx, { run, plan, index }: Copying): Promise<Copy> {
+export async function openCopy(tx: Tx, { planId, plan, index }: SlicePlace): Promise<SliceSink> {
   const names = ["_tl_item", "_tl_record", "_tl_absent", ...plan.columns.map(({ name }) => name)].map(quoteName);
-  const query = tx.unsafe(`copy ${stagingTableOf(run.planId, index)} (${names.join(", ")}) from stdin`);
+  const query = tx.unsafe(`copy ${stagingTableOf(planId, index)} (${names.join(", ")}) from stdin`);
   const stream = await query.writable();
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => undefined);

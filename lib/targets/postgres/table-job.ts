@@ -1,9 +1,9 @@
-import type postgres from "postgres";
 import type { TablePlan } from "../../core/plan.ts";
-import type { Judging } from "../../core/ports.ts";
 import type { RejectCode } from "../../core/rejects.ts";
 import type { Run } from "../../core/run.ts";
+import type { CommitRequest, Relation, Sinks } from "../../core/target.ts";
 import { qualifiedName, quoteConstant, stagingSchema, stagingTableOf } from "../../postgres/sql-names.ts";
+import type { Tx } from "../../postgres/transaction.ts";
 import { type Expressions, expressionsOf } from "./expressions.ts";
 
 /** What is written of a record: a new row, or a change of a stored one. */
@@ -11,7 +11,7 @@ export type Effect = "insert" | "update";
 
 /** One table of one plan while it is judged and merged, inside the commit's transaction. */
 export type TableJob = {
-  readonly tx: postgres.ReservedSql;
+  readonly tx: Tx;
   readonly run: Run;
   readonly plan: TablePlan;
   /**
@@ -26,17 +26,17 @@ export type TableJob = {
   readonly sql: Expressions;
   /** True while a duplicate key may come from a load beside this one, which another look would see. */
   readonly mayRace: boolean;
-  readonly enter: Judging["enter"];
+  readonly enter: CommitRequest["enter"];
+  readonly sinks: Sinks;
   /** Whether there are marks by now. */
   readonly seen: { marks: boolean };
   /** The staged rows with this effect, as something to select from, with the alias `s`. */
   readonly rows: (effect: Effect) => string;
 };
 
-export type JobPlace = Pick<TableJob, "run" | "plan" | "mayRace" | "enter"> & { readonly index: number };
+export type JobPlace = Pick<TableJob, "run" | "plan" | "sinks" | "mayRace" | "enter"> & { readonly index: number };
 
-export function tableJob(tx: postgres.ReservedSql, { index, ...place }: JobPlace): TableJob {
-  const { run, plan } = place;
+export function tableJob(tx: Tx, { run, plan, sinks, mayRace, enter, index }: JobPlace): TableJob {
   const name = (suffix: string): string => qualifiedName(stagingSchema, `p${run.planId}_${index}_${suffix}`);
   const staging = stagingTableOf(run.planId, index);
   const marks = name("marks");
@@ -50,7 +50,7 @@ export function tableJob(tx: postgres.ReservedSql, { index, ...place }: JobPlace
       where not exists (select from ${marks} v where v.item = s._tl_item and v.record = s._tl_record)) s`;
   };
   const own = { staging, duplicateGroups: name("families"), duplicates: name("twins"), marks, queue: name("queue") };
-  return { tx, ...place, ...own, sql: expressionsOf(plan), seen, rows };
+  return { tx, run, plan, sinks, mayRace, enter, ...own, sql: expressionsOf(plan), seen, rows };
 }
 
 /** Room for the hashes of a million records: on disk they take half as long again. */
@@ -84,30 +84,50 @@ export type RejectRule = {
   readonly parameters?: readonly string[];
 };
 
+/**
+ * `insert into <sink> (...) select ...`: the values by what they are, as SQL.
+ */
+export function insertInto<Content extends string>(
+  { name, columns }: Relation<Content>,
+  values: Readonly<Partial<Record<Content, string>>>,
+): string {
+  const given = Object.entries(values) as [Content, string][];
+  const names = given.map(([content]) => columns[content]);
+  return `insert into ${name} (${names.join(", ")}) select ${given.map(([, value]) => value).join(", ")}`;
+}
+
 /** Stores a reject for every staged record that the rule finds. */
-export async function rejectWhere({ tx, run, plan }: TableJob, rule: RejectRule): Promise<number> {
+export async function rejectWhere({ tx, run, plan, sinks }: TableJob, rule: RejectRule): Promise<number> {
   const text = (value: string | null): string => (value === null ? "null" : quoteConstant(value));
+  const { items } = sinks;
+  const parameters = rule.parameters ?? [];
+  const insert = insertInto(sinks.rejects, {
+    batch: `$${parameters.length + 1}`,
+    epoch: String(run.epoch),
+    plan: String(run.planId),
+    item: "s._tl_item",
+    table: text(plan.table),
+    key: `i.${items.columns.key}`,
+    record: "s._tl_record",
+    field: text(rule.field),
+    code: text(rule.code),
+    expected: rule.expected,
+    got: `left(${rule.got}, 500)`,
+    constraint: text(rule.constraint ?? null),
+    staged: "true",
+  });
   const stored = await tx.unsafe(
-    `
-    insert into table_loader.rejects
-      (batch_id, epoch, plan_id, item_id, table_name, key, record, field, code, expected, got, constraint_name, staged)
-    select i.batch_id, i.epoch, i.plan_id, s._tl_item, ${text(plan.table)}, i.key, s._tl_record, ${text(rule.field)},
-           ${text(rule.code)}, ${rule.expected}, left(${rule.got}, 500), ${text(rule.constraint ?? null)}, true
-    from ${rule.from}
-    join (select w.item_id, w.key, p.batch_id, p.epoch, p.plan_id
-          from table_loader.work_items w join table_loader.plans p using (plan_id)
-          where p.plan_id = ${run.planId}) i on i.item_id = s._tl_item
-    where ${rule.where}
-  `,
-    [...(rule.parameters ?? [])],
+    `${insert} from ${rule.from} join ${items.name} i on i.${items.columns.item} = s._tl_item where ${rule.where}`,
+    [...parameters, run.batchId],
   );
   return stored.count;
 }
 
 /** The staged records of this table that were rejected so far, for a join on (item_id, record). */
-export function rejectedRows({ run, plan }: Pick<TableJob, "run" | "plan">): string {
-  return `(select distinct item_id, record from table_loader.rejects
-           where plan_id = ${run.planId} and table_name = ${quoteConstant(plan.table)} and staged)`;
+export function rejectedRows({ run, plan, sinks }: Pick<TableJob, "run" | "plan" | "sinks">): string {
+  const { name, columns } = sinks.rejects;
+  return `(select distinct ${columns.item} as item_id, ${columns.record} as record from ${name}
+           where ${columns.plan} = ${run.planId} and ${columns.table} = ${quoteConstant(plan.table)} and ${columns.staged})`;
 }
 
 /** The natural key of a row as text, for messages. */

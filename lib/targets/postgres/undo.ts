@@ -1,5 +1,5 @@
 import { quoteConstant, quoteName } from "../../postgres/sql-names.ts";
-import type { TableJob } from "./table-job.ts";
+import { type Effect, insertInto, type TableJob } from "./table-job.ts";
 
 /** What a rollback needs, kept whether or not a table is audited. Images are packed: a ledger row for each is slow. */
 
@@ -7,27 +7,25 @@ const keysInPack = 5_000;
 /** Whole rows are larger than keys: a pack stays below a few megabytes. */
 const rowsInPack = 500;
 
-const columns = "(batch_id, epoch, table_name, operation, rows, row_keys, old_rows)";
-
 /** The keys of the rows that are about to be inserted. */
 export async function keepInsertedKeys(job: TableJob): Promise<void> {
-  const { tx, sql, run, plan } = job;
-  await tx.unsafe(`
-    insert into table_loader.undo_images ${columns}
-    select p.batch_id, p.epoch, ${quoteConstant(plan.table)}, 'insert', g.rows, g.row_keys, null
+  const { tx, sql, run } = job;
+  await tx.unsafe(
+    `${insertImage(job, "insert", "null")}
     from (
       select count(*)::int as rows, ${packedKeys(job, sql.typed)} as row_keys
       from ${job.rows("insert")}
       group by s._tl_item, s._tl_record / ${keysInPack}
-    ) g, table_loader.plans p
-    where p.plan_id = ${run.planId}
-  `);
+    ) g`,
+    [run.batchId],
+  );
 }
 
 /** Locks the rows to change, in key order, and keeps what they are. Answers their number. */
 export async function keepOldRows(job: TableJob): Promise<number> {
-  const { tx, sql, run, plan } = job;
-  const [kept] = await tx.unsafe<{ rows: number }[]>(`
+  const { tx, sql, run, sinks } = job;
+  const [kept] = await tx.unsafe<{ rows: number }[]>(
+    `
     with locked as (
       select ${sql.key.map((name, index) => `t.${quoteName(name)} as k${index}`).join(", ")}, row_to_json(t.*) as old_row
       from ${job.rows("update")}
@@ -37,19 +35,32 @@ export async function keepOldRows(job: TableJob): Promise<number> {
     ),
     placed as (select l.*, row_number() over () as place from locked l),
     packed as (
-      insert into table_loader.undo_images ${columns}
-      select p.batch_id, p.epoch, ${quoteConstant(plan.table)}, 'update', g.rows, g.row_keys, g.old_rows
+      ${insertImage(job, "update", "g.old_rows")}
       from (
         select count(*)::int as rows, ${packedKeys(job, (_, index) => `k${index}`, " order by place")} as row_keys,
                json_agg(old_row order by place) as old_rows
         from placed group by place / ${rowsInPack}
-      ) g, table_loader.plans p
-      where p.plan_id = ${run.planId}
-      returning rows
+      ) g
+      returning ${sinks.images.columns.rows} as rows
     )
     select coalesce(sum(rows), 0)::int as rows from packed
-  `);
+  `,
+    [run.batchId],
+  );
   return kept?.rows ?? 0;
+}
+
+/** The packs are the rows of `g`; the batch is the statement's parameter. */
+function insertImage({ run, plan, sinks }: TableJob, operation: Effect, oldRows: string): string {
+  return insertInto(sinks.images, {
+    batch: "$1",
+    epoch: String(run.epoch),
+    table: quoteConstant(plan.table),
+    operation: `'${operation}'`,
+    rows: "g.rows",
+    keys: "g.row_keys",
+    oldRows,
+  });
 }
 
 /** By each column of the natural key its texts: an array of plain texts is made three times as fast as objects are. */

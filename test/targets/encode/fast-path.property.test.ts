@@ -3,16 +3,16 @@ import { describe, expect, test } from "vitest";
 import { parseContracts } from "../../../lib/core/contract.ts";
 import { type JsonValue, toJsonText } from "../../../lib/core/json.ts";
 import type { TablePlan } from "../../../lib/core/plan.ts";
-import type { WorkItem } from "../../../lib/core/ports.ts";
 import type { TakeRecord } from "../../../lib/core/records.ts";
+import type { WorkItem } from "../../../lib/core/work-item.ts";
 import { readFragment } from "../../../lib/readers/json/fragment.ts";
-import { stagingOf } from "../../../lib/targets/postgres/encode/copy-lines.ts";
+import { openTableEncoder } from "../../../lib/targets/postgres/encode/table-encoder.ts";
 import { key, stored, storeOf } from "../../readers/support.ts";
 import { garbageOf } from "../garbage.ts";
 import { columnOfType, columnTypeOf } from "./column-types.ts";
 import { verdicts } from "./verdicts.ts";
 
-/** The short way may take a record only where the exact way would make the same line of it. */
+/** The fast path may take a record only where the exact way would make the same line of it. */
 
 type Staged = {
   readonly lines: readonly string[];
@@ -21,14 +21,14 @@ type Staged = {
   readonly rest: unknown;
 };
 
-async function stage(plan: TablePlan, text: string, isShort: boolean): Promise<Staged> {
+async function stage(plan: TablePlan, text: string, isFast: boolean): Promise<Staged> {
   const chunks: string[] = [];
   const writer = { write: async (lines: Uint8Array) => void chunks.push(Buffer.from(lines).toString()) };
   const item = { itemId: 7, table: plan.table, object: { key } } as unknown as WorkItem;
-  const rows = stagingOf(plan, 0).begin(item, writer);
+  const encoder = openTableEncoder(plan).begin(item);
   let taken = 0;
   const take: TakeRecord = (record) => {
-    const isTaken = isShort && rows.take(record);
+    const isTaken = isFast && encoder.take(record);
     taken += isTaken ? 1 : 0;
     return isTaken;
   };
@@ -37,18 +37,18 @@ async function stage(plan: TablePlan, text: string, isShort: boolean): Promise<S
   try {
     const limits = { groupRecords: 3 };
     for await (const group of readFragment(source.store, source.version, { from: null, take, limits })) {
-      await rows.send(group);
+      await encoder.send(group, writer);
     }
   } catch (error) {
     fault = (error as Error).message;
   }
-  const rest = fault === null ? await rows.end() : null;
+  const rest = fault === null ? await encoder.end() : null;
   const lines = chunks.flatMap((chunk) => chunk.split("\n").slice(0, -1));
   const byNumber = (line: string): number => Number(line.split("\t")[1]);
   return { lines: lines.toSorted((a, b) => byNumber(a) - byNumber(b)), taken, fault, rest };
 }
 
-/** Answers how many records went the short way. */
+/** Answers how many records went the fast path. */
 async function expectSame(plan: TablePlan, text: string): Promise<number> {
   const { taken, ...short } = await stage(plan, text, true);
   const { taken: none, ...exact } = await stage(plan, text, false);
@@ -93,7 +93,7 @@ describe("every example of every type", () => {
     }
   });
 
-  test("most of what is common goes the short way", async () => {
+  test("most of what is common goes the fast path", async () => {
     const common: Readonly<Record<string, string>> = {
       text: '"Müller \\"M\\" \\\\ \\n"',
       "varchar(3)": '"äöü"',
@@ -204,6 +204,6 @@ test("P3: random records under random contracts, valid or not", async () => {
     }),
     { seed: 20260101, numRuns: 1_500 },
   );
-  // A property that never takes the short way would show nothing.
+  // A property that never takes the fast path would show nothing.
   expect(taken).toBeGreaterThan(150);
 }, 60_000);

@@ -2,15 +2,17 @@ import { Readable } from "node:stream";
 import type { Catalog } from "../../../lib/core/catalog.ts";
 import { contractFaults, parseContracts } from "../../../lib/core/contract.ts";
 import type { ObjectStore } from "../../../lib/core/objects.ts";
-import { type PlanBody, planTables, type TablePlan } from "../../../lib/core/plan.ts";
-import type { Plan, TableOutcome, WorkItem } from "../../../lib/core/ports.ts";
+import { type Plan, type PlanBody, planTables, type TablePlan } from "../../../lib/core/plan.ts";
 import type { TakeRecord } from "../../../lib/core/records.ts";
 import type { Reject } from "../../../lib/core/rejects.ts";
 import type { Run } from "../../../lib/core/run.ts";
+import type { TableOutcome } from "../../../lib/core/target.ts";
+import type { WorkItem } from "../../../lib/core/work-item.ts";
+import { sinks } from "../../../lib/ledger/sinks.ts";
 import { insertRejects, rejectsOfPlan } from "../../../lib/ledger/stored-rejects.ts";
-import type { Tx } from "../../../lib/postgres/transaction.ts";
+import { shareTransaction, type Tx } from "../../../lib/postgres/transaction.ts";
 import { readFragment } from "../../../lib/readers/json/fragment.ts";
-import { stagingOf } from "../../../lib/targets/postgres/encode/copy-lines.ts";
+import { openTableEncoder } from "../../../lib/targets/postgres/encode/table-encoder.ts";
 import { judgeTables } from "../../../lib/targets/postgres/judge.ts";
 import { openCatalog } from "../../../lib/targets/postgres/postgres-catalog.ts";
 import { createStagingSql, openCopy } from "../../../lib/targets/postgres/staging.ts";
@@ -62,8 +64,11 @@ async function runCase(tx: Tx, made: Made, contents: Case): Promise<Ran> {
   const judge = async (kind: Plan["kind"]): Promise<Facts> => {
     const outcomes = await judgeTables(tx, {
       run,
+      part: 0,
       plan: { ...plan, kind },
       items: staged,
+      sinks,
+      within: shareTransaction(tx),
       mayRace: false,
       enter: () => undefined,
     });
@@ -116,14 +121,14 @@ async function stage(tx: Tx, plans: readonly TablePlan[], contents: Case): Promi
     for (const [place, records] of fragments.entries()) {
       const object = { key: fragmentKey(table, place) };
       const item = { itemId: staged.length + 1, table, kind: "fragment", object } as unknown as WorkItem;
-      const rows = stagingOf(plan, index).begin(item, writer);
-      for await (const group of readText(fragmentJson(records), rows.take)) await rows.send(group);
-      const { rejects, rejected } = await rows.end();
+      const encoder = openTableEncoder(plan).begin(item);
+      for await (const group of readText(fragmentJson(records), encoder.take)) await encoder.send(group, writer);
+      const { rejects, rejected } = await encoder.end();
       await insertRejects(tx, run, { rejects, itemId: item.itemId });
       staged.push({ ...item, records: records.length, rejected });
     }
     if (lines.length === 0) continue;
-    const copy = await openCopy(tx, { run, plan, index });
+    const copy = await openCopy(tx, { planId, plan, index, item: { itemId: 0, slices: 0 } });
     await copy.write(Buffer.concat(lines));
     await copy.end();
   }

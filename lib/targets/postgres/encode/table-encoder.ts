@@ -1,9 +1,10 @@
 import { type Fingerprint, openFingerprint } from "../../../core/fingerprint.ts";
 import type { JsonObject } from "../../../core/json.ts";
 import type { TablePlan } from "../../../core/plan.ts";
-import type { SliceProgress, SliceWriter, WorkItem } from "../../../core/ports.ts";
-import type { RawRecord, RecordGroup, SourceRecord, TakeRecord } from "../../../core/records.ts";
+import type { RawRecord, RecordGroup, SourceRecord } from "../../../core/records.ts";
 import { cutRaw, maxStoredRejects, type Reject, showName } from "../../../core/rejects.ts";
+import type { SliceEncoder, SliceWriter, TableEncoder } from "../../../core/target.ts";
+import type { WorkItem } from "../../../core/work-item.ts";
 import {
   appendNumber,
   appendText,
@@ -16,47 +17,32 @@ import {
 import { type FastRecords, fastTableOf, openFastRecords, overheadOfColumn } from "./fast-records.ts";
 import { type FieldFault, type Transform, transformOf } from "./transform.ts";
 
-/** What one slice made of its records besides rows. */
-type Collected = Pick<SliceProgress, "rejects" | "rejected" | "nulled" | "fingerprint">;
-
-/** Turns one slice's records into lines of COPY text, and collects rejects and the fingerprint on the way. */
-export type SliceRows = {
-  /** Takes a record by the short way, if every value of it is plain. */
-  readonly take: TakeRecord;
-  /** Takes the group's other records, and sends the lines of all of them. */
-  readonly send: (group: RecordGroup) => Promise<void>;
-  /** When all lines are sent: what else there was. */
-  readonly end: () => Promise<Collected>;
-};
-
-export type StagingTable = {
-  readonly plan: TablePlan;
-  readonly index: number;
-  readonly begin: (item: WorkItem, writer: SliceWriter) => SliceRows;
-};
-
-export function stagingOf(plan: TablePlan, index: number): StagingTable {
+/**
+ * Turns the records of one table into lines of COPY text: a record whose every value can be copied as it stands takes
+ * the fast path on its bytes, any other one is parsed and converted value by value.
+ */
+export function openTableEncoder(plan: TablePlan): TableEncoder {
   const table = fastTableOf(plan);
-  const ways = { fastPath: table && openFastRecords(table), transform: transformOf(plan) };
+  const paths = { fast: table && openFastRecords(table), transform: transformOf(plan) };
   // One slice at a time: the buffers serve all of them.
   const buffers: Buffers = [openLineBuffer(), openLineBuffer()];
   const overhead = lineOverhead + plan.columns.length * overheadOfColumn;
-  return { plan, index, begin: (item, writer) => beginSlice({ ...ways, overhead, buffers }, item, writer) };
+  return { begin: (item) => beginSlice({ ...paths, overhead, buffers }, item) };
 }
 
 /** Item, record number, their separators and the line end. */
 const lineOverhead = 64;
 const lineEnd = 0x0a;
 
-type Ways = {
-  readonly fastPath: FastRecords | null;
+type Paths = {
+  readonly fast: FastRecords | null;
   readonly transform: Transform;
   readonly overhead: number;
   readonly buffers: Buffers;
 };
 
 /** A slice while it is read. */
-type Slice = Ways & {
+type Slice = Paths & {
   readonly item: WorkItem;
   readonly lines: Lines;
   readonly fingerprint: Fingerprint;
@@ -65,14 +51,14 @@ type Slice = Ways & {
   nulled: number;
 };
 
-function beginSlice(ways: Ways, item: WorkItem, writer: SliceWriter): SliceRows {
-  const lines = openLines(writer, ways.buffers);
-  const slice: Slice = { ...ways, item, lines, fingerprint: openFingerprint(), rejects: [], rejected: 0, nulled: 0 };
+function beginSlice(paths: Paths, item: WorkItem): SliceEncoder {
+  const lines = openLines(paths.buffers);
+  const slice: Slice = { ...paths, item, lines, fingerprint: openFingerprint(), rejects: [], rejected: 0, nulled: 0 };
   return {
-    take: (record) => takePlain(slice, record),
-    send: async (group) => {
+    take: (record) => takeAsItStands(slice, record),
+    send: async (group, writer) => {
       for (const record of group.records) takeExact(slice, group, record);
-      await lines.send();
+      await lines.send(writer);
     },
     end: async () => {
       await lines.settle();
@@ -82,13 +68,13 @@ function beginSlice(ways: Ways, item: WorkItem, writer: SliceWriter): SliceRows 
   };
 }
 
-function takePlain(slice: Slice, record: RawRecord): boolean {
-  if (slice.fastPath === null) return false;
+function takeAsItStands(slice: Slice, record: RawRecord): boolean {
+  if (slice.fast === null) return false;
   const { line } = slice.lines;
   reserve(line, record.to - record.from + slice.overhead);
   const start = line.end;
   const content = beginLine(slice, record.number);
-  const nulled = slice.fastPath.append(record, line);
+  const nulled = slice.fast.append(record, line);
   if (nulled < 0) {
     line.end = start;
     return false;
@@ -145,10 +131,10 @@ function nameTwice(name: string): { readonly faults: readonly FieldFault[] } {
 }
 
 type Buffers = readonly [LineBuffer, LineBuffer];
-type Lines = { readonly line: LineBuffer; send(): Promise<void>; settle(): Promise<void> };
+type Lines = { readonly line: LineBuffer; send(writer: SliceWriter): Promise<void>; settle(): Promise<void> };
 
 /** Two buffers: while one is on its way, the other is filled. */
-function openLines(writer: SliceWriter, buffers: Buffers): Lines {
+function openLines(buffers: Buffers): Lines {
   let [filling, sending] = buffers;
   for (const line of buffers) resetLineBuffer(line);
   let sent: Promise<void> = Promise.resolve();
@@ -156,7 +142,7 @@ function openLines(writer: SliceWriter, buffers: Buffers): Lines {
     get line(): LineBuffer {
       return filling;
     },
-    async send(): Promise<void> {
+    async send(writer: SliceWriter): Promise<void> {
       if (filling.end === 0) return;
       await sent;
       [filling, sending] = [sending, filling];
