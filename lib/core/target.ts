@@ -2,6 +2,7 @@ import type { Catalog } from "./catalog.ts";
 import type { MissingRight, UnindexedKey } from "./doctor.ts";
 import type { Plan, PlanBody, TablePlan } from "./plan.ts";
 import type { RecordGroup, TakeRecord } from "./records.ts";
+import type { Reject } from "./rejects.ts";
 import type { RecordCounts } from "./report.ts";
 import type { Run } from "./run.ts";
 import type { SliceProgress, WorkItem } from "./work-item.ts";
@@ -125,7 +126,12 @@ export type CommitRequest = {
 
 /** `rejected`: records were rejected, and nothing may take effect. */
 export type CommitAnswer =
-  | { readonly outcome: "done" | "rejected"; readonly tables: readonly TableOutcome[] }
+  | {
+      readonly outcome: "done" | "rejected";
+      readonly tables: readonly TableOutcome[];
+      /** What the judge found, up to `maxStoredRejects`; null if it stands in the sink of the ledger. */
+      readonly rejects: readonly Reject[] | null;
+    }
   | Pending;
 
 /** The target is at work; `handle` is what it is asked by later, also by another process. */

@@ -62,7 +62,7 @@ function openCommit(): TargetCommit {
   const submit: TargetCommit["submit"] = async (request) => {
     const tables = await judgeTables(required(request.within), request);
     const isRejected = tables.some(({ counts }) => counts.records_failed > 0);
-    return { outcome: isRejected ? "rejected" : "done", tables };
+    return { outcome: isRejected ? "rejected" : "done", tables, rejects: null };
   };
   return {
     prepare: ({ plan, within }) => lockTargets(required(within), plan),
