@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout } from "node:timers/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { openBucketDoctor, openMachineDoctor, openQueueDoctor } from "./aws/aws-facts.ts";
 import type { BucketLimits } from "./aws/bucket-access.ts";
 import { openDeadLetters } from "./aws/dead-letters.ts";
 import { openExecutions } from "./aws/executions.ts";
@@ -9,14 +10,16 @@ import { type OpenOperate, openOperateClient } from "./aws/operate-client.ts";
 import { readDatabaseSecret, signDatabaseToken } from "./aws/secrets.ts";
 import { openLog, setLogLevel } from "./aws/telemetry.ts";
 import { traceWhere } from "./aws/tracing.ts";
-import { type Settings, settings } from "./config.ts";
-import { BlockedError } from "./core/errors.ts";
+import { inspectSettings, type Settings, settings } from "./config.ts";
+import type { QueueDoctor } from "./core/doctor.ts";
+import { BlockedError, TransientError } from "./core/errors.ts";
 import type { CrashPoint, CrashPointHook } from "./core/ports.ts";
 import { openAttempts } from "./ledger/attempts.ts";
 import { openBatchRecords, openHeldBatches } from "./ledger/batches.ts";
 import { openClaims } from "./ledger/claims.ts";
 import { openCommits } from "./ledger/commits.ts";
 import { openContractStore } from "./ledger/contracts.ts";
+import { lockMilliseconds, lookSeconds, openDatabaseDoctor } from "./ledger/doctor-facts.ts";
 import { grantLoader } from "./ledger/loader-role.ts";
 import { explainingFault, migrate } from "./ledger/migrate.ts";
 import { openOperations } from "./ledger/operator-queries.ts";
@@ -142,7 +145,7 @@ export async function openLoader() {
     crashPoint,
     newId: () => randomUUID(),
     now: () => Date.now(),
-    pause: (milliseconds: number) => setTimeout(milliseconds),
+    pause: (milliseconds: number) => pause(milliseconds),
     memoryShare: () => (current.memoryBytes === null ? 0 : process.memoryUsage.rss() / current.memoryBytes),
     settings: current,
   };
@@ -217,4 +220,89 @@ async function loaderRole({ database, region }: Settings): Promise<{ role: strin
   if (loaderSecretArn === null) return role === null ? null : { role };
   const { username, password } = await readSecret(loaderSecretArn, region);
   return { role: username, password };
+}
+
+/** What a diagnosis looks with. Nothing is opened before it is looked at: what cannot be opened is what it is about. */
+
+type Closing = () => Promise<void> | void;
+
+/** Seconds; a diagnosis waits for nobody as long as a load does. */
+const impatient = { open: 4, transaction: 5, grace: 1, stall: 4 };
+const closeSeconds = 1;
+
+function openDoctor(closings: Closing[]) {
+  const inspected = inspectSettings();
+  const current = inspected.settings;
+  const { region, localEndpoint, localMachineEndpoint, stateMachineArn, bucket: name, bucketOwner } = current;
+  let opening: ReturnType<typeof openDatabase> | null = null;
+  const open = (): ReturnType<typeof openDatabase> => {
+    opening ??= openDatabase(current, impatient);
+    return opening;
+  };
+  const bucket = openBucketDoctor({ bucket: name, bucketOwner, region, endpoint: localEndpoint });
+  const store = openStore(current);
+  const machine =
+    stateMachineArn === null ? null : openMachineDoctor({ stateMachineArn, region, endpoint: localMachineEndpoint });
+  closings.push(
+    () => bucket.close(),
+    () => store.close(),
+    () => machine?.close(),
+    // what was never opened needs no closing, nor what could not be, nor what nobody waits for any longer
+    async () => {
+      const sql = opening && (await within(closeSeconds, opening).catch(() => null));
+      if (sql) await closeSql(sql);
+    },
+  );
+  const { schema } = current.database;
+  const { catalog, inspect } = openPostgresTarget({ open, schema, reading: { budget: lookSeconds, lockMilliseconds } });
+  return {
+    inspected,
+    database: openDatabaseDoctor({ open, now: () => Date.now() }),
+    catalog,
+    inspect,
+    bucket,
+    store,
+    machine,
+    within,
+    now: () => Date.now(),
+  };
+}
+
+/**
+ * What operate works with: the ports of a starter, or those of a diagnosis, opened when they are asked for. So a fault
+ * of the environment stops every operation but the one that has to say so.
+ */
+export async function openOperator() {
+  prepareTelemetry(inspectSettings().settings);
+  const closings: Closing[] = [];
+  const ports = {
+    starter: async () => {
+      const starter = await openStarter();
+      closings.push(starter.close);
+      return starter.ports;
+    },
+    doctor: () => openDoctor(closings),
+  };
+  const close = async (): Promise<void> => {
+    for (const end of closings) await end();
+  };
+  return { ports, close };
+}
+
+/** The intake's queues, asked with the permissions of whoever runs this process. */
+export function openQueues(): QueueDoctor & { close(): void } {
+  const { region, localEndpoint } = settings();
+  return openQueueDoctor({ region, endpoint: localEndpoint });
+}
+
+/** @throws TransientError NO_ANSWER where the work takes longer; what it does then goes on, and is not waited for */
+export async function within<Answer>(seconds: number, work: Promise<Answer>): Promise<Answer> {
+  const late = Promise.withResolvers<never>();
+  const text = `no answer within ${Math.round(seconds)} s`;
+  const timer = setTimeout(() => late.reject(new TransientError("NO_ANSWER", text)), seconds * 1000);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

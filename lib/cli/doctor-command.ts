@@ -13,7 +13,7 @@ import { loaderVersion } from "../core/plan.ts";
 import { clipText } from "../core/rejects.ts";
 import { queueChecks } from "../steps/doctor/aws-checks.ts";
 import { fixOf, runChecks } from "../steps/doctor/run-checks.ts";
-import { openQueues, within } from "../wiring/doctor.ts";
+import { openQueues, within } from "../wiring.ts";
 import type { Connect } from "./connect.ts";
 import type { CliOptions } from "./options.ts";
 import { type ExitCode, exitCodes, toCliFault } from "./outcomes.ts";

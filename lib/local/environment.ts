@@ -15,10 +15,11 @@ import {
   type Notice,
   openMachine,
   randomExecutionName,
+  readMachineDefinition,
+  sharedCacheDirectory,
 } from "./interpreter.ts";
 import { type FunctionName, invokeLambda, type LoadFunction, loadFunction, loadTaskFunctions } from "./lambda.ts";
 import { type LocalEntrances, openLocalEntrances, openSweepTimer } from "./local-entrances.ts";
-import { readMachineDefinition, sharedCacheDirectory } from "./machine-definition.ts";
 import { openMachineEndpoint } from "./machine-endpoint.ts";
 import type { ObjectCreatedEvent } from "./object-event.ts";
 import { type LocalPostgres, openPostgres } from "./postgres.ts";

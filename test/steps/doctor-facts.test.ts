@@ -13,7 +13,7 @@ import { openContractView, targetChecks } from "../../lib/steps/doctor/contracts
 import { databaseChecks } from "../../lib/steps/doctor/database-checks.ts";
 import { settingsChecks } from "../../lib/steps/doctor/load-checks.ts";
 import { type PlannedCheck, runChecks } from "../../lib/steps/doctor/run-checks.ts";
-import { within } from "../../lib/wiring/doctor.ts";
+import { within } from "../../lib/wiring.ts";
 import { namesOf } from "./doctor-support.ts";
 
 /** What no server of a test can be brought to, told of it by its port. */

@@ -3,7 +3,7 @@ import { readFile, rm } from "node:fs/promises";
 import postgres from "postgres";
 import type { TestProject } from "vitest/node";
 import { migrate } from "../../lib/ledger/migrate.ts";
-import { readMachineDefinition, sharedCacheDirectory } from "../../lib/local/machine-definition.ts";
+import { readMachineDefinition, sharedCacheDirectory } from "../../lib/local/interpreter.ts";
 import { type LocalPostgres, openPostgres } from "../../lib/local/postgres.ts";
 import { makeTemporaryDirectory } from "../../lib/local/postgres-process.ts";
 

@@ -1,6 +1,7 @@
 import type { Column } from "../../core/catalog.ts";
 import { isImmutable, type TablePlan } from "../../core/plan.ts";
 import { qualifiedName, quoteConstant, quoteName } from "../../postgres/sql-names.ts";
+import { newerCondition, sameValue, updatedValue } from "./conflict-resolution.ts";
 import { type StagedColumn, stagedColumns } from "./staging.ts";
 
 /**
@@ -60,34 +61,6 @@ export function expressionsOf(plan: TablePlan): Expressions {
   };
 }
 
-/** A record without the value is never newer; a stored row without it is older than any. */
-function newerCondition({ contract }: TablePlan, typed: (name: string) => string): string | null {
-  if (contract.newer_by === undefined) return null;
-  const [value, stored] = [typed(contract.newer_by), `t.${quoteName(contract.newer_by)}`];
-  return `coalesce(${value} > ${stored}, ${value} is not null and ${stored} is null)`;
-}
-
-type Updating = Pick<Expressions, "typed" | "absent" | "newer">;
-
-/** What an update leaves in a column that it may change: the table's resolution, then the column's own settings. */
-function updatedValue({ contract }: TablePlan, name: string, { typed, absent, newer }: Updating): string {
-  const stored = `t.${quoteName(name)}`;
-  const own = contract.columns[name];
-  const merging = contract.conflict_resolution === "merge";
-  const keepsAbsent = own?.keep_if_absent ?? true;
-  let value = typed(name);
-  if (merging) value = `coalesce(${value}, ${stored})`;
-  else if (keepsAbsent) value = `case when ${absent(name)} then ${stored} else ${value} end`;
-  if (own?.fill_if_null) value = `coalesce(${stored}, ${value})`;
-  return newer !== null && isNewestOnly(contract, name) ? `case when ${newer} then ${value} else ${stored} end` : value;
-}
-
-/** Where fields follow `newer_by`, the field itself does so too: an older record must not set it back. */
-function isNewestOnly({ columns, newer_by: newerBy }: TablePlan["contract"], name: string): boolean {
-  if (columns[name]?.newest) return true;
-  return name === newerBy && Object.values(columns).some(({ newest }) => newest);
-}
-
 /** Casts stand inside the case: the server may cast before it filters. */
 function typedValue(staged: StagedColumn | undefined): string {
   if (!staged) return "null";
@@ -99,25 +72,6 @@ function typedValue(staged: StagedColumn | undefined): string {
 
 function absentFlag(staged: StagedColumn | undefined): string {
   return staged ? `coalesce(substr(s._tl_absent, ${staged.index + 1}, 1) = '1', false)` : "true";
-}
-
-/** Types whose equality tells every two values apart that are shown differently. */
-const exactlyEqual = new Set([
-  ...["bool", "int2", "int4", "int8", "uuid", "bytea", "date", "time", "timestamp", "timestamptz", "inet", "cidr"],
-]);
-const textual = new Set(["text", "varchar", "bpchar"]);
-
-/**
- * Whether a value is the stored one, digit by digit: citext, 1.0 and 1, -0 and 0, a day and 24 hours are equal to the
- * server and yet not the same. Types without an equality operator are compared by their text, too.
- */
-function sameValue({ name, type }: Column, value: string): string {
-  const stored = `t.${quoteName(name)}`;
-  const isExact =
-    exactlyEqual.has(type.name) || type.enumLabels !== null || (type.name === "numeric" && type.scale !== null);
-  if (isExact) return `${value} is not distinct from ${stored}`;
-  const cast = textual.has(type.name) ? "" : "::text";
-  return `(${value})${cast} collate "C" is not distinct from ${stored}${cast} collate "C"`;
 }
 
 type Staged = {

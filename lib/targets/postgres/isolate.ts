@@ -1,9 +1,9 @@
 import { sqlStateOf } from "../../core/classify-error.ts";
 import { maxStoredRejects, type RejectCode } from "../../core/rejects.ts";
 import { quoteConstant } from "../../postgres/sql-names.ts";
+import { markRejected } from "./judge-records.ts";
 import { type Merged, mergeTable } from "./merge.ts";
 import { type Effect, keyText, rejectWhere, type TableJob } from "./table-job.ts";
-import { markRejected } from "./verdicts.ts";
 
 /**
  * What no set-based rule tells (exclusion constraints, triggers, partitions, unique expressions) the server refuses in

@@ -1,8 +1,8 @@
 import { type Column, type ForeignKey, isSameKey, type UniqueKey } from "../../core/catalog.ts";
 import { quoteConstant, quoteName } from "../../postgres/sql-names.ts";
 import { drawsFromSequence } from "./expressions.ts";
+import { markRejected } from "./judge-records.ts";
 import { type Effect, type RejectRule, rejectWhere, type TableJob } from "./table-job.ts";
-import { markRejected } from "./verdicts.ts";
 
 /**
  * The judge's second look: what the rows would be, against the table's constraints, set by set. Parents of this batch

@@ -9,9 +9,8 @@ import { qualifiedName, quoteName } from "../../postgres/sql-names.ts";
 import type { Tx } from "../../postgres/transaction.ts";
 import { type Isolated, mergeAccepted } from "./isolate.ts";
 import { judgeConstraints } from "./judge-constraints.ts";
-import { judgeRecords } from "./judge-records.ts";
+import { countRejected, judgeRecords, type Verdicts } from "./judge-records.ts";
 import { type Effect, type TableJob, tableJob } from "./table-job.ts";
-import { countRejected, type Verdicts } from "./verdicts.ts";
 
 /**
  * Locks every table that is read or written, in the order of their names, before the transaction's first look: a change

@@ -2,8 +2,8 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { sharedCacheDirectory } from "../../../lib/local/interpreter.ts";
 import type { FunctionName } from "../../../lib/local/lambda.ts";
-import { sharedCacheDirectory } from "../../../lib/local/machine-definition.ts";
 import type { Invocation, LambdaError, Said } from "./sandbox-child.ts";
 
 /** Why an invocation failed, by the names that Step Functions sees. */
