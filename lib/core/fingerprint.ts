@@ -4,6 +4,14 @@
  */
 export const fingerprintModulus = 1n << 128n;
 
+/**
+ * The version of the canonical text that is hashed, kept beside every stored fingerprint. Version 1 is the record's line
+ * of COPY text for PostgreSQL without its two numbers: the mask of absent fields (`\N` if there are none), then the
+ * plan's columns in their order, with tabs between them; of a rejected record it is the text as it was read. Whoever
+ * changes that text raises the version, and keeps the encoder of version 1 for comparisons with what is stored.
+ */
+export const fingerprintVersion = 1;
+
 export type Fingerprint = {
   /** Adds a record: its canonical text is the bytes from one index to another. */
   readonly add: (bytes: Uint8Array, from: number, to: number) => void;

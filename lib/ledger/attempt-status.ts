@@ -1,6 +1,6 @@
 import type { BatchState } from "../core/batch.ts";
 import { StaleFence } from "../core/errors.ts";
-import { addFingerprints } from "../core/fingerprint.ts";
+import { addFingerprints, fingerprintVersion } from "../core/fingerprint.ts";
 import type { AttemptStatus } from "../core/ports.ts";
 import { type LoadResult, noCounts, type TableResult } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
@@ -133,6 +133,7 @@ async function duplicatesOf(tx: Tx, run: Run, items: readonly WorkItem[]): Promi
     join jsonb_to_recordset(${JSON.stringify(sums)}::text::jsonb)
       as s(table_name text, fingerprint numeric, records bigint) using (table_name, fingerprint, records)
     where b.batch_id <> ${run.batchId} and b.state = 'loaded' and b.records > 0
+      and b.fingerprint_version = ${fingerprintVersion}
     order by b.batch_id
     limit 20
   `;

@@ -1,5 +1,5 @@
 import { listNames } from "../core/decide.ts";
-import { addFingerprints } from "../core/fingerprint.ts";
+import { addFingerprints, fingerprintVersion } from "../core/fingerprint.ts";
 import { versionLabel } from "../core/keys.ts";
 import type { Run } from "../core/run.ts";
 import type { WorkItem } from "../core/work-item.ts";
@@ -48,6 +48,8 @@ async function readLoaded(tx: Tx, run: Run, table: string): Promise<Loaded[]> {
     select key, etag, size, fingerprint::text as fingerprint, records
     from table_loader.object_versions
     where batch_id = ${run.batchId} and epoch = ${run.epoch} and table_name = ${table} and state = 'loaded'
+      -- there is one encoder, so that nothing else was ever stored
+      and fingerprint_version = ${fingerprintVersion}
   `;
   return rows.map((row) => ({ ...row, fingerprint: BigInt(row.fingerprint) }));
 }

@@ -46,6 +46,7 @@ export const migrationNames = [
   "line",
   "timeouts",
   "redelivered",
+  "fingerprint-versions",
 ] as const;
 
 /** Tables of people's own queries, which are adopted where they are there: the columns that the loader counts on. */

@@ -1,4 +1,4 @@
-import { addFingerprints } from "../core/fingerprint.ts";
+import { addFingerprints, fingerprintVersion } from "../core/fingerprint.ts";
 import { versionLabel } from "../core/keys.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Judgement } from "../core/ports.ts";
@@ -48,7 +48,8 @@ async function recordCounts(tx: Tx, run: Run, rows: readonly object[]): Promise<
       from done d
     )
     update table_loader.batch_tables b
-    set state = 'loaded', records = d.records, fingerprint = d.fingerprint, updated_at = now()
+    set state = 'loaded', records = d.records, fingerprint = d.fingerprint,
+        fingerprint_version = ${fingerprintVersion}, updated_at = now()
     from done d
     where b.batch_id = ${run.batchId} and b.epoch = ${run.epoch} and b.table_name = d.table_name
   `;
@@ -113,15 +114,16 @@ async function markVersions(tx: Tx, run: Run, fragments: readonly WorkItem[]): P
   }));
   await tx`
     insert into table_loader.object_versions
-      (key, version, epoch, batch_id, table_name, etag, size, last_modified, state, records, fingerprint, source_label)
+      (key, version, epoch, batch_id, table_name, etag, size, last_modified, state, records, fingerprint,
+       fingerprint_version, source_label)
     select v.key, v.version, ${run.epoch}, ${run.batchId}, v.table_name, v.etag, v.size, v.last_modified, 'loaded',
-           v.records, v.fingerprint, 'content-' || left(md5(v.fingerprint::text), 12)
+           v.records, v.fingerprint, ${fingerprintVersion}, 'content-' || left(md5(v.fingerprint::text), 12)
     from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as v(
       key text, version text, table_name text, etag text, size bigint, last_modified timestamptz, records bigint,
       fingerprint numeric)
     on conflict (key, version, epoch)
     do update set state = 'loaded', records = excluded.records, fingerprint = excluded.fingerprint,
-                  source_label = excluded.source_label, updated_at = now()
+                  fingerprint_version = excluded.fingerprint_version, source_label = excluded.source_label, updated_at = now()
   `;
   await tx`
     update table_loader.object_versions

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { migrate } from "../../lib/ledger/migrate.ts";
 import {
   attemptsOf,
   ledgerOf,
@@ -106,6 +107,22 @@ test("T08 dropped again byte for byte: kept as a duplicate, the first archive ke
   await batch.drop("blood.json", bloods(batch.prefix, 3));
   expect((await flow.arrivals()).runs).toMatchObject([{ status: "SUCCEEDED" }]);
   expect(flow.objects(batch.key(""))).toEqual([]);
+  expect(await batch.probe()).toEqual(sampleLoaded);
+  await expectInvariants(flow);
+});
+
+test("T08 dropped again in another spelling after an upgrade from a ledger without versions of fingerprints", async () => {
+  const batch = await loadSample();
+  // as the code before that migration left it
+  await flow.sql.unsafe(`
+    alter table table_loader.object_versions drop column fingerprint_version;
+    alter table table_loader.batch_tables drop column fingerprint_version;
+    delete from table_loader.migrations where version = 9`);
+  expect(await migrate(flow.sql)).toEqual(["009.do.fingerprint-versions.sql"]);
+  const spaced = JSON.stringify(bloods(batch.prefix, 3), null, 2);
+  await batch.drop("blood.json", spaced);
+  const { runs } = await flow.arrivals();
+  expect(runs).toMatchObject([{ status: "SUCCEEDED", output: { status: "already_processed", records_read: 3 } }]);
   expect(await batch.probe()).toEqual(sampleLoaded);
   await expectInvariants(flow);
 });
