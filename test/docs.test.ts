@@ -4,8 +4,8 @@ import { describe, expect, test } from "vitest";
 import { exitCodes } from "../lib/cli/outcomes.ts";
 import { parseContracts } from "../lib/core/contract.ts";
 import { findingKinds } from "../lib/core/doctor.ts";
+import * as durations from "../lib/core/durations.ts";
 import { defaultBatchIdPattern } from "../lib/core/keys.ts";
-import { leaseSeconds } from "../lib/core/machine.ts";
 import { accountedFor, type LoadResult, noCounts, sumCounts } from "../lib/core/report.ts";
 import { type Node, nodesOf, readSources, root, textsOf } from "./support/sources.ts";
 
@@ -50,7 +50,7 @@ describe("settings.md", () => {
     expect(named(text).toSorted()).toEqual([...variables.keys()].toSorted());
   });
 
-  const constants: Readonly<Record<string, unknown>> = { defaultBatchIdPattern, leaseSeconds };
+  const constants: Readonly<Record<string, unknown>> = { defaultBatchIdPattern, ...durations };
   const defaults = [...variables].flatMap(([name, schema]) => {
     const call = nodesOf(schema).find((node) => node.type === "CallExpression" && calleeOf(node).endsWith(".default"));
     const [value] = (call?.arguments ?? []) as readonly Node[];

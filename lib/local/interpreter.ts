@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { StateMachine } from "aws-local-stepfunctions";
+import { localCloseSeconds } from "../core/durations.ts";
 import type { ExecutionStatus } from "../core/execution.ts";
 import { machineName, type TaskState, taskStates } from "../core/machine.ts";
 import { invokeLambda, type LambdaFunction } from "./lambda.ts";
@@ -36,9 +37,6 @@ type Running = { record: ExecutionRecord; states: string[]; abort: () => void; e
 type StateMachineInput = ConstructorParameters<typeof StateMachine>[0];
 type RunInput = Parameters<StateMachine["run"]>[0];
 type RunOptions = NonNullable<Parameters<StateMachine["run"]>[1]>;
-
-/** How long `close` waits for a handler that is in the middle of its work. */
-const closeWaitMilliseconds = 10_000;
 
 const eventTypes: Readonly<Record<string, MachineEventType>> = {
   StateEntered: "entered",
@@ -87,7 +85,7 @@ export function openMachine(options: MachineOptions): LocalMachine {
     async close() {
       for (const { abort } of executions.values()) abort();
       await Promise.all([...executions.values()].map(({ ended }) => ended));
-      await Promise.race([interpreter.idle(), pause(closeWaitMilliseconds, undefined, { ref: false })]);
+      await Promise.race([interpreter.idle(), pause(localCloseSeconds * 1000, undefined, { ref: false })]);
     },
   };
 }

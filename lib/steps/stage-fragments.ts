@@ -1,3 +1,4 @@
+import { sliceSeconds, stagePatience, stageReserveSeconds } from "../core/durations.ts";
 import { BlockedError, PermanentError, parseFault, TransientError } from "../core/errors.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
@@ -50,15 +51,6 @@ export type StagePorts = {
 
 export type StageAnswer = { readonly next: Answer<"StageFragments">; readonly worker: number };
 
-/** A checkpoint at least this often: what a crash can cost. */
-const sliceSeconds = 30;
-/** A slice that starts now has to be able to end before the Lambda does. */
-const reserveSeconds = 15;
-
-/** Mostly the others are done at once; a pause of the machine takes longer than all that is left. */
-const patienceMilliseconds = 5_000;
-const pauseMilliseconds = 250;
-
 /** @param deadline milliseconds since the epoch, when this invocation ends */
 export async function stageFragments(
   ports: StagePorts,
@@ -69,7 +61,7 @@ export async function stageFragments(
   if (!plan)
     throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
   const tables = new Map(plan.body.tables.map((table, index) => [table.table, stagingOf(table, index)]));
-  const stopAt = deadline - reserveSeconds * 1000;
+  const stopAt = deadline - stageReserveSeconds * 1000;
   const progress = openStageProgress(ports);
   const shift: Shift = { ports, plan, request: { run, worker }, stopAt, pacer: openPacer(ports, plan), progress };
   return await work(shift, tables).finally(progress.tell);
@@ -84,8 +76,8 @@ async function work(shift: Shift, tables: ReadonlyMap<string, StagingTable>): Pr
     if (!item) {
       if (!(await ports.items.anyPending(run))) return { next: "done", worker };
       idleSince ??= ports.now();
-      if (ports.now() - idleSince >= patienceMilliseconds) return { next: "wait", worker };
-      await ports.pause(pauseMilliseconds);
+      if (ports.now() - idleSince >= stagePatience.seconds * 1000) return { next: "wait", worker };
+      await ports.pause(stagePatience.lookMilliseconds);
       continue;
     }
     idleSince = null;
@@ -229,7 +221,7 @@ export type StageProgress = {
 };
 
 /** As often as a large fragment has a checkpoint; small ones have thousands. */
-const tellMilliseconds = 30_000;
+const tellMilliseconds = sliceSeconds * 1000;
 
 export function openStageProgress({ gauges, now }: { gauges: Gauges; now: () => number }): StageProgress {
   let since = now();

@@ -1,6 +1,7 @@
 import { openBucketDoctor, openMachineDoctor, openQueueDoctor } from "../aws/aws-facts.ts";
 import { inspectSettings, settings } from "../config.ts";
 import type { QueueDoctor } from "../core/doctor.ts";
+import { doctorAnswerSeconds } from "../core/durations.ts";
 import { TransientError } from "../core/errors.ts";
 import { openDatabaseDoctor } from "../ledger/doctor-facts.ts";
 import { closeSql } from "../postgres/connection.ts";
@@ -13,8 +14,13 @@ import { openDatabase, openStarter, openStore, prepareTelemetry } from "../wirin
 type Closing = () => Promise<void> | void;
 
 /** Seconds; a diagnosis waits for nobody as long as a load does. */
-const impatient = { open: 4, transaction: 5, grace: 1, stall: 4 };
-const catalogSeconds = 4;
+const grace = 1;
+const impatient = {
+  open: doctorAnswerSeconds,
+  transaction: doctorAnswerSeconds + grace,
+  grace,
+  stall: doctorAnswerSeconds,
+};
 const closeSeconds = 1;
 
 function openDoctor(closings: Closing[]) {
@@ -46,7 +52,7 @@ function openDoctor(closings: Closing[]) {
     database: openDatabaseDoctor({ open, schema, now: () => Date.now() }),
     catalog: {
       read: async (tables: readonly string[]) =>
-        inTransaction(await open(), { budget: catalogSeconds }, (tx) => openCatalog(tx, schema).read(tables)),
+        inTransaction(await open(), { budget: doctorAnswerSeconds }, (tx) => openCatalog(tx, schema).read(tables)),
     },
     bucket,
     store,
