@@ -1,5 +1,5 @@
 import { sliceSeconds, stagePatience, stageReserveSeconds } from "../core/durations.ts";
-import { BlockedError, PermanentError, parseFault, TransientError } from "../core/errors.ts";
+import { BlockedError, PermanentError, TransientError } from "../core/errors.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
 import type {
@@ -118,7 +118,7 @@ async function stageItem(shift: Shift, item: WorkItem, table: StagingTable | nul
     }
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;
-    const fault = parseFault(error.message, error.code);
+    const { fault } = error;
     shift.ports.log.warn("fragment failed", { code: fault.code, key: item.object.key, table: item.table });
     await shift.ports.items.fail(shift.request.run, current, fault);
   }
@@ -136,8 +136,7 @@ async function readingAgain<T>(read: () => Promise<T>): Promise<T> {
       return await read();
     } catch (error) {
       if (!(error instanceof TransientError && error.code === "S3_CHECKSUM")) throw error;
-      const { code, message } = parseFault(error.message, error.code);
-      if (n === maxReads) throw new PermanentError(code, `${message}, ${n} times by now`, { cause: error });
+      if (n === maxReads) throw new PermanentError(error.code, `${error.text}, ${n} times by now`, { cause: error });
     }
   }
 }

@@ -1,6 +1,6 @@
 import { type Check, type DoctorArea, type Finding, finding, outcomeOf, type Verdict } from "../../core/doctor.ts";
 import { doctorCheckSeconds } from "../../core/durations.ts";
-import { type Fault, parseFault, TransientError, toLoaderError } from "../../core/errors.ts";
+import { type Fault, TransientError, toLoaderError } from "../../core/errors.ts";
 
 /** Runs checks one after the other; none of them keeps the others from being run, unless they cannot do without it. */
 
@@ -59,8 +59,7 @@ async function runCheck(
     // a promise also of what throws at once
     return { verdict: await within(seconds, Promise.resolve().then(check.run)), fault: null };
   } catch (error) {
-    const { message, code } = toLoaderError(error);
-    const fault = parseFault(message, code);
+    const { fault } = toLoaderError(error);
     return { verdict: { said: "", findings: [check.gate?.(fault) ?? notChecked(check, fault)] }, fault };
   }
 }
