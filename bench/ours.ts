@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { stageWait } from "../lib/core/durations.ts";
 import { contractsKey, loadedPrefixOf } from "../lib/core/keys.ts";
-import { stageWait } from "../lib/core/machine.ts";
 import type { Run } from "../lib/core/run.ts";
 import type { HandlerName } from "../lib/infra/capacity.ts";
 import { sourceOf } from "./bundles.ts";

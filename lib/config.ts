@@ -1,9 +1,9 @@
 import { BlockList, isIP } from "node:net";
 import { z } from "zod";
 import type { SettingFault } from "./core/doctor.ts";
+import { auditRetentionDays, leaseSeconds, transactionTimeoutSeconds, undoRetentionDays } from "./core/durations.ts";
 import { BlockedError } from "./core/errors.ts";
 import { defaultBatchIdPattern } from "./core/keys.ts";
-import { leaseSeconds } from "./core/machine.ts";
 
 /** The only reader of the environment. Every setting is validated once, and every fault is named at once. */
 
@@ -96,7 +96,7 @@ const variables = z.object({
   BATCH_SIZE: whole(1).default(1000),
   DRY_RUN: flag.default(false),
   MAX_RETRIES: whole(0).default(3),
-  TRANSACTION_TIMEOUT: whole(1).default(300),
+  TRANSACTION_TIMEOUT: whole(1).default(transactionTimeoutSeconds),
   LOG_LEVEL: z.enum(["DEBUG", "INFO", "WARN", "ERROR", "CRITICAL", "SILENT"]).default("INFO"),
   REQUIRE_APPROVAL: flag.default(true),
   MAX_RECORDS_PER_BATCH: whole(1).optional(),
@@ -104,8 +104,8 @@ const variables = z.object({
   MAX_LOADS: whole(1).default(5),
   BATCH_ID_PATTERN: z.string().refine(isPattern, "a regular expression").default(defaultBatchIdPattern),
   LEASE_SECONDS: whole(5).default(leaseSeconds),
-  UNDO_RETENTION_DAYS: whole(1).default(90),
-  AUDIT_RETENTION_DAYS: whole(1).default(365),
+  UNDO_RETENTION_DAYS: whole(1).default(undoRetentionDays),
+  AUDIT_RETENTION_DAYS: whole(1).default(auditRetentionDays),
   STATE_MACHINE_ARN: z.string().optional(),
   ARRIVALS_QUEUE_URL: queueUrl.optional(),
   DEAD_LETTER_QUEUE_URL: queueUrl.optional(),

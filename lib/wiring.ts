@@ -12,6 +12,7 @@ import { openLog, setLogLevel } from "./aws/telemetry.ts";
 import { traceWhere } from "./aws/tracing.ts";
 import { inspectSettings, type Settings, settings } from "./config.ts";
 import type { QueueDoctor } from "./core/doctor.ts";
+import { doctorAnswerSeconds } from "./core/durations.ts";
 import { BlockedError, TransientError } from "./core/errors.ts";
 import type { CrashPoint, CrashPointHook } from "./core/ports.ts";
 import { openAttempts } from "./ledger/attempts.ts";
@@ -19,7 +20,7 @@ import { openBatchRecords, openHeldBatches } from "./ledger/batches.ts";
 import { openClaims } from "./ledger/claims.ts";
 import { openCommits } from "./ledger/commits.ts";
 import { openContractStore } from "./ledger/contracts.ts";
-import { lockMilliseconds, lookSeconds, openDatabaseDoctor } from "./ledger/doctor-facts.ts";
+import { doctorLockMilliseconds, openDatabaseDoctor } from "./ledger/doctor-facts.ts";
 import { grantLoader } from "./ledger/loader-role.ts";
 import { explainingFault, migrate } from "./ledger/migrate.ts";
 import { openOperations } from "./ledger/operator-queries.ts";
@@ -227,7 +228,13 @@ async function loaderRole({ database, region }: Settings): Promise<{ role: strin
 type Closing = () => Promise<void> | void;
 
 /** Seconds; a diagnosis waits for nobody as long as a load does. */
-const impatient = { open: 4, transaction: 5, grace: 1, stall: 4 };
+const grace = 1;
+const impatient = {
+  open: doctorAnswerSeconds,
+  transaction: doctorAnswerSeconds + grace,
+  grace,
+  stall: doctorAnswerSeconds,
+};
 const closeSeconds = 1;
 
 function openDoctor(closings: Closing[]) {
@@ -254,7 +261,8 @@ function openDoctor(closings: Closing[]) {
     },
   );
   const { schema } = current.database;
-  const { catalog, inspect } = openPostgresTarget({ open, schema, reading: { budget: lookSeconds, lockMilliseconds } });
+  const reading = { budget: doctorAnswerSeconds, lockMilliseconds: doctorLockMilliseconds };
+  const { catalog, inspect } = openPostgresTarget({ open, schema, reading });
   return {
     inspected,
     database: openDatabaseDoctor({ open, now: () => Date.now() }),

@@ -4,8 +4,8 @@ import { describe, expect, test } from "vitest";
 import { exitCodes } from "../lib/cli/outcomes.ts";
 import { parseContracts } from "../lib/core/contract.ts";
 import { findingKinds } from "../lib/core/doctor.ts";
+import * as durations from "../lib/core/durations.ts";
 import { defaultBatchIdPattern } from "../lib/core/keys.ts";
-import { leaseSeconds } from "../lib/core/machine.ts";
 import { accountedFor, type LoadResult, noCounts, sumCounts } from "../lib/core/report.ts";
 import { type Node, nodesOf, readSources, root, textsOf } from "./support/sources.ts";
 
@@ -50,7 +50,7 @@ describe("settings.md", () => {
     expect(named(text).toSorted()).toEqual([...variables.keys()].toSorted());
   });
 
-  const constants: Readonly<Record<string, unknown>> = { defaultBatchIdPattern, leaseSeconds };
+  const constants: Readonly<Record<string, unknown>> = { defaultBatchIdPattern, ...durations };
   const defaults = [...variables].flatMap(([name, schema]) => {
     const call = nodesOf(schema).find((node) => node.type === "CallExpression" && calleeOf(node).endsWith(".default"));
     const [value] = (call?.arguments ?? []) as readonly Node[];
@@ -202,6 +202,137 @@ describe("deploy.md", () => {
   test("has a row for every context key, and no other", () => {
     const keys = [...membersOf("lib/infra/context.ts", "z.strictObject").keys()];
     expect(named(below(read("docs/deploy.md"), "Context")).toSorted()).toEqual(keys.toSorted());
+  });
+});
+
+/** Numbers as the texts write them. */
+const numbers: Readonly<Record<string, number>> = { a: 1, an: 1, one: 1, five: 5, ten: 10, fifteen: 15, thirty: 30 };
+const numberOf = (text: string): number => numbers[text.toLowerCase()] ?? Number(text.replaceAll(",", ""));
+
+/** Hours until a load that its environment blocks gives up. */
+function hoursOfRounds({ firstSeconds, longestSeconds, rounds }: typeof durations.blockedWait): number {
+  const waits = Array.from({ length: rounds - 1 }, (_, round) => Math.min(longestSeconds, firstSeconds * 2 ** round));
+  return Math.round(waits.reduce((sum, seconds) => sum + seconds, 0) / 3600);
+}
+
+describe("texts name the durations of lib/core/durations.ts", () => {
+  const d = durations;
+  const longestRoundMinutes = d.blockedWait.longestSeconds / 60;
+  const leaseMinutes = d.leaseSeconds / 60;
+  const migrations = globSync("lib/ledger/migrations/*.sql", { cwd: root }).toSorted().map(read).join("\n");
+  const performance = migrations.match(/create (?:or replace )?view public\.load_performance\b[^;]*;/g)?.at(-1) ?? "";
+  const performanceDays = Number(/interval '(\d+) days'/.exec(performance)?.[1]);
+
+  /** The sentence with a group for every number, and what the numbers are. */
+  test.each<[path: string, sentence: RegExp, ...values: number[]]>([
+    ["README.md", /The sweep looks every (\w+) minutes for what no event told/, d.sweepIntervalMinutes],
+    ["docs/deploy.md", /`loaded\/` \| for ever, after (\d+) days in `INTELLIGENT_TIERING`/, d.archiveTierDays],
+    ["docs/deploy.md", /`failed\/` \| for ever, after (\d+) days in `INTELLIGENT_TIERING`/, d.archiveTierDays],
+    ["docs/deploy.md", /`failed\/` \|[^|]*overwrites or deletes there, for (\d+) days/, d.failedVersionDays],
+    ["docs/deploy.md", /the version below the delete marker for (\d+) days/, d.stagedVersionDays],
+    ["docs/deploy.md", /`previews\/` \| (\d+) days/, d.previewDays],
+    ["docs/deploy.md", /uploads that were never ended \| (\d+) day/, d.unfinishedUploadDays],
+    [
+      "docs/how-it-works.md",
+      /Everything else waits \((\d+) s, doubling to (\d+) minutes, (\d+) rounds\)/,
+      ...[d.blockedWait.firstSeconds, longestRoundMinutes, d.blockedWait.rounds],
+    ],
+    ["docs/how-it-works.md", /Every (\w+) minutes, never two at a time/, d.sweepIntervalMinutes],
+    ["docs/how-it-works.md", /has (\w+) seconds to take its place before/, d.turnSettleSeconds],
+    ["docs/how-it-works.md", /its slices follow what it gets done in (\d+) s/, d.sliceTargetSeconds],
+    ["docs/how-it-works.md", /the lease ends \((\d+) minutes\), the next sweep starts/, leaseMinutes],
+    [
+      "docs/how-it-works.md",
+      /given up after (\d+) s of a COPY or (\d+) s of a transaction/,
+      ...[d.copyStallSeconds, d.plainTransactionSeconds],
+    ],
+    [
+      "docs/how-it-works.md",
+      /the server ends its session, and with it its locks, within (\w+) minute/,
+      d.stuckSessionMinutes,
+    ],
+    ["docs/reliability.md", /the lease is 20 s there instead of (\d+) minutes/, leaseMinutes],
+    ["docs/runbook.md", /Its periods are five seconds, not (\w+) minutes/, d.sweepIntervalMinutes],
+    ["docs/runbook.md", /finds what lies in staging within (\w+) minutes/, d.sweepIntervalMinutes],
+    [
+      "docs/runbook.md",
+      /a batch was blocked for (\d+) rounds \(about (\d+) hours\)/,
+      ...[d.blockedWait.rounds, hoursOfRounds(d.blockedWait)],
+    ],
+    ["docs/runbook.md", /a load is on its way and has not moved for (\w+) minutes/, d.stallMinutes],
+    ["docs/runbook.md", /the lease ends after `LEASE_SECONDS` \((\d+) minutes\)/, leaseMinutes],
+    [
+      "docs/runbook.md",
+      /It tries again by itself after (\d+) s, then ever later, at most every (\d+) minutes/,
+      ...[d.blockedWait.firstSeconds, longestRoundMinutes],
+    ],
+    ["docs/runbook.md", /The load goes on within (\d+) minutes after that/, longestRoundMinutes],
+    ["docs/runbook.md", /The sweep looks every (\w+) minutes, so that the alarm is there/, d.sweepIntervalMinutes],
+    ["docs/runbook.md", /no sweep has looked at the loads for (\d+) minutes/, d.sweepAlarmMinutes],
+    ["docs/runbook.md", /the rule that starts it every (\w+) minutes/, d.sweepIntervalMinutes],
+    ["docs/runbook.md", /five pages of 1,000 keys every (\w+) minutes/, d.sweepIntervalMinutes],
+    ["docs/scale.md", /TRANSACTION_TIMEOUT, (\d+) s/, d.transactionTimeoutSeconds],
+    ["docs/scale.md", /TRANSACTION_TIMEOUT up to \d+ s \(Lambda ends at (\d+)\)/, d.lambdaTimeoutSeconds],
+    ["docs/scale.md", /batches in line that each ask every (\d+) s/, d.longestTurnPauseSeconds],
+    ["docs/scale.md", /keys of the archive every (\d+) minutes/, d.sweepIntervalMinutes],
+    ["docs/reference/control-tables.md", /not moved for (\w+) minutes, or its lease has ended/, d.stallMinutes],
+    ["docs/reference/control-tables.md", /`load_performance` \| per table over (\d+) days/, performanceDays],
+    [
+      "docs/reference/doctor.md",
+      /No check takes longer than (\d+) seconds, all together (\d+)/,
+      ...[d.doctorCheckSeconds, d.doctorSeconds],
+    ],
+    [
+      "docs/reference/doctor.md",
+      /no sweep has been at work for (\d+) minutes;.*the local one comes within (\d+) seconds/,
+      ...[d.sweepSilenceMinutes, d.localSweepSeconds],
+    ],
+    ["docs/reference/doctor.md", /a load has not moved for (\d+) minutes/, d.stallMinutes],
+    ["docs/reference/doctor.md", /begun more than (\w+) day ago and never ended/, d.unfinishedUploadDays],
+    ["docs/reference/doctor.md", /an execution has been running for more than (\w+) day/, d.longExecutionHours / 24],
+    ["docs/reference/doctor.md", /a batch has been waiting for more than (\w+) day/, d.waitingNoticeHours / 24],
+    [
+      "docs/reference/errors.md",
+      /environment's fault: waits \((\d+) s, doubling to (\d+) min\)/,
+      ...[d.blockedWait.firstSeconds, longestRoundMinutes],
+    ],
+    ["docs/reference/errors.md", /a table or row stayed locked for (\d+) s/, d.lockWaitSeconds],
+    [
+      "docs/reference/errors.md",
+      /\((\d+) s of a COPY, (\d+) s of a transaction, (\d+) s beyond a time limit, (\d+) s of a new connection\)/,
+      ...[d.copyStallSeconds, d.plainTransactionSeconds, d.transactionGraceSeconds, d.openConnectionSeconds],
+    ],
+    ["docs/reference/metrics.md", /how things stood at that moment, every (\w+) minutes/, d.sweepIntervalMinutes],
+    ["docs/reference/metrics.md", /loads that have not moved for (\w+) minutes/, d.stallMinutes],
+    ["docs/reference/reports.md", /a dry run; it expires after (\d+) days/, d.previewDays],
+    ["docs/reference/settings.md", /the Lambda's remaining time less (\d+) s/, d.commitReserveSeconds],
+    ["docs/reference/settings.md", /longer than a task may take \((\d+) s\)/, d.taskTimeoutSeconds],
+    ["lib/core/doctor.ts", /"an execution runs for more than (\w+) day"/, d.longExecutionHours / 24],
+    ["lib/core/doctor.ts", /"a batch waits for more than (\w+) day"/, d.waitingNoticeHours / 24],
+    ["lib/core/metrics.ts", /"loads that have not moved for (\w+) minutes"/, d.stallMinutes],
+    ["lib/infra/monitoring.ts", /Periods are (\w+) minutes/, d.sweepIntervalMinutes],
+    ["lib/ledger/migrations/003.do.views.sql", /it has not moved for (\w+) minutes/, d.stallMinutes],
+    ["lib/steps/doctor/aws-checks.ts", /"none is older than (\w+) day"/, d.unfinishedUploadDays],
+    ["lib/steps/doctor/aws-checks.ts", /older than (\w+) day`/, d.unfinishedUploadDays],
+    ["lib/steps/doctor/aws-checks.ts", /incomplete multipart uploads after (\w+) day/, d.unfinishedUploadDays],
+    ["lib/steps/doctor/aws-checks.ts", /"an end within (\w+) day"/, d.longExecutionHours / 24],
+    ["lib/steps/doctor/database-checks.ts", /idle in a transaction for more than (\w+) minute/, d.stuckSessionMinutes],
+    ["lib/steps/doctor/load-checks.ts", /"loaded within (\w+) day"/, d.waitingNoticeHours / 24],
+    ["lib/steps/sweep.ts", /"batch waits for more than (\w+) day"/, d.waitingNoticeHours / 24],
+  ])("%s: %s", (path, sentence, ...values) => {
+    const found = sentence.exec(read(path).replaceAll(/\s+/g, " "));
+    expect(found?.slice(1).map(numberOf)).toEqual(values);
+  });
+
+  test("a year, half a day and the last hour", () => {
+    expect(d.loadedVersionDays).toBe(365);
+    expect(read("docs/deploy.md")).toMatch(/`loaded\/` \|.*deletes there, for a year/);
+    expect(d.longestTurnWaitSeconds).toBe((24 / 2) * 3600);
+    expect(read("docs/how-it-works.md")).toContain("After half a day in line");
+    expect(read("docs/reference/errors.md")).toContain("stood in line for half a day");
+    expect(d.missedEventsHours).toBe(1);
+    expect(read("docs/reference/doctor.md")).toContain("within the last hour the sweep started");
+    expect(read("lib/steps/doctor/load-checks.ts")).toContain("batches in the last hour");
   });
 });
 

@@ -1,4 +1,4 @@
-import { longestWaitForTurn } from "../../lib/core/workers.ts";
+import { longestTurnWaitSeconds } from "../../lib/core/durations.ts";
 import type { Figures } from "./experiments.ts";
 
 /** What Step Functions allows one execution, and what a plan for size stands on. */
@@ -49,6 +49,6 @@ function brokenLoads(figures: Figures): string[] {
 function brokenLine({ events, endedAfter }: Figures): string[] {
   return [
     ...(events < mostEvents ? [] : [`half a day in line: got ${events} events, expected fewer than ${mostEvents}`]),
-    ...(endedAfter >= longestWaitForTurn ? [] : [`half a day in line: it ended after ${endedAfter} s already`]),
+    ...(endedAfter >= longestTurnWaitSeconds ? [] : [`half a day in line: it ended after ${endedAfter} s already`]),
   ];
 }

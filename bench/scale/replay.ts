@@ -1,4 +1,10 @@
-import { lambdaTimeoutSeconds, stageWait } from "../../lib/core/machine.ts";
+import {
+  archiveReserveSeconds,
+  lambdaTimeoutSeconds,
+  stagePatience,
+  stageReserveSeconds,
+  stageWait,
+} from "../../lib/core/durations.ts";
 import type { Run, StageRequest, TaskRequest, ValidateRequest } from "../../lib/core/run.ts";
 import { archiveFragments } from "../../lib/steps/archive-fragments.ts";
 import { closeBatch } from "../../lib/steps/close-batch.ts";
@@ -95,16 +101,14 @@ export async function validate(stage: Stage, flight: Flight, event: ValidateRequ
 }
 
 /** As in the step itself: a worker does not begin what it could not end, and has some patience with the others. */
-const stageReserve = 15;
-const patience = 5;
-const look = 0.25;
+const look = stagePatience.lookMilliseconds / 1000;
 
 export async function stageItems(stage: Stage, flight: Flight, event: StageRequest): Promise<Answered> {
   const { clock, costs, world, real, effects } = stage;
   const { run, worker } = event;
   const { batch } = flight;
   const each = workOf({ ...costs["stage-fragments"], base: nothing }, 1, batch.recordsPerFragment);
-  const end = clock.now() + lambdaTimeoutSeconds - stageReserve;
+  const end = clock.now() + lambdaTimeoutSeconds - stageReserveSeconds;
   await spend(stage, costs["stage-fragments"].base);
   while (flight.free > 0) {
     if (clock.now() >= end) {
@@ -115,7 +119,7 @@ export async function stageItems(stage: Stage, flight: Flight, event: StageReque
     await spend(stage, each);
     flight.open -= 1;
   }
-  for (let waited = 0; flight.open > 0 && waited < patience; waited += look) await clock.sleep(look);
+  for (let waited = 0; flight.open > 0 && waited < stagePatience.seconds; waited += look) await clock.sleep(look);
   if (flight.open > 0) {
     flight.waits.set(worker, stageWait.firstSeconds);
     return goesOn({ next: "wait", worker });
@@ -136,13 +140,12 @@ export async function commit(stage: Stage, flight: Flight, event: TaskRequest): 
   return goesOn(answer);
 }
 
-const archiveReserve = 20;
 const fragmentsAtOnce = 50;
 
 export async function archive(stage: Stage, flight: Flight, event: TaskRequest): Promise<Answered> {
   const { clock, costs, world, real, effects } = stage;
   const cost = costs["archive-fragments"];
-  const end = clock.now() + lambdaTimeoutSeconds - archiveReserve;
+  const end = clock.now() + lambdaTimeoutSeconds - archiveReserveSeconds;
   await spend(stage, cost.base);
   while (flight.toArchive > 0) {
     if (clock.now() >= end) {

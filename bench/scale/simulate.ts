@@ -1,5 +1,6 @@
 import { StateMachine } from "aws-local-stepfunctions";
-import { blockedWait, type TaskState, taskStates } from "../../lib/core/machine.ts";
+import { blockedWait, throttledWait } from "../../lib/core/durations.ts";
+import { type TaskState, taskStates } from "../../lib/core/machine.ts";
 import { functionSizes, type HandlerName } from "../../lib/infra/capacity.ts";
 import { createPauseOverrides, createTaskHandlers, type Definition } from "../../lib/local/interpreter.ts";
 import type { LambdaFunction } from "../../lib/local/lambda.ts";
@@ -227,11 +228,12 @@ async function waitBefore({ clock }: Simulation, flight: Flight, { worker, round
 const blockedSeconds = (round: number): number =>
   Math.min(blockedWait.longestSeconds, blockedWait.firstSeconds * 2 ** (round - 1));
 
-/** As the machine's retrier does it: 1 s, growing by half, at most 30 s, with full jitter. */
+/** As the machine's retrier does it, with full jitter. */
 async function refuse({ clock, refusals, chance }: Simulation, who: string): Promise<never> {
   const times = refusals.get(who) ?? 0;
   refusals.set(who, times + 1);
-  await clock.sleep(chance() * Math.min(30, 1.5 ** times));
+  const { firstSeconds, growth, longestSeconds } = throttledWait;
+  await clock.sleep(chance() * Math.min(longestSeconds, firstSeconds * growth ** times));
   throw new TooManyRequests("rate exceeded");
 }
 

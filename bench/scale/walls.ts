@@ -1,4 +1,5 @@
-import { longestWaitForTurn, secondsUntilAsked } from "../../lib/core/workers.ts";
+import { longestTurnWaitSeconds, sweepIntervalMinutes, transactionTimeoutSeconds } from "../../lib/core/durations.ts";
+import { secondsUntilAsked } from "../../lib/core/workers.ts";
 import { functionSizes } from "../../lib/infra/capacity.ts";
 import { movesAtOnce } from "../../lib/steps/archive-fragments.ts";
 import { amount, thousands } from "../markdown.ts";
@@ -12,8 +13,6 @@ export type Wall = { readonly limit: string; readonly value: string; readonly at
 const secondsOf = ({ lambda, database }: Work): number => lambda + database;
 const places = (phase: Phase): number => functionSizes[phase].connections ?? 0;
 const hour = 3600;
-/** @see TRANSACTION_TIMEOUT in lib/config.ts */
-const transactionSeconds = 300;
 const records = delivered.fragments * delivered.recordsPerFragment;
 
 /** Seconds that a batch of the simulations keeps one of the places of MAX_LOADS, with so many workers. */
@@ -37,7 +36,7 @@ export const archivedPerSecond = (costs: Costs): number => 1 / secondsOf(costs["
 /** Records that fit into one commit, by its time as a whole: what it waits for the disk counts, too. */
 export function recordsPerCommit({ phases }: Recording): number {
   const { base, perRecord } = phases["commit-batch"].wall;
-  return (transactionSeconds - base) / perRecord;
+  return (transactionTimeoutSeconds - base) / perRecord;
 }
 
 export function wallsOf(costs: Costs, recording: Recording): Wall[] {
@@ -47,7 +46,7 @@ export function wallsOf(costs: Costs, recording: Recording): Wall[] {
   const archivers = places("archive-fragments");
   const requests = phases["archive-fragments"].requests;
   const copies = archivers * archived;
-  const longest = secondsUntilAsked(1e6, longestWaitForTurn);
+  const longest = secondsUntilAsked(1e6, longestTurnWaitSeconds);
   return [
     {
       limit: `archiving, ${movesAtOnce} objects at a time`,
@@ -61,7 +60,7 @@ export function wallsOf(costs: Costs, recording: Recording): Wall[] {
       value: `${amount(asks)} questions/s`,
       at: `about ${thousands(asks * longest)} batches in line that each ask every ${longest} s; from there on calls are refused and tried again`,
       moves:
-        "more of it in `lib/infra/capacity.ts` (each place is a connection); longer waits in `lib/core/workers.ts`; fewer batches at once",
+        "more of it in `lib/infra/capacity.ts` (each place is a connection); longer waits in `lib/core/durations.ts`; fewer batches at once",
     },
     {
       limit: `MAX_LOADS, ${places("commit-batch")}`,
@@ -71,7 +70,7 @@ export function wallsOf(costs: Costs, recording: Recording): Wall[] {
         "reserved concurrency of CommitBatch, from which it follows; a larger database, once its processors are busy",
     },
     {
-      limit: `TRANSACTION_TIMEOUT, ${transactionSeconds} s`,
+      limit: `TRANSACTION_TIMEOUT, ${transactionTimeoutSeconds} s`,
       value: `${thousands(recordsPerCommit(recording))} new records in one commit, as this machine writes them`,
       at: "one batch of that size; two failures fail it (`DB_TIMEOUT`)",
       moves: "TRANSACTION_TIMEOUT up to 840 s (Lambda ends at 900); smaller batches",
@@ -83,8 +82,8 @@ export function wallsOf(costs: Costs, recording: Recording): Wall[] {
       moves: "S3 splits prefixes by itself; batches have prefixes of their own",
     },
     {
-      limit: "the sweep: 5 pages of 1,000 keys of the archive every 5 minutes",
-      value: `${thousands((5 * 1_000 * 24 * 60) / 5)} keys a day`,
+      limit: `the sweep: 5 pages of 1,000 keys of the archive every ${sweepIntervalMinutes} minutes`,
+      value: `${thousands((5 * 1_000 * 24 * 60) / sweepIntervalMinutes)} keys a day`,
       at: "an archive of that size is looked through once a day; a restored database is noticed later in a larger one",
       moves: "`pagesAtOnce` in `lib/steps/sweep.ts`; events start loads all the same",
     },

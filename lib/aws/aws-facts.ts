@@ -12,6 +12,7 @@ import { DescribeStateMachineCommand, ListExecutionsCommand, SFNClient } from "@
 import { GetQueueAttributesCommand, SQSClient } from "@aws-sdk/client-sqs";
 import { classifyAwsError } from "../core/classify-error.ts";
 import type { BucketDoctor, LifecycleRule, MachineDoctor, QueueDoctor } from "../core/doctor.ts";
+import { doctorAnswerSeconds } from "../core/durations.ts";
 import { BlockedError } from "../core/errors.ts";
 import { callS3 } from "./bucket-access.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
@@ -98,7 +99,6 @@ function toRule({ ID, Prefix, Filter, Expiration, AbortIncompleteMultipartUpload
 }
 
 const connectMilliseconds = 2_000;
-const answerMilliseconds = 4_000;
 
 /** For somebody who waits for a diagnosis: what does not answer soon is a finding. */
 export function toDoctorConfig(address: ServiceAddress) {
@@ -107,7 +107,7 @@ export function toDoctorConfig(address: ServiceAddress) {
     maxAttempts: 1,
     requestHandler: {
       connectionTimeout: connectMilliseconds,
-      requestTimeout: answerMilliseconds,
+      requestTimeout: doctorAnswerSeconds * 1000,
       throwOnRequestTimeout: true,
     },
   };

@@ -2,7 +2,7 @@ import middy from "@middy/core";
 import type { Context } from "aws-lambda";
 import type { z } from "zod";
 import { classifyAwsError, classifyDatabaseError } from "../core/classify-error.ts";
-import { BlockedError, type Fault, LoaderError, parseFault, TransientError, toLoaderError } from "../core/errors.ts";
+import { BlockedError, type Fault, LoaderError, TransientError, toLoaderError } from "../core/errors.ts";
 import { taskStates } from "../core/machine.ts";
 import { measuresOfFault } from "../core/metrics.ts";
 import { correlationOf } from "./correlation.ts";
@@ -78,7 +78,7 @@ async function perform<Request, Answer, Ports>(
   } catch (error) {
     const fault = toFault(error, task.name);
     if (isBlocking(fault, event)) {
-      const note = task.onBlocked?.(opened.ports, request, parseFault(fault.message, fault.code));
+      const note = task.onBlocked?.(opened.ports, request, fault.fault);
       await note?.catch((other: unknown) =>
         logFault("why it is blocked could not be noted", toFault(other, task.name)),
       );

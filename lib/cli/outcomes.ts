@@ -34,8 +34,7 @@ const knownExitCodes: Readonly<Record<string, ExitCode>> = { SETTINGS: exitCodes
 /** Any thrown value as what is printed, and what the process ends with. */
 export function toCliFault(error: unknown): CliFault {
   if (error instanceof CliError) return { code: error.code, message: error.message, exitCode: error.exitCode };
-  if (error instanceof LoaderError)
-    return { ...parseFault(error.message, error.code), exitCode: exitCodeOfError(error) };
+  if (error instanceof LoaderError) return { ...error.fault, exitCode: exitCodeOfError(error) };
   // a handler that was invoked in this process: its own error stands behind what Lambda would say
   if (error instanceof Error && error.cause instanceof LoaderError) return withCause(error.cause);
   const { code, message } = parseFault(error instanceof Error ? error.message : String(error), "UNEXPECTED");
@@ -44,9 +43,8 @@ export function toCliFault(error: unknown): CliFault {
 
 /** Here nobody else has the log of the invocation. */
 function withCause(error: LoaderError): CliFault {
-  const { code, message } = parseFault(error.message, error.code);
   const cause = error.cause instanceof Error ? ` (${error.cause.message})` : "";
-  return { code, message: `${message}${cause}`, exitCode: exitCodeOfError(error) };
+  return { code: error.code, message: `${error.text}${cause}`, exitCode: exitCodeOfError(error) };
 }
 
 /** operate refuses a request as permanent; what passes or is blocked is the environment's. */

@@ -23,6 +23,15 @@ export abstract class LoaderError extends Error {
     this.code = code;
     this.details = rest;
   }
+
+  /** The message without the code in front of it. */
+  get text(): string {
+    return this.message.slice(`${this.code}: `.length);
+  }
+
+  get fault(): Fault {
+    return { code: this.code, message: this.text };
+  }
 }
 
 /** A fault that is expected to pass: the machine tries again with backoff and jitter. */
@@ -57,7 +66,7 @@ const codedMessage = /^([A-Z][A-Z0-9_]+): ([\s\S]*)$/;
 /** A fault as data, as it is kept in the ledger and in reports. */
 export type Fault = { readonly code: string; readonly message: string };
 
-/** Reads code and text back from a message that a LoaderError wrote; `fallbackCode` names anything else. */
+/** Reads code and text back from a message that came over a wire, where only it is left; `fallbackCode` names any other. */
 export function parseFault(message: string, fallbackCode: string): Fault {
   const match = codedMessage.exec(message);
   return match ? { code: match[1] as string, message: match[2] as string } : { code: fallbackCode, message };

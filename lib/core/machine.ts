@@ -48,13 +48,6 @@ export const metricsNamespace = "TableLoader";
 /** The service in logs, metrics (their dimension `service`) and traces. */
 export const serviceName = "table-loader";
 
-/** Durations in seconds, such that Lambda < task < lease. */
-export const lambdaTimeoutSeconds = 900;
-export const taskTimeoutSeconds = 930;
-export const leaseSeconds = 960;
-
-export const blockedWait = { firstSeconds: 30, longestSeconds: 600, rounds: 200 } as const;
-
 /**
  * The machine's SNS tasks; a local run overrides them, since they are no handler of ours. `soFar` tells of a load that
  * is done while the execution looks at what arrived meanwhile.
@@ -73,6 +66,3 @@ export const waitStates = {
   blocked: "BlockedWait",
   line: "WaitInLine",
 } as const;
-
-/** How long a worker without a free work item waits: doubling, so that long waits cost few history events. */
-export const stageWait = { firstSeconds: 5, longestSeconds: 60 } as const;

@@ -85,8 +85,7 @@ function readFailure({ status, error, cause }: ExecutionState): Outcome {
 /** The cause is what Lambda said of a handler's error, or the text that the machine has of its own. */
 function blockedFault(cause: string): Fault {
   try {
-    const fault = parseInvocationFault(JSON.parse(cause), "of the machine");
-    return parseFault(fault.message, fault.code);
+    return parseInvocationFault(JSON.parse(cause), "of the machine").fault;
   } catch {
     return parseFault(cause, "BLOCKED");
   }

@@ -1,3 +1,5 @@
+import { longestTurnPauseSeconds, sliceTargetSeconds, turnSettleSeconds } from "./durations.ts";
+
 /**
  * How many workers a load gets: what its fragments ask for, within what the database and the other loads leave. The
  * cap itself is the reserved concurrency of the worker function; this keeps loads from running into it.
@@ -60,7 +62,6 @@ export function numberWorkers(count: number): number[] {
 }
 
 const leastWait = 2;
-const longestWait = 30;
 /** Small loads pass that quickly. */
 const loadsPerSecond = 5;
 
@@ -77,14 +78,8 @@ const shareOfWaited = 0.01;
  */
 export function secondsUntilAsked(ahead: number, waited: number): number {
   const wanted = Math.max(ahead / loadsPerSecond, waited * shareOfWaited);
-  return Math.max(leastWait, Math.min(longestWait, Math.ceil(wanted)));
+  return Math.max(leastWait, Math.min(longestTurnPauseSeconds, Math.ceil(wanted)));
 }
-
-/** Then its execution ends, before it runs out of events; the next sweep starts another one, which goes by the same order. */
-export const longestWaitForTurn = 12 * 3600;
-
-/** What arrives at once is in line by then, so that the order is that of the approvals and not of the arrivals. */
-const settleSeconds = 5;
 
 /** @param waited seconds that the batch has stood in line */
 export function isTurn(
@@ -92,7 +87,7 @@ export function isTurn(
   free: number,
 ): boolean {
   if (place.ahead >= free) return false;
-  return place.waiting <= free || place.waited >= settleSeconds;
+  return place.waiting <= free || place.waited >= turnSettleSeconds;
 }
 
 export type TurnRequest = {
@@ -143,8 +138,6 @@ export type Measured = {
 const largestSlice = 256 * 1024 * 1024;
 const smallestSlice = 1024 * 1024;
 const smallestChunk = 16;
-/** Well below the limit at which a slice ends anyway, so that a slow database costs little when a worker dies. */
-const targetSeconds = 20;
 /** Of shorter slices most is the round trips. */
 const tellingSeconds = 5;
 const highMemory = 0.8;
@@ -158,7 +151,7 @@ export function startPace(batchSize: number): Pace {
 export function nextPace({ groupRecords, sliceBytes }: Pace, measured: Measured, batchSize: number): Pace {
   const { bytes, seconds, memoryShare } = measured;
   const telling = seconds >= tellingSeconds && bytes > 0;
-  const wanted = telling ? (bytes / seconds) * targetSeconds : sliceBytes;
+  const wanted = telling ? (bytes / seconds) * sliceTargetSeconds : sliceBytes;
   return {
     groupRecords: nextChunk(groupRecords, memoryShare, batchSize),
     sliceBytes: Math.round(Math.min(largestSlice, Math.max(smallestSlice, wanted))),

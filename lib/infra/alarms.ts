@@ -3,6 +3,7 @@ import { ComparisonOperator, type MathExpression, type Metric, TreatMissingData 
 import type { IQueue } from "aws-cdk-lib/aws-sqs";
 import type { StateMachine } from "aws-cdk-lib/aws-stepfunctions";
 import type { AddAlarmProps } from "cdk-monitoring-constructs";
+import { stallMinutes, sweepAlarmMinutes, sweepIntervalMinutes } from "../core/durations.ts";
 import { failureRate, loaderMetric, period, sum } from "./loader-metrics.ts";
 
 export type AlarmSources = {
@@ -84,9 +85,9 @@ export function watchedBy(sources: AlarmSources): Readonly<Record<AlarmName, Wat
     },
     SilentSweep: {
       anchor: "silent-sweep",
-      what: "no sweep for 15 minutes, so that nobody sees stalled loads",
+      what: `no sweep for ${sweepAlarmMinutes} minutes, so that nobody sees stalled loads`,
       metric: loaderMetric("Sweeps", { statistic: "Sum" }),
-      rule: missingFor(3),
+      rule: missingFor(sweepAlarmMinutes / sweepIntervalMinutes),
     },
   };
 }
@@ -100,7 +101,7 @@ const watchedLoads = {
   },
   StalledLoads: {
     anchor: "stalled-loads",
-    what: "a load has not moved for 5 minutes",
+    what: `a load has not moved for ${stallMinutes} minutes`,
     metric: loaderMetric("StalledLoads", most),
     rule: atLeastOne,
   },

@@ -1,4 +1,10 @@
-import { lambdaTimeoutSeconds, type otherFunctions, type TaskState, type taskStates } from "../core/machine.ts";
+import {
+  lambdaTimeoutSeconds,
+  operateTimeoutSeconds,
+  startLoadTimeoutSeconds,
+  sweepTimeoutSeconds,
+} from "../core/durations.ts";
+import type { otherFunctions, TaskState, taskStates } from "../core/machine.ts";
 
 /** A handler file of functions/, without its extension. */
 export type HandlerName = (typeof taskStates)[TaskState] | (typeof otherFunctions)[number];
@@ -22,9 +28,9 @@ export const functionSizes: Readonly<Record<HandlerName, FunctionSize>> = {
   "close-batch": { timeoutSeconds: 300, memoryMb: 512, connections: 4 },
   "fail-batch": { timeoutSeconds: 300, memoryMb: 512, connections: 2 },
   "rollback-batch": { timeoutSeconds: lambdaTimeoutSeconds, memoryMb: 512, connections: 2 },
-  "start-load": { timeoutSeconds: 30, memoryMb: 256, connections: null },
-  sweep: { timeoutSeconds: 240, memoryMb: 512, connections: 1 },
-  operate: { timeoutSeconds: 60, memoryMb: 512, connections: 4 },
+  "start-load": { timeoutSeconds: startLoadTimeoutSeconds, memoryMb: 256, connections: null },
+  sweep: { timeoutSeconds: sweepTimeoutSeconds, memoryMb: 512, connections: 1 },
+  operate: { timeoutSeconds: operateTimeoutSeconds, memoryMb: 512, connections: 4 },
   migrate: { timeoutSeconds: 300, memoryMb: 512, connections: 1 },
 };
 

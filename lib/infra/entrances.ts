@@ -6,6 +6,7 @@ import { SqsEventSource } from "aws-cdk-lib/aws-lambda-event-sources";
 import type { IBucket } from "aws-cdk-lib/aws-s3";
 import { Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
+import { arrivalVisibilityMinutes, sweepIntervalMinutes } from "../core/durations.ts";
 import { stagingPrefix } from "../core/keys.ts";
 import type { LoaderFunction } from "./loader-function.ts";
 
@@ -17,7 +18,7 @@ export type EntrancesProps = {
 };
 
 /** Six minutes, 300 times: a message outlives a day in which no execution can be started. */
-const visibility = Duration.minutes(6);
+const visibility = Duration.minutes(arrivalVisibilityMinutes);
 const mostReceives = 300;
 
 /** What starts loads by itself: arrivals through a queue, and the sweep for all that an event did not tell. */
@@ -83,11 +84,11 @@ export class Entrances extends Construct {
     // The next one comes by itself, so that a late one would only be in its way.
     const target = new LambdaFunction(sweep.live() as IFunction, {
       retryAttempts: 0,
-      maxEventAge: Duration.minutes(4),
+      maxEventAge: Duration.minutes(sweepIntervalMinutes - 1),
     });
     new Rule(this, "EveryFiveMinutes", {
       description: "Heals what no event told",
-      schedule: Schedule.rate(Duration.minutes(5)),
+      schedule: Schedule.rate(Duration.minutes(sweepIntervalMinutes)),
       targets: [target],
     });
     const ended = (id: string, description: string, detail: object) =>

@@ -23,8 +23,9 @@ import {
 } from "aws-cdk-lib/aws-stepfunctions";
 import { type LambdaInvoke, SnsPublish } from "aws-cdk-lib/aws-stepfunctions-tasks";
 import { Construct } from "constructs";
+import { blockedWait, stageWait } from "../core/durations.ts";
 import { errorNames } from "../core/errors.ts";
-import { blockedWait, machineName, noticeStates, stageWait, type TaskState, waitStates } from "../core/machine.ts";
+import { machineName, noticeStates, type TaskState, waitStates } from "../core/machine.ts";
 import { answered, keepingError, loadTask, retryTransientFaults, routeAnswers } from "./machine-tasks.ts";
 
 export type LoadMachineProps = {

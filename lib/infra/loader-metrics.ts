@@ -1,12 +1,13 @@
 import { Duration } from "aws-cdk-lib";
 import { type IMetric, MathExpression, Metric } from "aws-cdk-lib/aws-cloudwatch";
+import { sweepIntervalMinutes } from "../core/durations.ts";
 import { metricsNamespace, serviceName } from "../core/machine.ts";
 import type { MetricName, metricCatalog } from "../core/metrics.ts";
 
 /** The loader's own metrics in CloudWatch, as alarms and dashboard read them. */
 
 /** As often as the sweep looks. */
-export const period = Duration.minutes(5);
+export const period = Duration.minutes(sweepIntervalMinutes);
 
 type NamesBy<By extends string> = {
   [Name in MetricName]: (typeof metricCatalog)[Name]["by"] extends By ? Name : never;
@@ -18,7 +19,7 @@ export type Reading = {
   readonly statistic: Statistic;
   /** @default - the metric's name */
   readonly label?: string;
-  /** @default five minutes */
+  /** @default the time between two sweeps */
   readonly period?: Duration;
 };
 

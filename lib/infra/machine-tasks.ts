@@ -13,8 +13,9 @@ import {
 } from "aws-cdk-lib/aws-stepfunctions";
 import { LambdaInvoke } from "aws-cdk-lib/aws-stepfunctions-tasks";
 import type { Construct } from "constructs";
+import { taskTimeoutSeconds, throttledWait } from "../core/durations.ts";
 import { errorNames } from "../core/errors.ts";
-import { type Answer, type TaskState, taskTimeoutSeconds } from "../core/machine.ts";
+import type { Answer, TaskState } from "../core/machine.ts";
 
 /** Where each task's answer is kept in the machine's data. */
 export const resultPaths = {
@@ -73,10 +74,10 @@ type Retryable = { addRetry(props: RetryProps): unknown };
 function retryThrottled(task: Retryable): void {
   task.addRetry({
     errors: [throttled],
-    interval: Duration.seconds(1),
-    backoffRate: 1.5,
+    interval: Duration.seconds(throttledWait.firstSeconds),
+    backoffRate: throttledWait.growth,
     maxAttempts: 30,
-    maxDelay: Duration.seconds(30),
+    maxDelay: Duration.seconds(throttledWait.longestSeconds),
     jitterStrategy: JitterType.FULL,
   });
 }

@@ -14,6 +14,14 @@ import {
 } from "aws-cdk-lib/aws-s3";
 import { AwsCustomResource, AwsCustomResourcePolicy, PhysicalResourceId } from "aws-cdk-lib/custom-resources";
 import { Construct } from "constructs";
+import {
+  archiveTierDays,
+  failedVersionDays,
+  loadedVersionDays,
+  previewDays,
+  stagedVersionDays,
+  unfinishedUploadDays,
+} from "../core/durations.ts";
 import { contractsKey, stagingPrefix } from "../core/keys.ts";
 import { readContracts } from "./context.ts";
 import { allowLogs } from "./loader-function.ts";
@@ -129,19 +137,19 @@ export const lifecycleRules: LifecycleRule[] = [
   {
     id: "previews",
     prefix: folderOf(archivePatterns.previews),
-    expiration: days(7),
+    expiration: days(previewDays),
     noncurrentVersionExpiration: days(1),
   },
-  { id: "multipart", abortIncompleteMultipartUploadAfter: days(1) },
+  { id: "multipart", abortIncompleteMultipartUploadAfter: days(unfinishedUploadDays) },
   // A fragment that was loaded leaves a delete marker and the version below it.
   {
     id: "staging",
     prefix: stagingPrefix,
-    noncurrentVersionExpiration: days(30),
+    noncurrentVersionExpiration: days(stagedVersionDays),
     expiredObjectDeleteMarker: true,
   },
-  archive("loaded", folderOf(archivePatterns.loaded), 365),
-  archive("failed", folderOf(archivePatterns.failed), 90),
+  archive("loaded", folderOf(archivePatterns.loaded), loadedVersionDays),
+  archive("failed", folderOf(archivePatterns.failed), failedVersionDays),
 ];
 
 /** Whoever overwrites or deletes an archived object by hand has so many days to regret it. */
@@ -149,7 +157,7 @@ function archive(id: string, prefix: string, regretDays: number): LifecycleRule 
   return {
     id,
     prefix,
-    transitions: [{ storageClass: StorageClass.INTELLIGENT_TIERING, transitionAfter: days(90) }],
+    transitions: [{ storageClass: StorageClass.INTELLIGENT_TIERING, transitionAfter: days(archiveTierDays) }],
     noncurrentVersionExpiration: days(regretDays),
     expiredObjectDeleteMarker: true,
   };

@@ -10,6 +10,13 @@ import type {
   RightsFacts,
   ServerFacts,
 } from "../core/doctor.ts";
+import {
+  doctorAnswerSeconds,
+  leftoverMinutes,
+  missedEventsHours,
+  stuckSessionMinutes,
+  waitingNoticeHours,
+} from "../core/durations.ts";
 import { missingOnRelations, missingOnSchemas, type RelationName, rowRights } from "../postgres/rights.ts";
 import { stagingSchema } from "../postgres/sql-names.ts";
 import { inTransaction, type Tx } from "../postgres/transaction.ts";
@@ -22,17 +29,19 @@ export type DatabaseDoctorOptions = {
   readonly now: () => number;
 };
 
-/** Seconds that a statement may take. */
-export const lookSeconds = 4;
-/** Shorter, so that the answer says who holds the lock. */
-export const lockMilliseconds = 2_000;
+/** Milliseconds; shorter than an answer may take, so that the answer says who holds the lock. */
+export const doctorLockMilliseconds = 2_000;
 
 export function openDatabaseDoctor({ open, now }: DatabaseDoctorOptions): DatabaseDoctor {
   const look = async <Facts>(read: (tx: Tx) => Promise<Facts>): Promise<Facts> =>
-    inTransaction(await open(), { budget: lookSeconds, lockMilliseconds }, async (tx) => {
-      await tx`set transaction read only`;
-      return read(tx);
-    });
+    inTransaction(
+      await open(),
+      { budget: doctorAnswerSeconds, lockMilliseconds: doctorLockMilliseconds },
+      async (tx) => {
+        await tx`set transaction read only`;
+        return read(tx);
+      },
+    );
   return {
     server: () => look((tx) => readServer(tx, now)),
     control: () => look(readControl),
@@ -70,14 +79,14 @@ async function readLoads(tx: Tx): Promise<LoadFacts> {
   `;
   const [counts] = await tx<{ orphans: number; missed: number }[]>`
     select (select count(*) from table_loader.plans p
-            where p.created_at < now() - interval '30 minutes' and coalesce(p.lease_until < clock_timestamp(), true)
+            where p.created_at < now() - make_interval(mins => ${leftoverMinutes}) and coalesce(p.lease_until < clock_timestamp(), true)
               and not exists (select from table_loader.batches b where b.plan_id = p.plan_id))
          + (select count(distinct substring(tablename from '^p([0-9]+)_')) from pg_tables
             where schemaname = 'table_loader_staging' and tablename ~ '^p[0-9]+_'
               and not exists (select from table_loader.plans p
                               where p.plan_id = substring(tablename from '^p([0-9]+)_')::bigint)) as orphans,
            (select count(distinct batch_id) from table_loader.healings
-            where kind = 'EVENT_MISSED' and healed_at > now() - interval '1 hour') as missed
+            where kind = 'EVENT_MISSED' and healed_at > now() - make_interval(hours => ${missedEventsHours})) as missed
   `;
   return {
     sweptSecondsAgo: sweep?.ago ?? null,
@@ -105,7 +114,7 @@ async function longWaiting(tx: Tx): Promise<ReasonedBatch[]> {
   const rows = await tx<ReasonedBatch[]>`
     select batch_id as "batchId", coalesce(reason_code || ': ' || reason, 'no reason is known') as reason
     from table_loader.batches
-    where state = 'waiting' and waiting_since < now() - interval '24 hours' order by waiting_since limit ${mostNamed}
+    where state = 'waiting' and waiting_since < now() - make_interval(hours => ${waitingNoticeHours}) order by waiting_since limit ${mostNamed}
   `;
   return [...rows];
 }
@@ -217,7 +226,7 @@ async function readRow(tx: Tx): Promise<ServerRow> {
            (select reset_val from pg_settings where name = 'default_transaction_read_only') = 'on' as reads_only,
            array(select pid from pg_stat_activity
                  where usename = current_user and backend_type = 'client backend' and state like 'idle in transaction%'
-                   and state_change < clock_timestamp() - interval '1 minute') as stuck
+                   and state_change < clock_timestamp() - make_interval(mins => ${stuckSessionMinutes})) as stuck
   `;
   return row as ServerRow;
 }

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import Postgrator from "postgrator";
 import type postgres from "postgres";
 import { classifyDatabaseError } from "../core/classify-error.ts";
-import { BlockedError, LoaderError, parseFault } from "../core/errors.ts";
+import { BlockedError, LoaderError } from "../core/errors.ts";
 
 /** Any number that no other program uses: two deployments must not migrate at the same time. */
 const migrationLock = 731_120_416;
@@ -154,8 +154,8 @@ export async function explainingFault<T>(place: MigrationPlace, work: () => Prom
   } catch (error) {
     const fault = error instanceof LoaderError ? error : classifyDatabaseError(error);
     if (fault === null) throw error;
-    const { code, message } = parseFault(fault.message, fault.code);
-    const reason = code === "DB_UNAVAILABLE" ? unreachable : message.replace("; it is tried again", "");
+    const { code, text: given } = fault;
+    const reason = code === "DB_UNAVAILABLE" ? unreachable : given.replace("; it is tried again", "");
     const text = `database ${place.name} at ${place.host}:${place.port}: ${reason}; then deploy again`;
     throw new BlockedError(code, text, { cause: error });
   }

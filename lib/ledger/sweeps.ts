@@ -1,4 +1,5 @@
 import type postgres from "postgres";
+import { orphanMinutes, sweepLeaseSeconds } from "../core/durations.ts";
 import { type ArchivedKey, parseFragmentKey } from "../core/keys.ts";
 import type {
   CursorName,
@@ -16,8 +17,6 @@ import { toVersionRow } from "./batches.ts";
 import { discardPlan } from "./plans.ts";
 
 const leaseName = "sweep";
-/** More than a sweep may take. */
-const leaseSeconds = 300;
 
 /** The sweep's own lease, cursors and records. */
 export function openSweeps(sql: postgres.Sql): Sweeps {
@@ -90,7 +89,7 @@ async function readCursor(tx: Tx, name: CursorName): Promise<string> {
 async function begin(tx: Tx, owner: string): Promise<boolean> {
   const taken = await tx`
     insert into table_loader.leases as l (name, owner, lease_until)
-    values (${leaseName}, ${owner}, clock_timestamp() + make_interval(secs => ${leaseSeconds}))
+    values (${leaseName}, ${owner}, clock_timestamp() + make_interval(secs => ${sweepLeaseSeconds}))
     on conflict (name) do update set owner = excluded.owner, lease_until = excluded.lease_until
     where l.lease_until < clock_timestamp()
   `;
@@ -137,8 +136,6 @@ async function forgetOld(tx: Tx, { undoRetentionDays, auditRetentionDays }: Rete
   return images.count + audits.count + healings.count;
 }
 
-/** A plan without a batch that points to it may be one that is just being made. */
-const orphanMinutes = 10;
 const orphansAtOnce = 100;
 
 type Orphan = { readonly plan_id: number; readonly batch_id: string | null };

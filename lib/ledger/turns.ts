@@ -1,10 +1,10 @@
 import type postgres from "postgres";
+import { longestTurnWaitSeconds, quietLoadSeconds, turnPlaceSeconds } from "../core/durations.ts";
 import {
   assignWorkers,
   type FreeCapacity,
   freeLoads,
   isTurn,
-  longestWaitForTurn,
   secondsUntilAsked,
   type Turn,
   type TurnRequest,
@@ -36,9 +36,6 @@ export function openTurns(sql: postgres.Sql, limits: WorkerLimits): Turns {
   };
 }
 
-/** More than the longest wait between two questions, with its retries. */
-const expirySeconds = 180;
-
 async function enter(tx: Tx, request: TurnRequest, limits: WorkerLimits): Promise<Turn> {
   // One decision at a time; of the transaction and not of the session, so that it pins no proxy.
   await tx`select pg_advisory_xact_lock(hashtextextended('table_loader.line', 0))`;
@@ -58,7 +55,7 @@ async function enter(tx: Tx, request: TurnRequest, limits: WorkerLimits): Promis
 }
 
 async function wait(tx: Tx, { batchId }: TurnRequest, { ahead, waited }: Place): Promise<Turn> {
-  if (waited < longestWaitForTurn) return { turn: "later", ahead, waitSeconds: secondsUntilAsked(ahead, waited) };
+  if (waited < longestTurnWaitSeconds) return { turn: "later", ahead, waitSeconds: secondsUntilAsked(ahead, waited) };
   await giveUpTurn(tx, batchId);
   return { turn: "tired", ahead };
 }
@@ -68,7 +65,7 @@ async function join(tx: Tx, { batchId, owner, approvedAt }: TurnRequest): Promis
   const joined = await tx`
     insert into table_loader.line as l (batch_id, owner, approved_at, expires_at)
     values (${batchId}, ${owner}, ${approvedAt.toISOString()},
-            clock_timestamp() + make_interval(secs => ${expirySeconds}))
+            clock_timestamp() + make_interval(secs => ${turnPlaceSeconds}))
     on conflict (batch_id) do update
     set owner = excluded.owner, approved_at = excluded.approved_at, expires_at = excluded.expires_at,
         admitted = false, workers = 0
@@ -110,7 +107,7 @@ async function readCapacity(tx: Tx, ownPlan: number | null): Promise<FreeCapacit
         and (b.state is null or b.state not in ('committed', 'archived', 'failing'))
         -- a blocked one waits for something else, for hours maybe, and keeps nobody from loading meanwhile; where only
         -- some of its workers are, the others renew the lease
-        and (b.reason_code is null or b.updated_at > clock_timestamp() - interval '1 minute')
+        and (b.reason_code is null or b.updated_at > clock_timestamp() - make_interval(secs => ${quietLoadSeconds}))
     ) atwork, (
       select coalesce(sum(workers), 0) as workers, count(*) as loads from table_loader.line where admitted
     ) admitted

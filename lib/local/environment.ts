@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import postgres from "postgres";
 import { overrideEnvironment } from "../config.ts";
+import { localSweepSeconds } from "../core/durations.ts";
 import { contractsKey } from "../core/keys.ts";
 import { type LocalBucket, openBucket } from "./bucket.ts";
 import { claimDirectory, removeEnvironmentFile, toVariables, urlOf, writeEnvironmentFile } from "./environment-file.ts";
@@ -163,7 +164,11 @@ async function openEntrances(
   stack.defer(() => watcher.close());
   if (options.automatic === false) return entrances;
   entrances.start();
-  const timer = openSweepTimer({ sweep: await load("sweep"), everySeconds: options.sweepSeconds ?? 30, onFault });
+  const timer = openSweepTimer({
+    sweep: await load("sweep"),
+    everySeconds: options.sweepSeconds ?? localSweepSeconds,
+    onFault,
+  });
   stack.defer(timer.close);
   return entrances;
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { StateMachine } from "aws-local-stepfunctions";
+import { localCloseSeconds } from "../core/durations.ts";
 import type { ExecutionStatus } from "../core/execution.ts";
 import { machineName, type TaskState, taskStates } from "../core/machine.ts";
 import { invokeLambda, type LambdaFunction } from "./lambda.ts";
@@ -39,9 +40,6 @@ type Running = { record: ExecutionRecord; states: string[]; abort: () => void; e
 type StateMachineInput = ConstructorParameters<typeof StateMachine>[0];
 type RunInput = Parameters<StateMachine["run"]>[0];
 type RunOptions = NonNullable<Parameters<StateMachine["run"]>[1]>;
-
-/** How long `close` waits for a handler that is in the middle of its work. */
-const closeWaitMilliseconds = 10_000;
 
 const eventTypes: Readonly<Record<string, MachineEventType>> = {
   StateEntered: "entered",
@@ -90,7 +88,7 @@ export function openMachine(options: MachineOptions): LocalMachine {
     async close() {
       for (const { abort } of executions.values()) abort();
       await Promise.all([...executions.values()].map(({ ended }) => ended));
-      await Promise.race([interpreter.idle(), pause(closeWaitMilliseconds, undefined, { ref: false })]);
+      await Promise.race([interpreter.idle(), pause(localCloseSeconds * 1000, undefined, { ref: false })]);
     },
   };
 }

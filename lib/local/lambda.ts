@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { lambdaTimeoutSeconds, type otherFunctions, taskStates } from "../core/machine.ts";
+import { lambdaTimeoutSeconds } from "../core/durations.ts";
+import { type otherFunctions, taskStates } from "../core/machine.ts";
 
 /** A deployed handler, as it is exported by a file in functions/. */
 export type Handler = (event: unknown, context: LambdaContext) => unknown;

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { localCloseSeconds } from "../core/durations.ts";
 import { stagingPrefix } from "../core/keys.ts";
 import type { LocalBucket } from "./bucket.ts";
 import { invokeLambda, type LambdaFunction } from "./lambda.ts";
@@ -38,8 +39,6 @@ const messagesPerReceive = 10;
 const messagesPerInvocation = 100;
 const longPollSeconds = 20;
 const pauseAfterFault = 1_000;
-/** How long `close` waits for a function that is in the middle of its work. */
-export const closeWaitMilliseconds = 10_000;
 
 export function openLocalEntrances(options: LocalEntrancesOptions): LocalEntrances {
   const stop = new AbortController();
@@ -67,7 +66,7 @@ export function openLocalEntrances(options: LocalEntrancesOptions): LocalEntranc
     },
     async close() {
       stop.abort();
-      await Promise.race([polling, pause(closeWaitMilliseconds, undefined, { ref: false })]);
+      await Promise.race([polling, pause(localCloseSeconds * 1000, undefined, { ref: false })]);
       await sent();
     },
   };
@@ -171,7 +170,7 @@ export function openSweepTimer(options: SweepTimerOptions): SweepTimer {
   return {
     close() {
       stop.abort();
-      return Promise.race([running, pause(closeWaitMilliseconds, undefined, { ref: false })]);
+      return Promise.race([running, pause(localCloseSeconds * 1000, undefined, { ref: false })]);
     },
   };
 }

@@ -1,5 +1,12 @@
 import type postgres from "postgres";
 import { sqlStateOf } from "../core/classify-error.ts";
+import {
+  copyStallSeconds,
+  deadClientSeconds,
+  openConnectionSeconds,
+  plainTransactionSeconds,
+  transactionGraceSeconds,
+} from "../core/durations.ts";
 import { TransientError } from "../core/errors.ts";
 import { type Client, openClient } from "./client.ts";
 
@@ -38,7 +45,14 @@ export type ConnectionLimits = {
   readonly check: number;
 };
 
-const defaultLimits: ConnectionLimits = { open: 15, transaction: 60, grace: 15, stall: 30, idle: 45, check: 10 };
+const defaultLimits: ConnectionLimits = {
+  open: openConnectionSeconds,
+  transaction: plainTransactionSeconds,
+  grace: transactionGraceSeconds,
+  stall: copyStallSeconds,
+  idle: deadClientSeconds,
+  check: 10,
+};
 
 /** A connection of one's own, until it is released. */
 export type Session = {

@@ -1,5 +1,6 @@
 import type postgres from "postgres";
 import { classifyDatabaseError, isConnectionLost } from "../core/classify-error.ts";
+import { deadClientSeconds, lockWaitSeconds } from "../core/durations.ts";
 import { LoaderError, TransientError } from "../core/errors.ts";
 import type { LedgerTransaction } from "../core/target.ts";
 import { openSession, type Session } from "./connection.ts";
@@ -40,7 +41,6 @@ export class RolledBack<T> {
   }
 }
 
-const lockMilliseconds = 20_000;
 /** In milliseconds; the last statement ends by its own limit. */
 const transactionMargin = 5_000;
 /** In seconds; timers count milliseconds in 31 bits. */
@@ -155,13 +155,13 @@ function lostDuring(cause: unknown): unknown {
 function settingsOf({ limits, serverVersion }: Session, options: TransactionOptions): string[] {
   const { budget, durable = true } = options;
   const settings = [
-    `lock_timeout = ${options.lockMilliseconds ?? lockMilliseconds}`,
+    `lock_timeout = ${options.lockMilliseconds ?? lockWaitSeconds * 1000}`,
     `idle_in_transaction_session_timeout = '${limits.idle}s'`,
     `client_connection_check_interval = '${limits.check}s'`,
     "tcp_keepalives_idle = 15",
     "tcp_keepalives_interval = 10",
     "tcp_keepalives_count = 3",
-    "tcp_user_timeout = '45s'",
+    `tcp_user_timeout = '${deadClientSeconds}s'`,
     "timezone = 'UTC'",
     "datestyle = 'ISO, YMD'",
     "intervalstyle = 'iso_8601'",

@@ -1,4 +1,5 @@
 import type { BatchState } from "../core/batch.ts";
+import { archiveReserveSeconds } from "../core/durations.ts";
 import { BlockedError, PermanentError } from "../core/errors.ts";
 import {
   duplicatePrefixOf,
@@ -32,7 +33,6 @@ export type ArchivePorts = {
 
 export type ArchiveAnswer = { readonly next: Answer<"ArchiveFragments"> };
 
-const reserveSeconds = 20;
 /** Objects moved at a time, and what they may hold together: who is out of time still has to end with them. */
 export const movesAtOnce = 16;
 const bytesAtOnce = 1024 ** 3;
@@ -55,7 +55,7 @@ export async function archiveFragments(
   const open = archiveOrder(items.filter((item) => item.archivedKey === null));
   const mayBeGone = state === "failing" || run.kind === "compare";
   for (const group of groupMoves(open)) {
-    if (ports.now() >= deadline - reserveSeconds * 1000) return { next: "more" };
+    if (ports.now() >= deadline - archiveReserveSeconds * 1000) return { next: "more" };
     await archiveGroup(ports, run, { group, folder, mayBeGone });
   }
   await ports.crashPoint("after-archive");

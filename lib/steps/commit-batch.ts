@@ -1,3 +1,4 @@
+import { commitReserveSeconds } from "../core/durations.ts";
 import { BlockedError, PermanentError, TransientError } from "../core/errors.ts";
 import { previewKey } from "../core/keys.ts";
 import type { Answer } from "../core/machine.ts";
@@ -29,16 +30,13 @@ export type CommitPorts = {
 
 export type CommitAnswer = { readonly next: Answer<"CommitBatch"> };
 
-/** Kept back from the Lambda's time, so that the transaction ends before the Lambda is killed. */
-const reserveSeconds = 30;
-
 /** @param deadline milliseconds since the epoch, when this invocation ends */
 export async function commitBatch(ports: CommitPorts, { run }: TaskRequest, deadline: number): Promise<CommitAnswer> {
   const plan = await ports.plans.read(run.planId);
   if (!plan)
     throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
   const items = await ports.items.list(run.planId);
-  const budget = Math.min(ports.settings.transactionTimeout, (deadline - ports.now()) / 1000 - reserveSeconds);
+  const budget = Math.min(ports.settings.transactionTimeout, (deadline - ports.now()) / 1000 - commitReserveSeconds);
   await refusePending(ports, run, items);
   if (plan.kind === "compare") return compare(ports, run);
   if (plan.kind === "load") refuseFaulty(ports, { run, plan, items });

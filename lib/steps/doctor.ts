@@ -6,6 +6,7 @@ import type {
   InspectedSettings,
   MachineDoctor,
 } from "../core/doctor.ts";
+import { doctorSeconds } from "../core/durations.ts";
 import { loaderVersion } from "../core/plan.ts";
 import type { TargetInspect } from "../core/target.ts";
 import { bucketChecks, machineChecks } from "./doctor/aws-checks.ts";
@@ -36,8 +37,6 @@ export type DoctorPorts = ContractPorts & {
   readonly now: () => number;
 };
 
-/** Less than somebody waits for an answer, and than the function may take. */
-const longestSeconds = 40;
 /** What was begun has to end before the function does. */
 const reserveSeconds = 10;
 
@@ -49,7 +48,7 @@ const machineVariables = /^STATE_MACHINE_ARN$|^LOCAL_MACHINE_ENDPOINT$|^AWS_REGI
 export async function diagnose(ports: DoctorPorts, deadline: number): Promise<Diagnosis> {
   const { inspected, database, bucket, now } = ports;
   const { settings } = inspected;
-  const end = Math.min(deadline - reserveSeconds * 1000, now() + longestSeconds * 1000);
+  const end = Math.min(deadline - reserveSeconds * 1000, now() + doctorSeconds * 1000);
   const runner: Runner = { within: ports.within, secondsLeft: () => (end - now()) / 1000 };
   const { machine } = ports;
   const arn = settings.stateMachineArn;

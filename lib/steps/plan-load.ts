@@ -1,6 +1,6 @@
 import { groupSources, type QueueRow, type Source, type TableSources } from "../core/batch.ts";
 import { listNames } from "../core/decide.ts";
-import { type Fault, PermanentError, parseFault } from "../core/errors.ts";
+import { type Fault, PermanentError } from "../core/errors.ts";
 import type { ExecutionInput } from "../core/execution.ts";
 import type { Answer } from "../core/machine.ts";
 import type { Manifest } from "../core/manifest.ts";
@@ -198,7 +198,7 @@ export async function planBody(
     return { body: toBody(planTables(tables, { contracts, catalog, input })), fault: null };
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;
-    return { body: toBody([]), fault: parseFault(error.message, error.code) };
+    return { body: toBody([]), fault: error.fault };
   }
 }
 

@@ -1,4 +1,5 @@
-import { BlockedError, PermanentError, parseFault, TransientError } from "../core/errors.ts";
+import { sliceSeconds, stagePatience, stageReserveSeconds } from "../core/durations.ts";
+import { BlockedError, PermanentError, TransientError } from "../core/errors.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
 import type { Plan, TablePlan } from "../core/plan.ts";
@@ -45,15 +46,6 @@ type StagedTable = { readonly plan: TablePlan; readonly index: number; readonly 
 
 export type StageAnswer = { readonly next: Answer<"StageFragments">; readonly worker: number };
 
-/** A checkpoint at least this often: what a crash can cost. */
-const sliceSeconds = 30;
-/** A slice that starts now has to be able to end before the Lambda does. */
-const reserveSeconds = 15;
-
-/** Mostly the others are done at once; a pause of the machine takes longer than all that is left. */
-const patienceMilliseconds = 5_000;
-const pauseMilliseconds = 250;
-
 /** @param deadline milliseconds since the epoch, when this invocation ends */
 export async function stageFragments(
   ports: StagePorts,
@@ -69,7 +61,7 @@ export async function stageFragments(
       { plan: table, index, encoder: ports.encoder(table) },
     ]),
   );
-  const stopAt = deadline - reserveSeconds * 1000;
+  const stopAt = deadline - stageReserveSeconds * 1000;
   const progress = openStageProgress(ports);
   const shift: Shift = { ports, plan, request: { run, worker }, stopAt, pacer: openPacer(ports, plan), progress };
   return await work(shift, tables).finally(progress.tell);
@@ -84,8 +76,8 @@ async function work(shift: Shift, tables: ReadonlyMap<string, StagedTable>): Pro
     if (!item) {
       if (!(await ports.items.anyPending(run))) return { next: "done", worker };
       idleSince ??= ports.now();
-      if (ports.now() - idleSince >= patienceMilliseconds) return { next: "wait", worker };
-      await ports.pause(pauseMilliseconds);
+      if (ports.now() - idleSince >= stagePatience.seconds * 1000) return { next: "wait", worker };
+      await ports.pause(stagePatience.lookMilliseconds);
       continue;
     }
     idleSince = null;
@@ -126,7 +118,7 @@ async function stageItem(shift: Shift, item: WorkItem, table: StagedTable | null
     }
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;
-    const fault = parseFault(error.message, error.code);
+    const { fault } = error;
     shift.ports.log.warn("fragment failed", { code: fault.code, key: item.object.key, table: item.table });
     await shift.ports.items.fail(shift.request.run, current, fault);
   }
@@ -144,8 +136,7 @@ async function readingAgain<T>(read: () => Promise<T>): Promise<T> {
       return await read();
     } catch (error) {
       if (!(error instanceof TransientError && error.code === "S3_CHECKSUM")) throw error;
-      const { code, message } = parseFault(error.message, error.code);
-      if (n === maxReads) throw new PermanentError(code, `${message}, ${n} times by now`, { cause: error });
+      if (n === maxReads) throw new PermanentError(error.code, `${error.text}, ${n} times by now`, { cause: error });
     }
   }
 }
@@ -229,7 +220,7 @@ export type StageProgress = {
 };
 
 /** As often as a large fragment has a checkpoint; small ones have thousands. */
-const tellMilliseconds = 30_000;
+const tellMilliseconds = sliceSeconds * 1000;
 
 export function openStageProgress({ gauges, now }: { gauges: Gauges; now: () => number }): StageProgress {
   let since = now();

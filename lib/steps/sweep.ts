@@ -1,5 +1,6 @@
 import type { SeenVersion, Source } from "../core/batch.ts";
 import { decideBatch } from "../core/decide.ts";
+import { sweepTimeoutSeconds, waitingNoticeHours } from "../core/durations.ts";
 import { BlockedError, type Fault } from "../core/errors.ts";
 import { executionInput, isBatchId } from "../core/execution.ts";
 import {
@@ -36,15 +37,13 @@ export type SweepAnswer = Pick<SweepContext, "started" | "healed"> & {
 
 const nothing: SweepAnswer = { ran: false, started: [], healed: {}, stalled: 0, blocked: 0 };
 
-/** Less than the sweep's own lease, and than the time between two sweeps. */
-const longestSeconds = 240;
 /** What was begun has to end in it. */
 const reserveSeconds = 60;
 
 /** @param deadline milliseconds since the epoch, when this invocation ends */
 export async function sweep(ports: SweepPorts, _event: unknown, deadline: number): Promise<SweepAnswer> {
   const owner = ports.newId();
-  const end = Math.min(deadline, ports.now() + longestSeconds * 1000) - reserveSeconds * 1000;
+  const end = Math.min(deadline, ports.now() + sweepTimeoutSeconds * 1000) - reserveSeconds * 1000;
   if (!(await ports.sweeps.begin(owner))) return nothing;
   try {
     const { stalled, blocked } = await measureLoads(ports);
@@ -211,7 +210,6 @@ async function visitFrom(context: SweepContext, list: ListFrom, { after, until }
 }
 
 const unknownBatch: BatchInLedger = { state: "waiting", epoch: 1, visits: 0, leased: false, waitingHours: null };
-const noticeHours = 24;
 
 /** Decides as ValidateBatch will, so that a batch that only waits costs no execution. */
 async function visit(context: SweepContext, batchId: string): Promise<void> {
@@ -243,7 +241,8 @@ type Waiting = { readonly batchId: string; readonly hours: number | null; readon
 async function noteWaiting({ ports }: SweepContext, { batchId, hours, reason }: Waiting): Promise<void> {
   const { code, message } = reason;
   await ports.heldBatches.noteWaiting(batchId, { code, message });
-  if (hours !== null && hours > noticeHours) ports.log.warn("batch waits for more than a day", { batchId, code });
+  if (hours !== null && hours > waitingNoticeHours)
+    ports.log.warn("batch waits for more than a day", { batchId, code });
 }
 
 /**

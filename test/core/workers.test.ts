@@ -1,13 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import {
-  assignWorkers,
-  freeLoads,
-  isTurn,
-  longestWaitForTurn,
-  secondsUntilAsked,
-  wantedWorkers,
-} from "../../lib/core/workers.ts";
+import { longestTurnWaitSeconds } from "../../lib/core/durations.ts";
+import { assignWorkers, freeLoads, isTurn, secondsUntilAsked, wantedWorkers } from "../../lib/core/workers.ts";
 
 const megabytes = (count: number): number => count * 1024 * 1024;
 const capacity = fc.record({
@@ -79,7 +73,7 @@ describe("who may begin", () => {
     const eventsPerQuestion = 10;
     let waited = 0;
     let questions = 0;
-    for (; waited < longestWaitForTurn; questions += 1) waited += secondsUntilAsked(0, waited);
+    for (; waited < longestTurnWaitSeconds; questions += 1) waited += secondsUntilAsked(0, waited);
     expect(questions * eventsPerQuestion).toBeLessThan(20_000);
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { blockedWait } from "../../lib/core/machine.ts";
+import { blockedWait } from "../../lib/core/durations.ts";
 import { executionId, fault, runMachine, type Script } from "./support/run-machine.ts";
 
 const run = { next: "stage", batchId: "batch_20250101_000000", kind: "load", fence: 1, workers: [1] };

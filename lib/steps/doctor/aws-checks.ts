@@ -10,12 +10,13 @@ import {
   type QueueDoctor,
   type Verdict,
 } from "../../core/doctor.ts";
+import { longExecutionHours, unfinishedUploadDays } from "../../core/durations.ts";
 import { failedPrefix, loadedPrefix, stagingPrefix } from "../../core/keys.ts";
 import { fixOf, type PlannedCheck } from "./run-checks.ts";
 
 type BucketPorts = { readonly bucket: BucketDoctor; readonly settings: DoctorSettings; readonly now: () => number };
 
-const dayMilliseconds = 24 * 3600 * 1000;
+const unfinishedUploadMilliseconds = unfinishedUploadDays * 24 * 3600 * 1000;
 
 export function bucketChecks({ bucket, settings, now }: BucketPorts): PlannedCheck[] {
   const crashPoint: PlannedCheck = {
@@ -33,7 +34,7 @@ export function bucketChecks({ bucket, settings, now }: BucketPorts): PlannedChe
   };
   const check = (name: string, run: () => Promise<Verdict> | Verdict): PlannedCheck => ({ area: "bucket", name, run });
   const uploads = check("unfinished copies", async () =>
-    checkUploads(await bucket.unfinished(new Date(now() - dayMilliseconds))),
+    checkUploads(await bucket.unfinished(new Date(now() - unfinishedUploadMilliseconds))),
   );
   const lifecycle = check("lifecycle", async () => checkLifecycle(await bucket.lifecycle(), settings));
   // the stand-in on a developer's machine has no such settings
@@ -144,7 +145,7 @@ function checkStatus(arn: string, status: string): Verdict {
   return { said: "", findings: [finding("MACHINE_INACTIVE", particulars)] };
 }
 
-const longestMilliseconds = 24 * 3600 * 1000;
+const longestMilliseconds = longExecutionHours * 3600 * 1000;
 const mostNamed = 5;
 
 async function checkRunning(machine: MachineDoctor, now: number): Promise<Verdict> {

@@ -16,7 +16,7 @@ import {
   type RightsFacts,
   type Verdict,
 } from "../../core/doctor.ts";
-import { PermanentError, parseFault } from "../../core/errors.ts";
+import { PermanentError } from "../../core/errors.ts";
 import { executionInput } from "../../core/execution.ts";
 import { contractsKey, parseFragmentKey, stagingPrefix } from "../../core/keys.ts";
 import type { ObjectStore } from "../../core/objects.ts";
@@ -78,8 +78,8 @@ function planAll(contracts: Contracts, catalog: Catalog): Planned {
 }
 
 /** `subject: got; fix`, as the errors of planning are written. */
-function unloadable(where: string, { code, message }: PermanentError): Finding {
-  const text = parseFault(message, code).message.replace(/^table [^:]+: /, "");
+function unloadable(where: string, { code, text: given }: PermanentError): Finding {
+  const text = given.replace(/^table [^:]+: /, "");
   const [, got = text, fix = `see ${code} in docs/reference/errors.md`] = /^([\s\S]*); ([^;]*)$/.exec(text) ?? [];
   const what = "the table cannot be loaded";
   return faultFinding({ code, message: got }, { what, where, expected: "a table that can be loaded", fix });

@@ -9,6 +9,7 @@ import {
   type ServerFacts,
   type Verdict,
 } from "../../core/doctor.ts";
+import { plainTransactionSeconds } from "../../core/durations.ts";
 import { checksOf, fixOf, once, type PlannedCheck } from "./run-checks.ts";
 
 export function databaseChecks(database: DatabaseDoctor, settings: DoctorSettings): PlannedCheck[] {
@@ -106,8 +107,7 @@ export function checkClock({ clockAhead }: ServerFacts): Verdict {
   return { said: "", findings: [finding("CLOCK_SKEW", { where: "the server's clock", got: said, expected, fix })] };
 }
 
-/** What a transaction without a budget of its own may take. */
-const longestPlain = 60_000;
+const longestPlain = plainTransactionSeconds * 1000;
 
 export function checkTimeLimits(parameters: ServerFacts["parameters"]): Verdict {
   const short = ["statement_timeout", "transaction_timeout"].filter((name) => {

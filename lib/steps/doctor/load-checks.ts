@@ -8,7 +8,7 @@ import {
   type LoadFacts,
   type Verdict,
 } from "../../core/doctor.ts";
-import { taskTimeoutSeconds } from "../../core/machine.ts";
+import { sweepIntervalMinutes, sweepSilenceMinutes, taskTimeoutSeconds } from "../../core/durations.ts";
 import { checksOf, type PlannedCheck } from "./run-checks.ts";
 
 export function loadChecks(database: DatabaseDoctor): PlannedCheck[] {
@@ -23,15 +23,14 @@ export function loadChecks(database: DatabaseDoctor): PlannedCheck[] {
   });
 }
 
-/** Two of them may fail. */
-const longestSilence = 600;
+const longestSilence = sweepSilenceMinutes * 60;
 
 export function checkSweep({ sweptSecondsAgo: ago, ageSeconds }: LoadFacts): Verdict {
   if (ago === null && ageSeconds < longestSilence) return { said: "not yet, the loader is new", findings: [] };
   if (ago !== null && ago <= longestSilence) return { said: `at work ${Math.round(ago)} s ago`, findings: [] };
   const got = ago === null ? "never" : `${Math.round(ago / 60)} minutes ago`;
-  const fix = "check the rule that calls it every 5 minutes, and the log of the function sweep";
-  const expected = `within ${longestSilence / 60} minutes`;
+  const fix = `check the rule that calls it every ${sweepIntervalMinutes} minutes, and the log of the function sweep`;
+  const expected = `within ${sweepSilenceMinutes} minutes`;
   return { said: "", findings: [finding("SWEEP_SILENT", { where: "sweep", got, expected, fix })] };
 }
 

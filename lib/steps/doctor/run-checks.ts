@@ -1,5 +1,6 @@
 import { type Check, type DoctorArea, type Finding, finding, outcomeOf, type Verdict } from "../../core/doctor.ts";
-import { type Fault, parseFault, TransientError, toLoaderError } from "../../core/errors.ts";
+import { doctorCheckSeconds } from "../../core/durations.ts";
+import { type Fault, TransientError, toLoaderError } from "../../core/errors.ts";
 
 /** Runs checks one after the other; none of them keeps the others from being run, unless they cannot do without it. */
 
@@ -20,9 +21,6 @@ export type Runner = {
   /** Seconds that are left of all. */
   readonly secondsLeft: () => number;
 };
-
-/** Seconds that one check may take; a little more than what it waits for may. */
-const checkSeconds = 6;
 
 export type Ran = {
   readonly checks: readonly Check[];
@@ -56,13 +54,12 @@ async function runCheck(
   check: PlannedCheck,
 ): Promise<{ readonly verdict: Verdict; readonly fault: Fault | null }> {
   try {
-    const seconds = Math.min(checkSeconds, secondsLeft());
+    const seconds = Math.min(doctorCheckSeconds, secondsLeft());
     if (seconds <= 0) throw new TransientError("NO_ANSWER", "no time was left for it; other checks took it all");
     // a promise also of what throws at once
     return { verdict: await within(seconds, Promise.resolve().then(check.run)), fault: null };
   } catch (error) {
-    const { message, code } = toLoaderError(error);
-    const fault = parseFault(message, code);
+    const { fault } = toLoaderError(error);
     return { verdict: { said: "", findings: [check.gate?.(fault) ?? notChecked(check, fault)] }, fault };
   }
 }

@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { sweepIntervalMinutes } from "../../../lib/core/durations.ts";
 import { synthesizeApp } from "../../infra/support/synthesize.ts";
 import { isRaised, type Period } from "../cloud-watch.ts";
 import { keyOf } from "../emf.ts";
@@ -96,11 +97,9 @@ function drawAlarms(title: string, { timeline, alarms, box }: Scene): string {
   return `<rect width="${box.width}" height="${box.height}" fill="#ffffff"/>${heading}${boxes.join("")}`;
 }
 
-const fiveMinutes = 300;
-
 /** An alarm on an hour looks at twelve periods as at one. */
 function isRaisedAt(alarm: Alarm, { periods }: Timeline, last: number): boolean {
-  const length = alarm.period / fiveMinutes;
+  const length = alarm.period / (sweepIntervalMinutes * 60);
   const joined = Array.from({ length: alarm.evaluationPeriods }, (_, index) => {
     const end = last + 1 - (alarm.evaluationPeriods - 1 - index) * length;
     return periods.slice(Math.max(0, end - length), Math.max(0, end)).flat();
