@@ -120,7 +120,7 @@ const variables = z.object({
 
 type Variables = z.infer<typeof variables>;
 
-export type DatabaseSettings = {
+type DatabaseSettings = {
   readonly host: string;
   readonly port: number;
   readonly name: string;

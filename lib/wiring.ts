@@ -89,7 +89,7 @@ export function limitBucket(limits: Partial<BucketLimits>): void {
   bucketLimits = limits;
 }
 
-export function openStore(current: Settings) {
+function openStore(current: Settings) {
   return openObjectStore({
     bucket: current.bucket,
     region: current.region,
@@ -101,7 +101,7 @@ export function openStore(current: Settings) {
   });
 }
 
-export function prepareTelemetry(current: Settings): void {
+function prepareTelemetry(current: Settings): void {
   setLogLevel(current.logLevel);
   setMetricsEnabled(current.localEndpoint === null);
 }

@@ -17,7 +17,7 @@ import { BlockedError } from "../core/errors.ts";
 import { callS3 } from "./bucket-access.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
-export type BucketDoctorOptions = ServiceAddress & { readonly bucket: string; readonly bucketOwner: string | null };
+type BucketDoctorOptions = ServiceAddress & { readonly bucket: string; readonly bucketOwner: string | null };
 export type OpenBucketDoctor = BucketDoctor & { close(): void };
 
 type Asking = { readonly client: S3Client; readonly where: Where; readonly subject: string };
@@ -101,7 +101,7 @@ function toRule({ ID, Prefix, Filter, Expiration, AbortIncompleteMultipartUpload
 const connectMilliseconds = 2_000;
 
 /** For somebody who waits for a diagnosis: what does not answer soon is a finding. */
-export function toDoctorConfig(address: ServiceAddress) {
+function toDoctorConfig(address: ServiceAddress) {
   return {
     ...toClientConfig(address),
     maxAttempts: 1,
@@ -113,8 +113,8 @@ export function toDoctorConfig(address: ServiceAddress) {
   };
 }
 
-export type MachineDoctorOptions = ServiceAddress & { readonly stateMachineArn: string };
-export type OpenMachineDoctor = MachineDoctor & { close(): void };
+type MachineDoctorOptions = ServiceAddress & { readonly stateMachineArn: string };
+type OpenMachineDoctor = MachineDoctor & { close(): void };
 
 export function openMachineDoctor(options: MachineDoctorOptions): OpenMachineDoctor {
   const client = new SFNClient(toDoctorConfig(options));
@@ -140,7 +140,7 @@ export function openMachineDoctor(options: MachineDoctorOptions): OpenMachineDoc
   };
 }
 
-export type OpenQueueDoctor = QueueDoctor & { close(): void };
+type OpenQueueDoctor = QueueDoctor & { close(): void };
 
 export function openQueueDoctor(address: ServiceAddress): OpenQueueDoctor {
   const client = new SQSClient(toDoctorConfig(address));

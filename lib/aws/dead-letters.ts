@@ -3,9 +3,9 @@ import type { DeadLetters } from "../core/arrivals.ts";
 import { classifyAwsError } from "../core/classify-error.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
-export type DeadLettersOptions = ServiceAddress & { readonly queueUrl: string };
+type DeadLettersOptions = ServiceAddress & { readonly queueUrl: string };
 
-export type OpenDeadLetters = DeadLetters & { close(): void };
+type OpenDeadLetters = DeadLetters & { close(): void };
 
 /** The queue for what a human has to look at. Body as it came; the reason's code as the message attribute `code`. */
 export function openDeadLetters(options: DeadLettersOptions): OpenDeadLetters {

@@ -16,9 +16,9 @@ import type {
 } from "../core/execution.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
-export type ExecutionsOptions = ServiceAddress & { readonly stateMachineArn: string };
+type ExecutionsOptions = ServiceAddress & { readonly stateMachineArn: string };
 
-export type OpenExecutions = Executions & { close(): void };
+type OpenExecutions = Executions & { close(): void };
 
 type Machine = { readonly client: SFNClient; readonly stateMachineArn: string };
 

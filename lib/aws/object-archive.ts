@@ -100,7 +100,7 @@ function conflict(access: BucketAccess, version: ObjectVersion, toKey: string): 
 const onlyNew = { IfNoneMatch: "*" };
 
 /** Copies a version inside the bucket, with its metadata; throws what S3 threw. */
-export async function copyObject(access: BucketAccess, source: ObjectHead, toKey: string): Promise<void> {
+async function copyObject(access: BucketAccess, source: ObjectHead, toKey: string): Promise<void> {
   if (source.object.size > access.limits.largestCopyBytes) return copyInParts(access, source, toKey);
   const input = { ...bucketOf(access), ...sourceOf(access, source.object), ...onlyNew, Key: toKey };
   await access.client.send(new CopyObjectCommand(input));

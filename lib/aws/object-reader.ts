@@ -70,7 +70,7 @@ function bodyOf({ Body }: GetObjectCommandOutput): Readable {
   return Body instanceof Readable ? Body : Readable.from([]);
 }
 
-export type WatchedBody = {
+type WatchedBody = {
   readonly stream: Readable;
   /** Bytes that have to come; null where nobody knows. */
   readonly length: number | null;
@@ -84,7 +84,7 @@ export type WatchedBody = {
  *
  * @throws TransientError S3_STALLED, S3_SHORT_BODY, S3_RESET or S3_CHECKSUM
  */
-export function watchBody(body: WatchedBody): AsyncGenerator<Uint8Array> {
+function watchBody(body: WatchedBody): AsyncGenerator<Uint8Array> {
   // a reset before the first read would otherwise be an uncaught event; the loop below still gets it
   body.stream.on("error", () => {});
   return readWatched(body);

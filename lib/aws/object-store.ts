@@ -15,7 +15,7 @@ import { abandonUpload, listUnfinished, moveVersion, removeVersion } from "./obj
 import { listCurrent, listFolders, listKeys, listVersions } from "./object-listing.ts";
 import { readText, readVersion } from "./object-reader.ts";
 
-export type ObjectStoreOptions = ServiceAddress & {
+type ObjectStoreOptions = ServiceAddress & {
   readonly bucket: string;
   readonly versioning: boolean;
   /** Account that has to own the bucket; null where that is not checked. */

@@ -4,7 +4,7 @@ import { BlockedError, parseInvocationFault } from "../core/errors.ts";
 import type { Operate } from "../core/operations.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
-export type OperateClientOptions = ServiceAddress & {
+type OperateClientOptions = ServiceAddress & {
   /** Name or ARN of the deployed function. */
   readonly functionName: string;
 };

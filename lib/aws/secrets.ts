@@ -5,9 +5,9 @@ import { classifyAwsError } from "../core/classify-error.ts";
 import { BlockedError, TransientError } from "../core/errors.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
-export type DatabaseLogin = { readonly username: string; readonly password: string };
+type DatabaseLogin = { readonly username: string; readonly password: string };
 
-export type DatabaseSecretOptions = ServiceAddress & { readonly secretArn: string };
+type DatabaseSecretOptions = ServiceAddress & { readonly secretArn: string };
 
 /** RDS puts more members into its secrets; host and port come from the settings. */
 const secretText = z.object({ username: z.string().min(1), password: z.string().min(1) });
@@ -51,7 +51,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-export type TokenOptions = {
+type TokenOptions = {
   readonly host: string;
   readonly port: number;
   readonly user: string;

@@ -11,7 +11,7 @@ import { logContext, logFault, openLog, withCorrelation } from "./telemetry.ts";
 import { traceTask } from "./tracing.ts";
 
 /** What a task works with, opened for one invocation. */
-export type Opened<Ports> = { readonly ports: Ports; close(): Promise<void> };
+type Opened<Ports> = { readonly ports: Ports; close(): Promise<void> };
 
 /** A Lambda handler around a step: everything that has nothing to do with its work. */
 export type Task<Request, Answer, Ports> = {
@@ -25,7 +25,7 @@ export type Task<Request, Answer, Ports> = {
   readonly onBlocked?: (ports: Ports, request: Request, fault: Fault) => Promise<void>;
 };
 
-export type TaskHandler<Answer> = (event: unknown, context: Context) => Promise<Answer>;
+type TaskHandler<Answer> = (event: unknown, context: Context) => Promise<Answer>;
 
 /**
  * The handler of a task: parses the event, opens the ports and always closes them, logs start and end, and throws

@@ -8,8 +8,8 @@ import type { Log } from "../core/ports.ts";
 
 /** The only Powertools logger: one JSON line each, line breaks escaped, no record values. */
 
-export type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR" | "CRITICAL" | "SILENT";
-export type LogFields = Readonly<Record<string, unknown>>;
+type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR" | "CRITICAL" | "SILENT";
+type LogFields = Readonly<Record<string, unknown>>;
 
 const logger = new Logger({ serviceName, jsonReplacerFn: (_key, value) => redactError(value) });
 

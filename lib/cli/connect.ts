@@ -14,16 +14,16 @@ export type Connection = {
 };
 
 /** What `--local` and `--function` say. */
-export type Where = { readonly local?: boolean; readonly function?: string };
+type Where = { readonly local?: boolean; readonly function?: string };
 export type Connect = (where: Where, io: CliIo) => Promise<Connection>;
 
-export const localPollMilliseconds = 300;
+const localPollMilliseconds = 300;
 const remotePollMilliseconds = 2_000;
 
 /** Folder of the local environment, below the one that the CLI was started in. */
 export const localDirectory = ".table-loader";
 
-export function toLocalConnection(operate: Operate): Connection {
+function toLocalConnection(operate: Operate): Connection {
   return { operate, pollMilliseconds: localPollMilliseconds, close: () => {} };
 }
 

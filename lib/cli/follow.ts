@@ -88,7 +88,7 @@ async function sleep({ connection, io }: Following): Promise<void> {
   }
 }
 
-export type Progress = {
+type Progress = {
   show(status: BatchStatus | null): void;
   say(text: string): void;
   end(): void;
@@ -113,7 +113,7 @@ export function progressLine(status: BatchStatus | null): string {
 }
 
 /** On a terminal a line that is rewritten; elsewhere a line whenever the phase changes. */
-export function openProgress(io: CliIo, { batchId, dryRun }: ExecutionInput): Progress {
+function openProgress(io: CliIo, { batchId, dryRun }: ExecutionInput): Progress {
   const started = performance.now();
   let lastPhase = "";
   const prefix = `${dryRun ? "previewing" : "loading"} ${batchId}`;

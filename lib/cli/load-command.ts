@@ -35,7 +35,7 @@ async function isConfirmed(command: Command, batchId: string, action: LoadAction
   );
 }
 
-export async function loadUnasked(command: Command, batchId: string, action: LoadAction): Promise<ExitCode> {
+async function loadUnasked(command: Command, batchId: string, action: LoadAction): Promise<ExitCode> {
   const { connection, io, options } = command;
   const input = toExecutionInput(batchId, options, { action, dryRun: false });
   const outcome = await runExecution(connection, input, io);
@@ -72,7 +72,7 @@ async function withTables(operate: Connection["operate"], result: Result): Promi
 /** Statuses as in a load result; `busy` and `refused` have none there. */
 const jsonStatus: Readonly<Record<string, string>> = { failed_before: "failed", aborted: "failed" };
 
-export function toJson(batchId: string, { outcome, result, errors }: Ending): object {
+function toJson(batchId: string, { outcome, result, errors }: Ending): object {
   const fault =
     outcome.kind === "loaded" || outcome.kind === "previewed"
       ? {}

@@ -89,10 +89,10 @@ async function demo(io: CliIo, json: boolean): Promise<boolean> {
 
 const approvedBy = "local seed";
 
-export type SeedOptions = { readonly count: number; readonly json?: boolean };
+type SeedOptions = { readonly count: number; readonly json?: boolean };
 
 /** Loads subjects that a batch of one's own can refer to, and writes example files. */
-export async function seedLocal(io: CliIo, connect: Connect, { count, json }: SeedOptions): Promise<ExitCode> {
+async function seedLocal(io: CliIo, connect: Connect, { count, json }: SeedOptions): Promise<ExitCode> {
   const directory = join(io.directory, localDirectory);
   const [{ putLocalObject, requireLocalEnvironment }, { experimentParents }, { writeExamples }, { seedText }] =
     await Promise.all([
@@ -127,7 +127,7 @@ async function loadSeed(io: CliIo, connect: Connect, batchId: string): Promise<v
 }
 
 /** `batch_20260101_120000` of a time, in UTC. */
-export function batchIdAt(time: Date): string {
+function batchIdAt(time: Date): string {
   const digits = time.toISOString().replaceAll(/[-:]/g, "");
   return `batch_${digits.slice(0, 8)}_${digits.slice(9, 15)}`;
 }

@@ -26,7 +26,7 @@ export class CliError extends Error {
   }
 }
 
-export type CliFault = Fault & { readonly exitCode: ExitCode };
+type CliFault = Fault & { readonly exitCode: ExitCode };
 
 /** What an error that is nobody's class means, by the first word of its code. */
 const knownExitCodes: Readonly<Record<string, ExitCode>> = { SETTINGS: exitCodes.usage, LOCAL: exitCodes.blocked };

@@ -20,9 +20,9 @@ export type Arrival = {
 };
 
 /** Nothing of ours: done, with a line in the log. */
-export type IgnoredArrival = { readonly kind: "ignored"; readonly reason: Fault };
+type IgnoredArrival = { readonly kind: "ignored"; readonly reason: Fault };
 /** It should never have come: kept in the dead-letter queue for a human. */
-export type RefusedArrival = { readonly kind: "refused"; readonly reason: Fault };
+type RefusedArrival = { readonly kind: "refused"; readonly reason: Fault };
 
 export type ArrivalSettings = {
   readonly bucket: string;

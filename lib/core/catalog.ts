@@ -27,7 +27,7 @@ export type ColumnType = {
   readonly domain: string | null;
 };
 
-export type RangeType = { readonly bound: ColumnType; readonly isMultirange: boolean };
+type RangeType = { readonly bound: ColumnType; readonly isMultirange: boolean };
 
 export type Column = {
   readonly name: string;

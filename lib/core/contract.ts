@@ -82,7 +82,6 @@ const contractsFile = z.strictObject({
   tables: z.record(name, tableContract),
 });
 
-export type ColumnContract = z.infer<typeof columnContract>;
 export type TableContract = z.infer<typeof tableContract>;
 export type Contracts = z.infer<typeof contractsFile>;
 

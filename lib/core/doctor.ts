@@ -41,7 +41,7 @@ export type Check = Verdict & {
   readonly outcome: CheckOutcome;
 };
 
-export type QueueRole = "arrivals" | "dead letters" | "undelivered";
+type QueueRole = "arrivals" | "dead letters" | "undelivered";
 /** Of a queue that this environment does not have, the URL is null. */
 export type QueueAddress = { readonly role: QueueRole; readonly url: string | null };
 
@@ -200,7 +200,7 @@ export interface BucketDoctor {
   unfinished(before: Date): Promise<number>;
 }
 
-export type RunningExecution = { readonly name: string; readonly startedAt: Date };
+type RunningExecution = { readonly name: string; readonly startedAt: Date };
 
 export interface MachineDoctor {
   /** `ACTIVE` or `DELETING`. */
@@ -219,8 +219,8 @@ export interface QueueDoctor {
  * do. What cannot be reached at all, or could not be loaded, has the code of its error instead (docs/reference/errors.md).
  */
 
-export type Severity = "warning" | "error";
-export type FindingKind = { readonly severity: Severity; readonly what: string };
+type Severity = "warning" | "error";
+type FindingKind = { readonly severity: Severity; readonly what: string };
 
 const error = (what: string): FindingKind => ({ severity: "error", what });
 const warning = (what: string): FindingKind => ({ severity: "warning", what });

@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Fault } from "./errors.ts";
 
 /** Why an execution was started. Automatic ones find a batch not ready and wait; a manual one says what is missing. */
-export const startSources = ["arrival", "sweep", "manual"] as const;
+const startSources = ["arrival", "sweep", "manual"] as const;
 export type StartSource = (typeof startSources)[number];
 
 const tableName = z.string().min(1).max(63);
@@ -52,7 +52,7 @@ export function executionNameOf(executionArn: string): string {
   return executionArn.slice(executionArn.lastIndexOf(":") + 1);
 }
 
-export type ParsedInput =
+type ParsedInput =
   | { readonly input: ExecutionInput; readonly fault: null }
   | { readonly input: null; readonly fault: Fault; readonly batchId: string | null };
 

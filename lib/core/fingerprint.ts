@@ -49,7 +49,7 @@ export function addFingerprints(left: bigint, right: bigint): bigint {
  * It tells contents apart that differ by chance or mistake, at a tenth of the time of a cryptographic hash. Whoever
  * can forge fragments can also have them approved.
  */
-export type Bytes = { readonly bytes: Uint8Array; readonly from: number; readonly to: number };
+type Bytes = { readonly bytes: Uint8Array; readonly from: number; readonly to: number };
 
 type Lane = { readonly first: number; readonly rotation: number; readonly second: number };
 const [c1, c2, c3, c4] = [0x239b961b, 0xab0e9789, 0x38b34ae5, 0xa1e38b93];

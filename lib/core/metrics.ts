@@ -9,7 +9,7 @@ import type { LoadResult } from "./report.ts";
  */
 
 /** As CloudWatch spells them. */
-export type MetricUnit = "Count" | "Count/Second" | "Seconds" | "Percent" | "Bytes" | "Megabytes";
+type MetricUnit = "Count" | "Count/Second" | "Seconds" | "Percent" | "Bytes" | "Megabytes";
 
 type Emitter = (typeof taskStates)[TaskState] | (typeof otherFunctions)[number] | "every state" | "every function";
 

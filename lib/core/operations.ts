@@ -121,7 +121,7 @@ export type ErrorSummary = {
 export const maxListedRejects = 100;
 
 /** What each operation answers. */
-export type OperateAnswers = {
+type OperateAnswers = {
   readonly start: { readonly executionArn: string };
   readonly execution: ExecutionState;
   readonly approve: Approval;

@@ -120,7 +120,7 @@ function writableColumns(shape: TableShape, contract: TableContract): Column[] {
 }
 
 /** Parents before children by the catalog's foreign keys; tables without relation keep their order by name. */
-export function orderByForeignKeys(plans: readonly TablePlan[]): TablePlan[] {
+function orderByForeignKeys(plans: readonly TablePlan[]): TablePlan[] {
   const byName = new Map(plans.map((plan) => [plan.table, plan]));
   const ordered = new Map<string, TablePlan>();
   const visit = (plan: TablePlan, path: readonly string[]): void => {

@@ -25,7 +25,7 @@ export const noCounts: RecordCounts = {
   records_failed: 0,
 };
 
-export const loadStatuses = [
+const loadStatuses = [
   "success",
   "partial_success",
   "failed",

@@ -3,7 +3,7 @@ import { z } from "zod";
 /**
  * What travels between the states of one execution: ids only. Everything else stands in the ledger under the plan.
  */
-export const runSchema = z.object({
+const runSchema = z.object({
   batchId: z.string(),
   kind: z.enum(["load", "compare", "preview", "rollback"]),
   /** 0 where there is no plan, as for a batch that only has to be closed. */

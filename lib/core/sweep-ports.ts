@@ -7,7 +7,7 @@ import type { SeenObject } from "./ports.ts";
 /** What the sweep finds and heals, and the ports that it needs for that. */
 
 /** Every kind stands in docs/reference/errors.md. */
-export const healingKinds = [
+const healingKinds = [
   "LEASE_EXPIRED",
   "EXECUTION_LOST",
   "EXECUTION_ABORTED",
@@ -121,7 +121,7 @@ export interface Leftovers {
 /** What an execution that holds a batch says of itself, and what comes of it. */
 export type Ending = { readonly kind: HealingKind; readonly detail: string; readonly fault: Fault | null };
 
-export type EndingAsked = { readonly owner: string; readonly state: BatchState };
+type EndingAsked = { readonly owner: string; readonly state: BatchState };
 
 /**
  * Null where the execution is at work. One that gave up, or of which nothing is known, has lost its batch: the load is

@@ -22,7 +22,7 @@ export interface Target {
 }
 
 /** What differs between targets, as far as the loader decides by it. */
-export type TargetCapabilities = {
+type TargetCapabilities = {
   readonly name: string;
   /**
    * True if the target lies in the ledger's database, so that a commit takes effect in the ledger's own transaction.
@@ -98,7 +98,7 @@ export type SliceEncoder = {
 };
 
 /** What one slice came to besides its rows. */
-export type EncodedSlice = Pick<SliceProgress, "rejects" | "rejected" | "nulled" | "fingerprint">;
+type EncodedSlice = Pick<SliceProgress, "rejects" | "rejected" | "nulled" | "fingerprint">;
 
 /** The commit: what is staged is judged and merged, and takes effect once. */
 export interface TargetCommit {
@@ -125,7 +125,7 @@ export type CommitRequest = {
 };
 
 /** `rejected`: records were rejected, and nothing may take effect. */
-export type CommitAnswer =
+type CommitAnswer =
   | {
       readonly outcome: "done" | "rejected";
       readonly tables: readonly TableOutcome[];
@@ -135,7 +135,7 @@ export type CommitAnswer =
   | Pending;
 
 /** The target is at work; `handle` is what it is asked by later, also by another process. */
-export type Pending = { readonly outcome: "pending"; readonly handle: string };
+type Pending = { readonly outcome: "pending"; readonly handle: string };
 
 /** What judge and merge made of one table. */
 export type TableOutcome = {
@@ -183,20 +183,20 @@ type RejectColumn =
   | "staged";
 
 /** Takes back what a commit wrote. */
-export interface TargetUndo {
+interface TargetUndo {
   submit(request: UndoRequest): Promise<UndoAnswer>;
   ask(handle: string, request: UndoRequest): Promise<UndoAnswer>;
 }
 
-export type UndoRequest = Pick<CommitRequest, "run" | "part" | "plan" | "sinks" | "within">;
+type UndoRequest = Pick<CommitRequest, "run" | "part" | "plan" | "sinks" | "within">;
 
 /** `rejected`: rows were changed since, so that nothing was taken back. */
-export type UndoAnswer =
+type UndoAnswer =
   | { readonly outcome: "done"; readonly rows: Readonly<Record<string, number>> }
   | { readonly outcome: "rejected"; readonly conflicts: readonly UndoConflict[] }
   | Pending;
 
-export type UndoConflict = { readonly table: string; readonly key: string; readonly reason: string };
+type UndoConflict = { readonly table: string; readonly key: string; readonly reason: string };
 
 /** What doctor asks. */
 export interface TargetInspect {

@@ -128,7 +128,7 @@ export type Pace = {
   readonly sliceBytes: number;
 };
 
-export type Measured = {
+type Measured = {
   readonly bytes: number;
   readonly seconds: number;
   /** Resident memory as a share of the limit; 0 where there is no limit. */

@@ -9,7 +9,7 @@ import type { otherFunctions, TaskState, taskStates } from "../core/machine.ts";
 /** A handler file of functions/, without its extension. */
 export type HandlerName = (typeof taskStates)[TaskState] | (typeof otherFunctions)[number];
 
-export type FunctionSize = {
+type FunctionSize = {
   readonly timeoutSeconds: number;
   readonly memoryMb: number;
   /** Reserved concurrency of a function that opens one database connection per invocation; null where it opens none. */
@@ -35,7 +35,7 @@ export const functionSizes: Readonly<Record<HandlerName, FunctionSize>> = {
 };
 
 /** The share of the server's connections that the loader may take; the rest is for people and their applications. */
-export const connectionShare = 0.8;
+const connectionShare = 0.8;
 
 /** Memory of the instance classes that the database stack offers, in GiB. */
 const instanceMemory: Readonly<Record<string, number>> = {

@@ -161,7 +161,7 @@ export function databaseAuthorities({ databaseCa, databaseHost }: LoaderContext)
 
 /** The files that the context names: read when the templates are made, so that no deployment fails by them. */
 
-export function fileFaults(context: LoaderContext): Misfit[] {
+function fileFaults(context: LoaderContext): Misfit[] {
   const contracts = contractsFaults(context.contractsFile);
   const authorities = authoritiesOf(context);
   return [
@@ -199,7 +199,7 @@ function contractsFaults(file: string): string[] {
 }
 
 /** What is wrong with values that are each allowed by themselves. */
-export type Misfit = {
+type Misfit = {
   /** The names of the values; a fault of one of them alone makes the rest of no interest. */
   readonly about: readonly string[];
   readonly text: string;
@@ -255,7 +255,7 @@ const rules: readonly Rule[] = [
 ];
 
 /** Every rule that the values break together. */
-export function misfits(context: LoaderContext): Misfit[] {
+function misfits(context: LoaderContext): Misfit[] {
   return rules.flatMap(([about, fault]) => {
     const text = fault(context);
     return text === null ? [] : [{ about, text }];
@@ -347,7 +347,7 @@ export function rdsRegions(): string[] {
 }
 
 /** Certificates of a PEM file and nothing else of it, such as a key; or what is wrong with it. */
-export type AuthoritiesFile = { readonly pem: string } | { readonly fault: string };
+type AuthoritiesFile = { readonly pem: string } | { readonly fault: string };
 
 export function readAuthoritiesFile(path: string): AuthoritiesFile {
   const text = readText(path);

@@ -20,7 +20,7 @@ type Group = CustomMetricGroup;
 
 /** As logs, metrics and traces name them. */
 const states = Object.keys(taskStates);
-export const taskNames: readonly string[] = [...states, ...otherFunctions.map(pascalCase)];
+const taskNames: readonly string[] = [...states, ...otherFunctions.map(pascalCase)];
 
 function pascalCase(name: string): string {
   return name.replaceAll(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());

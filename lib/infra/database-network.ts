@@ -33,7 +33,7 @@ export function importNetwork(scope: Construct, context: LoaderContext): Network
 }
 
 /** Where an existing database is reached from. */
-export function existingNetwork(scope: Construct, context: LoaderContext): DatabaseNetwork | undefined {
+function existingNetwork(scope: Construct, context: LoaderContext): DatabaseNetwork | undefined {
   const network = importNetwork(scope, context);
   const { securityGroupId, createEndpoints } = context;
   if (network === undefined || securityGroupId === undefined) return undefined;

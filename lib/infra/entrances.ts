@@ -10,7 +10,7 @@ import { arrivalVisibilityMinutes, sweepIntervalMinutes } from "../core/duration
 import { stagingPrefix } from "../core/keys.ts";
 import type { LoaderFunction } from "./loader-function.ts";
 
-export type EntrancesProps = {
+type EntrancesProps = {
   readonly bucket: IBucket;
   readonly startLoad: LoaderFunction;
   readonly sweep: LoaderFunction;

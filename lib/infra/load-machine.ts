@@ -28,7 +28,7 @@ import { errorNames } from "../core/errors.ts";
 import { machineName, noticeStates, type TaskState, waitStates } from "../core/machine.ts";
 import { answered, keepingError, loadTask, retryTransientFaults, routeAnswers } from "./machine-tasks.ts";
 
-export type LoadMachineProps = {
+type LoadMachineProps = {
   /** The published version that runs each task state. */
   readonly handlers: Readonly<Record<TaskState, IFunction>>;
   /** Where notices of success and failure go. */
@@ -192,7 +192,7 @@ function afterClose({ scope, tasks, unknownAnswer }: Parts, topic: ITopic): Choi
     .otherwise(unknownAnswer);
 }
 
-export type BlockedRounds = {
+type BlockedRounds = {
   /** Where a caught error goes. */
   readonly countRound: Pass;
   /** Where an answer that no choice knows goes: the loader's own mistake, never the batch's. */
@@ -210,7 +210,7 @@ const message = JsonPath.format(
 );
 
 /** Waits, longer each round, and lets `again` find out what is left to do; gives up when the rounds are used up. */
-export function blockedRounds(scope: Construct, topic: ITopic, again: IChainable): BlockedRounds {
+function blockedRounds(scope: Construct, topic: ITopic, again: IChainable): BlockedRounds {
   const gaveUp = new Fail(scope, "GaveUp", { error: errorNames.blocked, causePath: "$.error.Cause" });
   const gaveUpMute = new Fail(scope, "GaveUpWithoutCause", { error: errorNames.blocked, causePath: "$.error.Error" });
   const countRound = new Pass(scope, "CountRound", {
@@ -272,7 +272,7 @@ function unknownAnswer(scope: Construct, countRound: Pass): Pass {
 
 const snsFaults = ["SNS.InternalErrorException", "SNS.ThrottledException", "SNS.SdkClientException", Errors.TIMEOUT];
 
-export type NoticeProps = {
+type NoticeProps = {
   readonly topic: ITopic;
   /** Where to go on, sent or not. */
   readonly next: IChainable;
@@ -281,7 +281,7 @@ export type NoticeProps = {
 };
 
 /** Sends a text; whether that succeeds changes no outcome. */
-export function noticeTask(scope: Construct, state: string, props: NoticeProps): SnsPublish {
+function noticeTask(scope: Construct, state: string, props: NoticeProps): SnsPublish {
   const { topic, next, message = JsonPath.stringAt("$.close.result.notice") } = props;
   const notice = new SnsPublish(scope, state, {
     topic,
@@ -296,9 +296,9 @@ export function noticeTask(scope: Construct, state: string, props: NoticeProps):
 }
 
 /** The most workers that one load may have at a time. ValidateBatch chooses how many there are. */
-export const mostWorkers = 40;
+const mostWorkers = 40;
 
-export type StageProps = {
+type StageProps = {
   readonly handler: IFunction;
   readonly maxRetries: number;
 };
@@ -307,7 +307,7 @@ export type StageProps = {
  * The Map over a load's workers. Each iteration calls its worker until nothing is left to claim. Errors end the
  * iteration and not the Map: CommitBatch reads from the ledger how each work item ended, and throws what is right.
  */
-export function stageBatch(scope: Construct, props: StageProps): MapState {
+function stageBatch(scope: Construct, props: StageProps): MapState {
   const map = new MapState(scope, "StageBatch", {
     itemsPath: "$.run.workers",
     itemSelector: { ...workerInput(JsonPath.numberAt("$$.Map.Item.Value")), waitSeconds: stageWait.firstSeconds },

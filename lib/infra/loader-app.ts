@@ -38,7 +38,7 @@ const isProviderFunction = (node: IConstruct): node is CfnResource =>
  * The functions behind the CDK's own custom resources bring no log group: Lambda would make one that nothing ever
  * empties and no deletion of the stack removes.
  */
-export function keepProviderLogs(stack: Stack): void {
+function keepProviderLogs(stack: Stack): void {
   for (const handler of stack.node.findAll().filter(isProviderFunction)) {
     const logs = new LogGroup(handler.node.scope ?? stack, "Logs", {
       retention: RetentionDays.ONE_MONTH,

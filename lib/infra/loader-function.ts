@@ -9,7 +9,7 @@ import { Construct } from "constructs";
 import { functionSizes, type HandlerName } from "./capacity.ts";
 import type { DatabaseNetwork } from "./database-network.ts";
 
-export type LoaderFunctionProps = {
+type LoaderFunctionProps = {
   readonly handler: HandlerName;
   readonly environment: Readonly<Record<string, string>>;
   readonly prod: boolean;

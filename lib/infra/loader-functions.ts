@@ -24,7 +24,7 @@ import {
 } from "./permissions.ts";
 import type { Storage } from "./storage.ts";
 
-export type LoaderFunctionsProps = {
+type LoaderFunctionsProps = {
   readonly context: LoaderContext;
   readonly storage: Storage;
   readonly database: DatabaseAccess;

@@ -13,9 +13,9 @@ type NamesBy<By extends string> = {
   [Name in MetricName]: (typeof metricCatalog)[Name]["by"] extends By ? Name : never;
 }[MetricName];
 
-export type Statistic = "Sum" | "Maximum" | "Average";
+type Statistic = "Sum" | "Maximum" | "Average";
 
-export type Reading = {
+type Reading = {
   readonly statistic: Statistic;
   /** @default - the metric's name */
   readonly label?: string;

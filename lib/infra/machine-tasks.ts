@@ -45,7 +45,7 @@ const throttled = "Lambda.TooManyRequestsException";
 /** Ids only: no record, no list of fragments. */
 type PayloadMember = "input" | "run" | "execution" | "rounds" | "worker" | "error";
 
-export type LoadTaskProps = {
+type LoadTaskProps = {
   readonly state: TaskState;
   /** The published version that runs the state. */
   readonly handler: IFunction;

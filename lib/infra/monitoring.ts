@@ -14,7 +14,7 @@ import { Construct } from "constructs";
 import { type AlarmName, type AlarmSources, alarmNames, watchedBy } from "./alarms.ts";
 import { type DashboardSources, dashboardSections } from "./dashboard.ts";
 
-export type MonitoringProps = AlarmSources & {
+type MonitoringProps = AlarmSources & {
   readonly topic: ITopic;
   /** What has arrived and was not looked at yet. */
   readonly arrivals: IQueue;

@@ -12,7 +12,7 @@ import type { Storage } from "./storage.ts";
 
 /** Every finding of cdk-nag that stays, one by one, with the reason why it may. */
 
-export type Pipeline = {
+type Pipeline = {
   readonly stack: Stack;
   readonly storage: Storage;
   readonly functions: LoaderFunctions;

@@ -9,7 +9,7 @@ import {
 import type { HandlerName } from "./capacity.ts";
 
 /** What a function may do in the bucket; nothing else. */
-export type BucketPermissions = {
+type BucketPermissions = {
   /**
    * Lists keys and versions. Also what makes S3 answer 404 rather than 403 for an object that is not there, for which a
    * condition on the prefix would not do: reading an object has no prefix.

@@ -27,7 +27,7 @@ import { readContracts } from "./context.ts";
 import { allowLogs } from "./loader-function.ts";
 import { archivePatterns, folderOf } from "./permissions.ts";
 
-export type StorageProps = {
+type StorageProps = {
   readonly bucketName: string;
   /** Path of the table contracts that are deployed with the stack. */
   readonly contractsFile: string;
@@ -133,7 +133,7 @@ const days = Duration.days;
  * What the bucket does by itself. What was loaded is the evidence of what is in the database: it is kept for ever, only
  * cheaper, in a class that is read as fast as any. Contracts are kept in every version.
  */
-export const lifecycleRules: LifecycleRule[] = [
+const lifecycleRules: LifecycleRule[] = [
   {
     id: "previews",
     prefix: folderOf(archivePatterns.previews),

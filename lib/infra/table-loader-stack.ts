@@ -16,7 +16,7 @@ import { Monitoring } from "./monitoring.ts";
 import { acknowledgePipeline } from "./nag-acknowledgements.ts";
 import { Storage } from "./storage.ts";
 
-export type TableLoaderStackProps = StackProps & {
+type TableLoaderStackProps = StackProps & {
   readonly context: LoaderContext;
   /** The database of the database stack. @default - the existing one that the context names */
   readonly database?: DatabaseAccess;

@@ -18,7 +18,7 @@ import { sinks } from "./sinks.ts";
 import { rejectsOfPlan } from "./stored-rejects.ts";
 import { beginAnew, listItems } from "./work-items.ts";
 
-export type CommitPorts = {
+type CommitPorts = {
   readonly sql: postgres.Sql;
   readonly target: Target;
   readonly leaseSeconds: number;
@@ -269,7 +269,7 @@ const maxTimeouts = 2;
  * @param work names each phase as it enters it
  * @throws TransientError DB_TIMEOUT the first time, PermanentError DB_TIMEOUT the second
  */
-export async function countingTimeouts<T>(
+async function countingTimeouts<T>(
   ports: TimeoutPorts,
   run: Run,
   work: (enter: (phase: string) => void) => Promise<T>,

@@ -22,7 +22,7 @@ import { stagingSchema } from "../postgres/sql-names.ts";
 import { inTransaction, type Tx } from "../postgres/transaction.ts";
 import { adoptedTables, controlTables, controlViews, migrationNames } from "./migrate.ts";
 
-export type DatabaseDoctorOptions = {
+type DatabaseDoctorOptions = {
   /** Opens the database at first use: that it cannot be opened is something to say, and no reason to say nothing. */
   readonly open: () => Promise<postgres.Sql>;
   /** Milliseconds since the epoch. */
@@ -119,7 +119,7 @@ async function longWaiting(tx: Tx): Promise<ReasonedBatch[]> {
   return [...rows];
 }
 
-export async function readControl(tx: Tx): Promise<ControlFacts> {
+async function readControl(tx: Tx): Promise<ControlFacts> {
   const missing = await missingRelations(tx);
   const columns = await adoptedColumns(tx);
   const known = columns.filter(({ table_name: table }) => !missing.includes(`public.${table}`));
@@ -202,7 +202,7 @@ const parameterNames = [
   "transaction_timeout",
 ];
 
-export async function readServer(tx: Tx, now: () => number): Promise<ServerFacts> {
+async function readServer(tx: Tx, now: () => number): Promise<ServerFacts> {
   const row = await readRow(tx);
   const parameters = await readParameters(tx);
   const { version, role, encrypted, stuck } = row;
@@ -266,7 +266,7 @@ async function readClock(tx: Tx, now: () => number): Promise<number> {
 }
 
 /** What the role that logs in lacks of the control tables, and whether it may do anything at all. Nothing is tried. */
-export async function readRights(tx: Tx): Promise<RightsFacts> {
+async function readRights(tx: Tx): Promise<RightsFacts> {
   const [login] = await tx<{ role: string; special: string | null }[]>`
     select rolname::text as role,
            case when rolsuper then 'superuser' when rolbypassrls then 'bypassrls' when rolcreaterole then 'createrole' end

@@ -138,7 +138,7 @@ export const controlViews: readonly string[] = [
 ];
 
 /** Where the migrations were to run. */
-export type MigrationPlace = { readonly host: string; readonly port: number; readonly name: string };
+type MigrationPlace = { readonly host: string; readonly port: number; readonly name: string };
 
 const unreachable = "it cannot be reached; check databaseHost, databasePort and the network of the functions";
 

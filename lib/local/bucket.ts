@@ -1,7 +1,7 @@
 import { buildFauxqs, type Upload } from "./fauxqs-app.ts";
 import { localAccount, type ObjectCreatedEvent, toObjectCreatedEvent } from "./object-event.ts";
 
-export type BucketOptions = {
+type BucketOptions = {
   /** Where objects are kept as files; null keeps them in memory. */
   readonly storageDir: string | null;
   /** @default 0, a free port */
@@ -13,8 +13,8 @@ export type BucketOptions = {
   readonly onArrival?: (event: ObjectCreatedEvent) => void;
 };
 
-export type Queue = { readonly name: string; readonly url: string; readonly arn: string };
-export type SqsAction = "SendMessage" | "ReceiveMessage" | "DeleteMessage" | "GetQueueAttributes";
+type Queue = { readonly name: string; readonly url: string; readonly arn: string };
+type SqsAction = "SendMessage" | "ReceiveMessage" | "DeleteMessage" | "GetQueueAttributes";
 
 export type LocalBucket = {
   /** `http://127.0.0.1:<port>`, of S3 (path style) and SQS alike. */

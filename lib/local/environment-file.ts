@@ -13,7 +13,7 @@ const environmentFile = z.object({
   variables: z.record(z.string(), z.string()).nullable(),
 });
 
-export type EnvironmentFile = z.infer<typeof environmentFile>;
+type EnvironmentFile = z.infer<typeof environmentFile>;
 /** A persistent environment that another process has open. */
 export type LocalEnvironmentInfo = EnvironmentFile & { readonly variables: Record<string, string> };
 
@@ -76,7 +76,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-export type Places = {
+type Places = {
   readonly database: Pick<LocalPostgres, "host" | "port" | "database" | "user" | "password">;
   readonly bucket: LocalBucket;
   readonly machinePort: number;

@@ -173,7 +173,7 @@ async function openEntrances(
   return entrances;
 }
 
-export type PartsOptions = {
+type PartsOptions = {
   readonly directory: string;
   /** True where objects are kept in the directory, false where they stay in memory. */
   readonly persistent: boolean;
@@ -181,12 +181,12 @@ export type PartsOptions = {
   readonly ports: { readonly database?: number; readonly bucket?: number };
   readonly onArrival: (event: ObjectCreatedEvent) => void;
 };
-export type Parts = { readonly database: LocalPostgres; readonly bucket: LocalBucket; readonly definition: unknown };
+type Parts = { readonly database: LocalPostgres; readonly bucket: LocalBucket; readonly definition: unknown };
 
 const bucketName = "idhub-curated-fragments";
 
 /** All at once; where one of them fails, those that opened are left to the stack. */
-export async function openParts(options: PartsOptions, stack: AsyncDisposableStack): Promise<Parts> {
+async function openParts(options: PartsOptions, stack: AsyncDisposableStack): Promise<Parts> {
   const { directory, persistent, ports, onArrival } = options;
   const log = createWriteStream(join(directory, "postgres.log"), { flags: "a", mode: 0o600 });
   stack.defer(() => void log.end());
@@ -217,7 +217,7 @@ export async function openParts(options: PartsOptions, stack: AsyncDisposableSta
  * Ends every lease: this directory is ours alone, so whoever held one was a process that is gone. The next sweep then
  * goes on with what it left, and does not wait for a lease as long as on AWS.
  */
-export async function endLeases({ host, port, user, password, database }: LocalPostgres): Promise<void> {
+async function endLeases({ host, port, user, password, database }: LocalPostgres): Promise<void> {
   const sql = postgres({ host, port, user, password, database, max: 1, onnotice: () => {} });
   try {
     const [ledger] = await sql<{ there: boolean }[]>`select to_regclass('table_loader.leases') is not null as there`;
@@ -244,7 +244,7 @@ export async function applySampleSchema({ host, port, user, password, database }
 }
 
 /** Uploads the contracts where the bucket's differ from the file's, as a deployment would. */
-export async function uploadContracts(bucket: LocalBucket): Promise<void> {
+async function uploadContracts(bucket: LocalBucket): Promise<void> {
   const wanted = await readFile(contractsFile);
   const stored = await bucket.get(contractsKey);
   if (stored === null || !wanted.equals(stored)) await bucket.put(contractsKey, new Uint8Array(wanted));
@@ -254,7 +254,7 @@ export async function uploadContracts(bucket: LocalBucket): Promise<void> {
 const settleMilliseconds = 100;
 
 /** Uploads the contracts again whenever the file changes. */
-export function watchContracts(bucket: LocalBucket, onFault: (error: unknown) => void): { close(): void } {
+function watchContracts(bucket: LocalBucket, onFault: (error: unknown) => void): { close(): void } {
   let timer: NodeJS.Timeout | undefined;
   // The folder, not the file: many editors replace the file, and a watch of it would end there.
   const watcher = watch(fileURLToPath(new URL(".//", sampleSchema)), (_event, name) => {

@@ -4,9 +4,9 @@ import { type BuildAppOptions, buildApp } from "fauxqs";
 import { isLocalRequest } from "./local-request.ts";
 
 type Stores = NonNullable<BuildAppOptions["stores"]>;
-export type FauxqsApp = ReturnType<typeof buildApp>;
+type FauxqsApp = ReturnType<typeof buildApp>;
 
-export type UploadReason = "PutObject" | "CopyObject" | "CompleteMultipartUpload";
+type UploadReason = "PutObject" | "CopyObject" | "CompleteMultipartUpload";
 /** `key` is raw, as it was written: not URL-encoded. */
 export type Upload = {
   readonly key: string;
@@ -16,7 +16,7 @@ export type Upload = {
   readonly reason: UploadReason;
 };
 
-export type FauxqsOptions = {
+type FauxqsOptions = {
   /** Where objects are kept as files; null keeps them in memory. */
   readonly storageDir: string | null;
   readonly region: string;
@@ -121,7 +121,7 @@ function acceptLargeBodies(app: FauxqsApp): void {
 
 type Listed = { readonly key: string };
 
-export type ListingOptions = {
+type ListingOptions = {
   readonly prefix?: string;
   readonly delimiter?: string;
   readonly maxKeys?: number;
@@ -129,13 +129,13 @@ export type ListingOptions = {
   readonly marker?: string;
 };
 
-export type Listing<T> = { objects: T[]; commonPrefixes: string[]; isTruncated: boolean };
+type Listing<T> = { objects: T[]; commonPrefixes: string[]; isTruncated: boolean };
 
 /**
  * One page of a listing, in the order of the keys' bytes, as S3 has it. fauxqs sorts by the rules of a language and
  * goes on behind a key by code units, so that from 1,000 keys on it skips some and shows others twice.
  */
-export function listPage<T extends Listed>(all: Iterable<T>, options: ListingOptions = {}): Listing<T> {
+function listPage<T extends Listed>(all: Iterable<T>, options: ListingOptions = {}): Listing<T> {
   const { prefix = "", delimiter, maxKeys = 1_000 } = options;
   const after = options.startAfter ?? options.marker ?? "";
   const matching = [...all].filter(({ key }) => key.startsWith(prefix) && byteOrder(key, after) > 0);

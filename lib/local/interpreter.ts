@@ -168,7 +168,7 @@ export function randomExecutionName(): string {
   return randomUUID();
 }
 
-export type MachineEventType = "entered" | "exited" | "failed" | "retried" | "caught";
+type MachineEventType = "entered" | "exited" | "failed" | "retried" | "caught";
 
 /** One step of an execution, for progress and for tests. */
 export type MachineEvent = {
@@ -200,14 +200,14 @@ export type ExecutionRecord = {
   readonly states: readonly string[];
 };
 
-export type Outcome = Pick<ExecutionRecord, "status" | "output" | "error" | "cause">;
+type Outcome = Pick<ExecutionRecord, "status" | "output" | "error" | "cause">;
 
-export function toSuccess(output: unknown): Outcome {
+function toSuccess(output: unknown): Outcome {
   return { status: "SUCCEEDED", output: JSON.stringify(output ?? null), error: null, cause: null };
 }
 
 /** Reads the outcome from what the interpreter throws: an ExecutionError whose cause has the Error as its name. */
-export function toFailure(thrown: unknown): Outcome {
+function toFailure(thrown: unknown): Outcome {
   const { name, message, cause } = thrown instanceof Error ? thrown : new Error(String(thrown));
   if (name === "ExecutionAbortedError") return { status: "ABORTED", output: null, error: null, cause: null };
   if (name === "ExecutionTimeoutError") {
@@ -220,7 +220,7 @@ export function toFailure(thrown: unknown): Outcome {
 /** What an SNS task of the machine would have sent. */
 export type Notice = { readonly state: string; readonly message: unknown };
 
-export type TaskOptions = {
+type TaskOptions = {
   /** The function of each state that runs one. */
   readonly functions: Readonly<Record<string, LambdaFunction>>;
   /** Gets what the machine's SNS tasks would send. */
@@ -244,7 +244,7 @@ class DataLimitExceeded extends Error {
   readonly isCatchable = false;
 }
 
-export type TaskHandler = (input: unknown) => Promise<unknown>;
+type TaskHandler = (input: unknown) => Promise<unknown>;
 
 /** A local function for each Task state: our handlers, and a notice for whatever else the machine calls. */
 export function createTaskHandlers(definition: Definition, options: TaskOptions): Record<string, TaskHandler> {
@@ -309,7 +309,7 @@ export type State = {
 export type Definition = { readonly StartAt: string; readonly States: Readonly<Record<string, State>> };
 
 /** @throws Error where the value is no state machine */
-export function parseDefinition(value: unknown): Definition {
+function parseDefinition(value: unknown): Definition {
   if (typeof value === "object" && value !== null && "StartAt" in value && "States" in value)
     return value as Definition;
   throw new Error("LOCAL_MACHINE_DEFINITION: expected an object with StartAt and States, got something else");

@@ -5,7 +5,7 @@ import type { LocalBucket } from "./bucket.ts";
 import { invokeLambda, type LambdaFunction } from "./lambda.ts";
 import type { ObjectCreatedEvent } from "./object-event.ts";
 
-export type LocalEntrancesOptions = {
+type LocalEntrancesOptions = {
   readonly bucket: LocalBucket;
   /** The function start-load: an SQSEvent in, `{ batchItemFailures }` out. */
   readonly startLoad: LambdaFunction;
@@ -155,13 +155,13 @@ function toRecord(bucket: LocalBucket, message: Message): object {
   };
 }
 
-export type SweepTimerOptions = {
+type SweepTimerOptions = {
   readonly sweep: LambdaFunction;
   readonly everySeconds: number;
   readonly onFault: (error: unknown) => void;
 };
 
-export type SweepTimer = { close(): Promise<void> };
+type SweepTimer = { close(): Promise<void> };
 
 /** Calls sweep again and again, the next time only after the last one has ended. */
 export function openSweepTimer(options: SweepTimerOptions): SweepTimer {

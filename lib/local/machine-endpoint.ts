@@ -147,9 +147,9 @@ const executionRequest = z.object({
   cause: z.string().optional(),
 });
 
-export type ExecutionRequest = z.infer<typeof executionRequest>;
+type ExecutionRequest = z.infer<typeof executionRequest>;
 
-export function parseRequest(text: string): ExecutionRequest {
+function parseRequest(text: string): ExecutionRequest {
   return executionRequest.parse(JSON.parse(text === "" ? "{}" : text));
 }
 
@@ -157,6 +157,6 @@ export function parseRequest(text: string): ExecutionRequest {
 const forbidden = /[\s<>{}[\]?*"#%\\^|~`$&,;:/\p{Cc}]/u;
 
 /** 1 to 80 characters, without white space, brackets, wildcards and the like. */
-export function isExecutionName(name: string): boolean {
+function isExecutionName(name: string): boolean {
   return name.length >= 1 && name.length <= 80 && !forbidden.test(name);
 }

@@ -152,9 +152,9 @@ function seen(child: ChildProcess, message: string): Promise<void> {
 }
 
 /** Whom the server runs as: PostgreSQL refuses to run as root. Empty where we are not root ourselves. */
-export type ServerUser = { readonly uid: number; readonly gid: number } | Record<string, never>;
+type ServerUser = { readonly uid: number; readonly gid: number } | Record<string, never>;
 
-export type PostgresBinaries = { readonly initdb: string; readonly postgres: string; readonly majorVersion: number };
+type PostgresBinaries = { readonly initdb: string; readonly postgres: string; readonly majorVersion: number };
 
 /** Where root keeps what the server's user cannot reach in the project, for example in a container below /root. */
 const reachableHome = "/var/lib/table-loader";

@@ -14,7 +14,7 @@ import {
   startServer,
 } from "./postgres-process.ts";
 
-export type PostgresOptions = {
+type PostgresOptions = {
   /** Made if it is not there; a database that is there is used again. */
   readonly dataDir: string;
   /** @default a free port */

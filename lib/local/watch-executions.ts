@@ -4,7 +4,7 @@ import type { ExecutionRecord } from "./interpreter.ts";
 
 export type EndedExecution = { readonly batchId: string; readonly record: ExecutionRecord; readonly outcome: Outcome };
 
-export type ExecutionWatch = {
+type ExecutionWatch = {
   /** The environment's `onEvent`. */
   onEvent(event: LocalEvent): void;
   /** Says where the executions are; what was seen before that is told then. */

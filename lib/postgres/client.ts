@@ -151,7 +151,7 @@ const arrayType = (oid: number, parse: (text: string) => Element[]) => ({
 
 const toNumber = (text: string | null): number | null => (text === null ? null : Number(text));
 
-export const arrayTypes = {
+const arrayTypes = {
   texts: arrayType(1009, parseArrayText),
   names: arrayType(1003, parseArrayText),
   int2s: arrayType(1005, (text) => parseArrayText(text).map(toNumber)),

@@ -185,7 +185,7 @@ function throwClassified(error: unknown): never {
   throw classifyDatabaseError(error) ?? error;
 }
 
-export const lockTimeoutCode = "DB_LOCK_TIMEOUT";
+const lockTimeoutCode = "DB_LOCK_TIMEOUT";
 
 type Holder = { readonly relation: string; readonly pids: string };
 
@@ -197,7 +197,7 @@ const mostHolders = 5;
  *
  * @param session where the transaction is rolled back: nothing is held while it is asked
  */
-export async function nameHolders(session: postgres.ReservedSql, cause: unknown): Promise<TransientError> {
+async function nameHolders(session: postgres.ReservedSql, cause: unknown): Promise<TransientError> {
   const holders = await readHolders(session, cause).catch(() => []);
   const named = holders.map(({ relation, pids }) => `${relation} by process ${pids}`).join(", ");
   const who = named === "" ? "by another session, which has ended" : `: ${named}`;
@@ -231,7 +231,7 @@ const firstVersions = {
   transactionTimeout: 17,
 } as const;
 
-export type Capability = keyof typeof firstVersions;
+type Capability = keyof typeof firstVersions;
 
 /** @param version as the server reports it: `16.10`, `18beta1` */
 export function hasCapability(version: string, capability: Capability): boolean {

@@ -7,8 +7,8 @@ import { objectFault } from "./object-faults.ts";
 
 export type BodySource = { readonly store: Pick<ObjectStore, "read">; readonly version: ObjectVersion };
 /** Where in the decoded bytes to begin, and what an earlier read found out. */
-export type BodyStart = { readonly offset: number; readonly compression: Compression | null };
-export type FragmentBody = { readonly chunks: AsyncIterable<Uint8Array>; readonly compression: Compression | null };
+type BodyStart = { readonly offset: number; readonly compression: Compression | null };
+type FragmentBody = { readonly chunks: AsyncIterable<Uint8Array>; readonly compression: Compression | null };
 
 /** The decoded bytes of an object from its first byte on. */
 export async function openBody(source: BodySource): Promise<FragmentBody> {
@@ -126,7 +126,7 @@ export type ByteWindow = {
   readonly close: () => Promise<void>;
 };
 
-export type WindowSource = {
+type WindowSource = {
   readonly chunks: AsyncIterable<Uint8Array>;
   readonly offset: number;
   readonly key: string;
@@ -195,7 +195,7 @@ function tooLarge({ key }: WindowSource, { maxDecodedBytes }: ReadLimits): Error
 export type Compression = "gzip" | "zstd" | "br";
 
 /** Bytes at the head of an object that tell the compression. */
-export const magicBytes = 4;
+const magicBytes = 4;
 
 const namedCompressions: Readonly<Record<string, Compression>> = {
   gzip: "gzip",
@@ -207,7 +207,7 @@ const namedCompressions: Readonly<Record<string, Compression>> = {
 const meaningless = ["", "identity", "aws-chunked"];
 
 /** How an object is compressed. Magic bytes decide; a header that contradicts them is refused. */
-export function findCompression(head: Uint8Array, header: string | null, key: string): Compression | null {
+function findCompression(head: Uint8Array, header: string | null, key: string): Compression | null {
   const named = parseHeader(header, key);
   if (head.length === 0) return null;
   const seen = magicOf(head);

@@ -55,7 +55,7 @@ export function foreignCharset(head: Uint8Array): string | null {
   return null;
 }
 
-export const utf8Mark: readonly number[] = [0xef, 0xbb, 0xbf];
+const utf8Mark: readonly number[] = [0xef, 0xbb, 0xbf];
 
 export function startsWithMark(bytes: Uint8Array): boolean {
   return utf8Mark.every((byte, i) => bytes[i] === byte);

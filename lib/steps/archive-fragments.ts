@@ -20,7 +20,7 @@ import { toErrorLog, writeReport } from "./reports.ts";
 
 /** ArchiveFragments: moves every version that was read to `loaded/` or `failed/`, each verified before it is deleted. */
 
-export type ArchivePorts = {
+type ArchivePorts = {
   readonly items: WorkItems;
   readonly attempts: Attempts;
   readonly claims: Claims;
@@ -31,7 +31,7 @@ export type ArchivePorts = {
   readonly now: () => number;
 };
 
-export type ArchiveAnswer = { readonly next: Answer<"ArchiveFragments"> };
+type ArchiveAnswer = { readonly next: Answer<"ArchiveFragments"> };
 
 /** Objects moved at a time, and what they may hold together: who is out of time still has to end with them. */
 export const movesAtOnce = 16;

@@ -15,7 +15,7 @@ import { writeReport } from "./reports.ts";
 
 /** CloseBatch: writes the report, then ends the attempt, frees the lease and drops plan and staging in one transaction. */
 
-export type ClosePorts = {
+type ClosePorts = {
   readonly attempts: Attempts;
   readonly plans: Plans;
   readonly records: BatchRecords;
@@ -26,7 +26,7 @@ export type ClosePorts = {
 };
 
 /** What the machine sees of a load: ids and counts. The table results stay in the stored report. */
-export type CloseAnswer = {
+type CloseAnswer = {
   readonly next: Answer<"CloseBatch">;
   readonly result: Omit<LoadResult, "errors"> & {
     readonly code: string;

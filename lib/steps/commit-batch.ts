@@ -14,7 +14,7 @@ import { refuseLargeBatch, verifyCounts } from "./verify-counts.ts";
 
 /** CommitBatch: judges and merges every staged record in one transaction, or says why it cannot. */
 
-export type CommitPorts = {
+type CommitPorts = {
   readonly claims: Pick<Claims, "blockedBy">;
   readonly plans: Plans;
   readonly items: WorkItems;
@@ -28,7 +28,7 @@ export type CommitPorts = {
   readonly settings: { readonly transactionTimeout: number; readonly maxRecordsPerBatch: number | null };
 };
 
-export type CommitAnswer = { readonly next: Answer<"CommitBatch"> };
+type CommitAnswer = { readonly next: Answer<"CommitBatch"> };
 
 /** @param deadline milliseconds since the epoch, when this invocation ends */
 export async function commitBatch(ports: CommitPorts, { run }: TaskRequest, deadline: number): Promise<CommitAnswer> {

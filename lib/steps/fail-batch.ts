@@ -8,13 +8,13 @@ import type { FailRequest, Run } from "../core/run.ts";
 
 /** FailBatch: marks a batch that failed by its own fault, unless it was committed after all. */
 
-export type FailPorts = {
+type FailPorts = {
   readonly attempts: Attempts;
   readonly store: Pick<ObjectStore, "write">;
   readonly log: Log;
 };
 
-export type FailAnswer = { readonly next: Answer<"FailBatch"> };
+type FailAnswer = { readonly next: Answer<"FailBatch"> };
 
 export async function failBatch(ports: FailPorts, { run, error }: FailRequest): Promise<FailAnswer> {
   const fault = readCause(error.Cause);
@@ -43,7 +43,7 @@ function messageOf(cause: string): string {
   }
 }
 
-export type BlockedPorts = {
+type BlockedPorts = {
   readonly claims: Pick<Claims, "noteBlocked">;
   readonly plans: Pick<Plans, "emptyStaging">;
 };

@@ -12,12 +12,12 @@ import { type Manifest, parseManifest, refuseLargeManifest } from "../core/manif
 import type { ListedObject, ObjectStore } from "../core/objects.ts";
 import type { BatchRecords, SeenObject } from "../core/ports.ts";
 
-export type SourcePorts = {
+type SourcePorts = {
   readonly store: ObjectStore;
   readonly records: Pick<BatchRecords, "tableStates" | "queue" | "seenVersions">;
 };
 
-export type SourceSearch = {
+type SourceSearch = {
   readonly batchId: string;
   readonly epoch: number;
   /** Whether what lies in `failed/` is read, too. */
@@ -97,7 +97,7 @@ export async function findStagedSources(store: ObjectStore, batchId: string): Pr
  * The fragments of failed attempts, where they lie in `failed/`: only what the ledger knows as archived there, and of
  * several namesakes the one that was seen last. An object in staging supersedes its namesake.
  */
-export async function findFailedSources(
+async function findFailedSources(
   store: ObjectStore,
   seen: readonly SeenVersion[],
   staged: readonly Source[],
@@ -128,7 +128,7 @@ async function currentObjects(store: ObjectStore, keys: ReadonlySet<string>): Pr
 }
 
 /** The manifests among the sources, in the version listed; one that cannot be used comes with its fault. */
-export async function readManifests(store: ObjectStore, sources: readonly Source[]): Promise<Manifest[]> {
+async function readManifests(store: ObjectStore, sources: readonly Source[]): Promise<Manifest[]> {
   const manifests: Manifest[] = [];
   for (const { object, stagedKey } of sources.filter((source) => source.object.isLatest)) {
     const parsed = parseFragmentKey(stagedKey);
@@ -146,13 +146,13 @@ export function toSeenObject({ object, stagedKey }: Source): SeenObject {
   return { stagedKey, table: parsed?.table ?? "", object: object as ListedObject, isLatest: object.isLatest };
 }
 
-export type FactPorts = {
+type FactPorts = {
   readonly records: Pick<BatchRecords, "tableStates" | "queue" | "seenVersions">;
   readonly store: ObjectStore;
   readonly settings: { readonly requireApproval: boolean };
 };
 
-export type BatchAt = { readonly batchId: string; readonly epoch: number; readonly state: BatchState };
+type BatchAt = { readonly batchId: string; readonly epoch: number; readonly state: BatchState };
 
 /** Reads what the decision rests on, besides the sources that were found. */
 export async function readFacts(

@@ -20,7 +20,7 @@ import type { ErrorLog } from "./reports.ts";
 
 /** operate: the CLI's arm beside the database. */
 
-export type OperatePorts = {
+type OperatePorts = {
   readonly executions: Executions;
   readonly operations: Operations;
   readonly records: BatchRecords;
@@ -32,7 +32,7 @@ export type OperatePorts = {
 type Asked<Operation extends OperateRequest["operation"]> = Extract<OperateRequest, { operation: Operation }>;
 
 /** Opened when they are asked for: a diagnosis has to say what the others would only fail with. */
-export type OperatorPorts = {
+type OperatorPorts = {
   readonly starter: () => Promise<OperatePorts>;
   readonly doctor: () => DoctorPorts;
 };

@@ -92,7 +92,7 @@ async function createPlan(ports: ValidatePorts, { input, execution, claim }: Vis
   return { ...ids, kind, planId, workers: numberWorkers(workers) };
 }
 
-export function sizesOf(items: readonly NewItem[]): number[] {
+function sizesOf(items: readonly NewItem[]): number[] {
   return items.filter(({ kind }) => kind === "fragment").map(({ object }) => object.size);
 }
 
@@ -129,7 +129,7 @@ export async function planPreview(
 
 /** What planning a load and planning a preview have in common. */
 
-export type PlanningPorts = {
+type PlanningPorts = {
   readonly contracts: ContractStore;
   readonly catalog: TargetCatalog;
   readonly log: Log;
@@ -141,7 +141,7 @@ export type PlanningPorts = {
   };
 };
 
-export type ChosenTables = {
+type ChosenTables = {
   readonly tables: readonly TableSources[];
   readonly held: readonly string[];
   readonly manifests: readonly Manifest[];
@@ -167,7 +167,7 @@ export type ValidateAnswer = Run & {
 };
 
 /** A plan that cannot be made still gets its items: they say what goes to `failed/`. */
-export async function planBody(
+async function planBody(
   ports: PlanningPorts,
   input: ExecutionInput,
   chosen: ChosenTables,
@@ -230,7 +230,7 @@ function declaredRecords({ tables, manifests, totals }: ChosenTables): number {
   }, 0);
 }
 
-export function toItems(tables: readonly TableSources[]): NewItem[] {
+function toItems(tables: readonly TableSources[]): NewItem[] {
   return tables.flatMap(({ table, fragments, markers, superseded }) => [
     ...fragments.map((source) => toItem(table, "fragment", source)),
     ...markers.map((source) => toItem(table, "marker", source)),

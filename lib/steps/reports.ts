@@ -126,7 +126,7 @@ async function findTexts(ports: RejectTextPorts, { item, search, found }: Place,
 }
 
 /** What a report says, and where. */
-export type Report = { readonly key: string; readonly content: unknown };
+type Report = { readonly key: string; readonly content: unknown };
 
 /**
  * Writes a report that others may write, too, so that the one who holds the batch has the last word: whoever lost the

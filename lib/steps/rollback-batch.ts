@@ -2,7 +2,7 @@ import { BlockedError } from "../core/errors.ts";
 import type { Answer } from "../core/machine.ts";
 import type { TaskRequest } from "../core/run.ts";
 
-export type RollbackAnswer = { readonly next: Answer<"RollbackBatch"> };
+type RollbackAnswer = { readonly next: Answer<"RollbackBatch"> };
 
 /**
  * RollbackBatch: not available yet. ValidateBatch refuses the action before it gets here, so that arriving here is a

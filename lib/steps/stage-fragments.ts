@@ -19,13 +19,13 @@ export type ReadRecords = (
   options: ReadOptions,
 ) => AsyncGenerator<RecordGroup, unknown>;
 
-export type ReadOptions = {
+type ReadOptions = {
   readonly from: ReadPosition | null;
   readonly take?: TakeRecord;
   readonly limits?: { readonly groupRecords?: number };
 };
 
-export type StagePorts = {
+type StagePorts = {
   readonly plans: Plans;
   readonly items: WorkItems;
   readonly slices: Slices;
@@ -44,7 +44,7 @@ export type StagePorts = {
 /** A table of the plan and its place in it. */
 type StagedTable = { readonly plan: TablePlan; readonly index: number; readonly encoder: TableEncoder };
 
-export type StageAnswer = { readonly next: Answer<"StageFragments">; readonly worker: number };
+type StageAnswer = { readonly next: Answer<"StageFragments">; readonly worker: number };
 
 /** @param deadline milliseconds since the epoch, when this invocation ends */
 export async function stageFragments(
@@ -213,7 +213,7 @@ type NextGroup = IteratorResult<RecordGroup, unknown>;
 const startPosition: ReadPosition = { offset: 0, records: 0, state: {} };
 
 /** How far the checkpoints of one worker move on, told by the way: an invocation may take a quarter of an hour. */
-export type StageProgress = {
+type StageProgress = {
   checkpoint(before: WorkItem, after: WorkItem): void;
   /** Tells what was not told yet. */
   tell(): void;
@@ -222,7 +222,7 @@ export type StageProgress = {
 /** As often as a large fragment has a checkpoint; small ones have thousands. */
 const tellMilliseconds = sliceSeconds * 1000;
 
-export function openStageProgress({ gauges, now }: { gauges: Gauges; now: () => number }): StageProgress {
+function openStageProgress({ gauges, now }: { gauges: Gauges; now: () => number }): StageProgress {
   let since = now();
   let records = 0;
   let bytes = 0;

@@ -11,7 +11,7 @@ import type { Log } from "../core/ports.ts";
 
 /** start-load: turns what arrived into executions, one for each batch. It needs no database. */
 
-export type StartLoadPorts = {
+type StartLoadPorts = {
   readonly executions: Pick<Executions, "start">;
   readonly deadLetters: DeadLetters;
   readonly log: Log;
@@ -19,11 +19,11 @@ export type StartLoadPorts = {
 };
 
 /** What it needs of an SQS event. */
-export type MessageBatch = { readonly Records: readonly Message[] };
+type MessageBatch = { readonly Records: readonly Message[] };
 type Message = { readonly messageId: string; readonly body: string };
 
 /** The messages that come again; all others are done. */
-export type StartLoadAnswer = { readonly batchItemFailures: readonly { readonly itemIdentifier: string }[] };
+type StartLoadAnswer = { readonly batchItemFailures: readonly { readonly itemIdentifier: string }[] };
 
 type Arrived = { readonly messageId: string; readonly arrival: Arrival };
 

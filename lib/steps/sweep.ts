@@ -29,7 +29,7 @@ import { guarded, isOver, record, type SweepContext, type SweepPorts, start } fr
  * are walked a bounded way in each sweep, so that neither can keep the others waiting.
  */
 
-export type SweepAnswer = Pick<SweepContext, "started" | "healed"> & {
+type SweepAnswer = Pick<SweepContext, "started" | "healed"> & {
   readonly ran: boolean;
   readonly stalled: number;
   readonly blocked: number;
@@ -79,7 +79,7 @@ async function measureLoads({ sweeps, gauges }: SweepPorts): Promise<SweepGauges
  * Whether the contracts in the bucket can be used: a new text that cannot is told within five minutes, and not only when
  * the next batch arrives, and until it is mended.
  */
-export async function checkContracts({ ports }: SweepContext): Promise<void> {
+async function checkContracts({ ports }: SweepContext): Promise<void> {
   const { contracts, gauges, log } = ports;
   const faults = await contracts.current({ remember: true }).then((current) => current.faults, unusable);
   gauges.emit({ ContractsInvalid: faults.length > 0 ? 1 : 0 });
@@ -93,7 +93,7 @@ function unusable(error: unknown): readonly string[] {
 }
 
 /** Plans, staging and copies in parts that nobody goes on with, and what need not be kept any longer. */
-export async function clearLeftovers(context: SweepContext): Promise<void> {
+async function clearLeftovers(context: SweepContext): Promise<void> {
   const { leftovers, settings } = context.ports;
   for (const healing of await leftovers.dropOrphans()) await record(context, healing);
   await leftovers.forgetOld(settings);
@@ -117,7 +117,7 @@ async function abandonUploads(context: SweepContext, prefix: string): Promise<vo
  * Loads whose execution is gone. A lease that runs says nothing of that, so Step Functions is asked: what would
  * otherwise stand still until the lease ends goes on at once, and what was ended on purpose is not begun again.
  */
-export async function healLoads(context: SweepContext): Promise<void> {
+async function healLoads(context: SweepContext): Promise<void> {
   const { heldBatches } = context.ports;
   for (const held of await heldBatches.held("ended")) {
     if (isOver(context)) return;
@@ -165,7 +165,7 @@ async function restart(context: SweepContext, held: HeldBatch, { kind, detail, f
  * Batches that are ready and that nobody holds: those with strays in the archive, and all that lie in staging. Where
  * time is up, the next sweep goes on.
  */
-export async function startReady(context: SweepContext): Promise<void> {
+async function startReady(context: SweepContext): Promise<void> {
   const { uncommitted, store, now } = context.ports;
   // After a restore there may be very many, which wait for their approval: what lies in staging has its turn, too.
   const half = (now() + context.end) / 2;
@@ -251,7 +251,7 @@ async function noteWaiting({ ports }: SweepContext, { batchId, hours, reason }: 
  */
 const pagesAtOnce = 5;
 
-export async function walkArchive(context: SweepContext): Promise<void> {
+async function walkArchive(context: SweepContext): Promise<void> {
   const { sweeps, store } = context.ports;
   let after = await sweeps.cursor("archive");
   for (let pages = 0; pages < pagesAtOnce && !isOver(context); pages += 1) {

@@ -61,7 +61,7 @@ export type ValidatePorts = {
   readonly settings: ValidateSettings;
 };
 
-export type ValidateSettings = {
+type ValidateSettings = {
   readonly batchIdPattern: RegExp;
   readonly requireApproval: boolean;
   readonly batchSize: number;

@@ -60,7 +60,7 @@ function sideOf(counts: RecordCounts | undefined): Side {
   };
 }
 
-export type Comparison = {
+type Comparison = {
   readonly predicted: Preview;
   readonly loaded: Pick<LoadResult, "tables">;
   readonly expected: Readonly<Record<SampleTable, ExpectedCounts>>;

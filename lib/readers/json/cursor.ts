@@ -12,7 +12,7 @@ export type Shape = "records" | "array" | "data" | "ndjson";
 export type Medium = { readonly shape: Shape; readonly compression: Compression | null };
 
 /** What may stand at the cursor: the first record or the array's end, a comma or line end, or a record for sure. */
-export type Expects = "first" | "separator" | "record";
+type Expects = "first" | "separator" | "record";
 
 /** A reader's place in a fragment, with what it knows by then. Every function that takes it moves it on. */
 export type Cursor = Scan & {
@@ -125,7 +125,7 @@ function explainOpen(cursor: Cursor, from: Place, symptom: PermanentError): Perm
   return fault?.kind === "syntax" ? syntaxFault(cursor, { bytes, from, fault }) : symptom;
 }
 
-export type Faulty = { readonly bytes: Uint8Array; readonly from: Place; readonly fault: SyntaxFault };
+type Faulty = { readonly bytes: Uint8Array; readonly from: Place; readonly fault: SyntaxFault };
 
 export function syntaxFault(cursor: Cursor, faulty: Faulty, records = cursor.records): PermanentError {
   const place = placeWithin(faulty.from, faulty.bytes, faulty.fault.index);

@@ -8,10 +8,10 @@ const backslash = 0x5c;
 const openBrace = 0x7b;
 const openBracket = 0x5b;
 const closeBracket = 0x5d;
-export const colon = 0x3a;
+const colon = 0x3a;
 const comma = 0x2c;
 
-export type ExactValue = {
+type ExactValue = {
   readonly value: JsonValue;
   /** The first name that an object has a second time, below the names and indexes around it; null where there is none. */
   readonly duplicate: string | null;

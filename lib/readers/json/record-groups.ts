@@ -22,7 +22,7 @@ import { hasEscapedName, quoteNumbers, readExactly, unquoteNumbers } from "./exa
 import { kindAt, lookAhead } from "./shape.ts";
 import { findSyntaxFault } from "./syntax.ts";
 
-export type Collected = {
+type Collected = {
   /** Null where there was no further record. */
   readonly boundaries: Boundaries | null;
   readonly isLast: boolean;
@@ -105,7 +105,7 @@ function isFull({ offset, limits }: Cursor, { from, ends }: Boundaries): boolean
 export type GroupContext = Medium & { readonly since: number; readonly take: TakeRecord | null };
 
 /** The records of these boundaries up to the first that cannot be read, if there are any, and why it cannot. */
-export type ReadGroup = { readonly group: RecordGroup | null; readonly refused: Error | null };
+type ReadGroup = { readonly group: RecordGroup | null; readonly refused: Error | null };
 
 export function readGroup(cursor: Cursor, found: Boundaries, context: GroupContext): ReadGroup {
   const records: SourceRecord[] = [];
@@ -159,7 +159,7 @@ function toRawText(parts: readonly RecordValues[]): RecordGroup["rawText"] {
 }
 
 /** Whether as many members were read from an object as were written. A flat one shows it by its own names alone. */
-export function hasAllMembers(value: JsonValue, written: number): boolean {
+function hasAllMembers(value: JsonValue, written: number): boolean {
   let own = 0;
   for (const _ in value as JsonObject) own++;
   return own === written || countMembers(value) === written;
@@ -179,10 +179,10 @@ function countMembers(value: JsonValue): number {
   return count;
 }
 
-export type Step = "record" | "done" | "more" | "strange";
+type Step = "record" | "done" | "more" | "strange";
 
 /** Goes to the next record, or to the bracket behind the last, as far as the window reaches. */
-export function stepToRecord(cursor: Cursor, shape: Shape): Step {
+function stepToRecord(cursor: Cursor, shape: Shape): Step {
   if (shape === "data") return cursor.records === 0 ? "record" : "done";
   const { bytes, base, end } = cursor.window;
   const lines = shape === "ndjson";
@@ -208,7 +208,7 @@ export function stepToRecord(cursor: Cursor, shape: Shape): Step {
 }
 
 /** What stands where a record or a separator should. */
-export async function strangeFault(cursor: Cursor, shape: Shape) {
+async function strangeFault(cursor: Cursor, shape: Shape) {
   const { bytes, isAll } = await lookAhead(cursor);
   const from = placeOf(cursor);
   if (cursor.expects === "separator") {
@@ -227,7 +227,7 @@ export async function strangeFault(cursor: Cursor, shape: Shape) {
 }
 
 /** Offers every record to whoever can do without its value, and answers the runs of those that are left. */
-export function runsToRead(cursor: Cursor, found: Boundaries, take: TakeRecord | null): Run[] {
+function runsToRead(cursor: Cursor, found: Boundaries, take: TakeRecord | null): Run[] {
   const { from, before, starts, ends } = found;
   const all = { from: 0, to: ends.length };
   const bytes = bytesBetween(cursor, from.offset, from.offset + (ends.at(-1) ?? 0));
@@ -247,7 +247,7 @@ export function runsToRead(cursor: Cursor, found: Boundaries, take: TakeRecord |
   return runs;
 }
 
-export type RecordValues = {
+type RecordValues = {
   /** Those of the boundaries that could be read. */
   readonly boundaries: Boundaries;
   readonly values: readonly JsonValue[];
@@ -258,7 +258,7 @@ export type RecordValues = {
 };
 
 /** Parses whole records at once, up to the first that is no JSON. */
-export function parseRecords(cursor: Cursor, boundaries: Boundaries): RecordValues {
+function parseRecords(cursor: Cursor, boundaries: Boundaries): RecordValues {
   const { from, ends } = boundaries;
   const bytes = bytesBetween(cursor, from.offset, from.offset + (ends.at(-1) ?? 0));
   const text = boundaries.areLines ? decodeLines(bytes, ends) : decodeUtf8(bytes);

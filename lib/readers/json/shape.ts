@@ -137,7 +137,7 @@ function validateHead(cursor: Cursor, from: Place): void {
 /** How far a value that should be an object is looked at, to say what it is. */
 const lookaheadBytes = 64 * 1024;
 
-export type Lookahead = { readonly bytes: Buffer; readonly isAll: boolean };
+type Lookahead = { readonly bytes: Buffer; readonly isAll: boolean };
 
 export async function lookAhead(cursor: Cursor): Promise<Lookahead> {
   const until = cursor.offset + lookaheadBytes;

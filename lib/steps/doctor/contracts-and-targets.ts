@@ -249,7 +249,7 @@ export type ContractPorts = {
 };
 
 /** The contracts and their tables, read once for all checks that look at them. */
-export type ContractView = {
+type ContractView = {
   /** What lies in the bucket, parsed; null where nothing does. */
   readonly current: () => Promise<ParsedContracts | null>;
   readonly facts: () => Promise<ContractFacts>;
@@ -275,6 +275,6 @@ export function openContractView({ store, catalog, database }: ContractPorts): C
   return { current, facts, usable, catalog: once(async () => catalog.read(tablesOf(await usable()))) };
 }
 
-export function tablesOf(contracts: Contracts | null): string[] {
+function tablesOf(contracts: Contracts | null): string[] {
   return Object.keys(contracts?.tables ?? {});
 }

@@ -52,7 +52,7 @@ function checkLogin({ where, role, encrypted }: Login, { database }: DoctorSetti
 
 const oldestMajor = 16;
 
-export function checkServer({ version, readOnly }: ServerFacts): Verdict {
+function checkServer({ version, readOnly }: ServerFacts): Verdict {
   const findings: Finding[] = [];
   if (Number.parseInt(version, 10) < oldestMajor) {
     const expected = `PostgreSQL ${oldestMajor} or newer`;
@@ -68,7 +68,7 @@ export function checkServer({ version, readOnly }: ServerFacts): Verdict {
 /** What people and their applications keep; see the capacity of the functions. */
 const connectionShare = 0.8;
 
-export function checkConnections({ connections }: ServerFacts, { maxWorkers, maxLoads }: DoctorSettings): Verdict {
+function checkConnections({ connections }: ServerFacts, { maxWorkers, maxLoads }: DoctorSettings): Verdict {
   const wanted = maxWorkers + maxLoads;
   const shareOf = (limit: number): number => Math.floor(limit * connectionShare);
   const short = connections.filter(({ limit }) => wanted > shareOf(limit));
@@ -98,7 +98,7 @@ export function checkConnections({ connections }: ServerFacts, { maxWorkers, max
 /** Signatures of AWS bear five minutes; leases and approvals are compared by the database's clock alone. */
 const mostSkewSeconds = 5;
 
-export function checkClock({ clockAhead }: ServerFacts): Verdict {
+function checkClock({ clockAhead }: ServerFacts): Verdict {
   const seconds = Math.abs(clockAhead) / 1000;
   const said = `${seconds.toFixed(1)} s ${clockAhead < 0 ? "behind" : "ahead of"} the loader's`;
   if (seconds <= mostSkewSeconds) return { said, findings: [] };
@@ -109,7 +109,7 @@ export function checkClock({ clockAhead }: ServerFacts): Verdict {
 
 const longestPlain = plainTransactionSeconds * 1000;
 
-export function checkTimeLimits(parameters: ServerFacts["parameters"]): Verdict {
+function checkTimeLimits(parameters: ServerFacts["parameters"]): Verdict {
   const short = ["statement_timeout", "transaction_timeout"].filter((name) => {
     const milliseconds = Number(parameters[name] ?? 0);
     return milliseconds > 0 && milliseconds < longestPlain;
@@ -127,7 +127,7 @@ export function checkTimeLimits(parameters: ServerFacts["parameters"]): Verdict 
   };
 }
 
-export function checkSessions({ stuckSessions }: ServerFacts): Verdict {
+function checkSessions({ stuckSessions }: ServerFacts): Verdict {
   if (stuckSessions.length === 0) return { said: "none of this role is stuck", findings: [] };
   const got = `processes ${stuckSessions.join(", ")}, idle in a transaction for more than a minute`;
   const fix = `look at them in pg_stat_activity; select pg_terminate_backend(${stuckSessions[0]})`;
@@ -178,7 +178,7 @@ function listed(code: FindingCode, names: readonly string[], rest: Pick<Finding,
 
 type Parameters = ServerFacts["parameters"];
 
-export function checkServerLog(parameters: Parameters): Verdict {
+function checkServerLog(parameters: Parameters): Verdict {
   const findings = [...errorDetails(parameters), ...failedParameters(parameters), ...loggedParameters(parameters)];
   return { said: "keeps no values of records", findings: [...findings, ...explainedParameters(parameters)] };
 }

@@ -25,7 +25,7 @@ export function loadChecks(database: DatabaseDoctor): PlannedCheck[] {
 
 const longestSilence = sweepSilenceMinutes * 60;
 
-export function checkSweep({ sweptSecondsAgo: ago, ageSeconds }: LoadFacts): Verdict {
+function checkSweep({ sweptSecondsAgo: ago, ageSeconds }: LoadFacts): Verdict {
   if (ago === null && ageSeconds < longestSilence) return { said: "not yet, the loader is new", findings: [] };
   if (ago !== null && ago <= longestSilence) return { said: `at work ${Math.round(ago)} s ago`, findings: [] };
   const got = ago === null ? "never" : `${Math.round(ago / 60)} minutes ago`;

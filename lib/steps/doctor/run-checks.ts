@@ -22,7 +22,7 @@ export type Runner = {
   readonly secondsLeft: () => number;
 };
 
-export type Ran = {
+type Ran = {
   readonly checks: readonly Check[];
   /** Why what needs the same cannot be checked. */
   readonly stopped: string | null;

@@ -106,7 +106,7 @@ function partOf(job: TableJob, { from, to }: Range): TableJob {
 }
 
 /** What the server says when it refuses rows: of one row at last, when bisection has come so far. */
-export type Refusal = {
+type Refusal = {
   readonly code: string;
   readonly message: string;
   readonly column_name?: string;
@@ -121,7 +121,7 @@ const uniqueViolation = "23505";
  * Whether an error is about the rows and not about the server. Whoever may race with others first looks a second time
  * at a duplicate key: the other one's row is judged then.
  */
-export function isRefusal(error: unknown, mayRace: boolean): error is Refusal {
+function isRefusal(error: unknown, mayRace: boolean): error is Refusal {
   const state = sqlStateOf(error);
   return state !== null && refusing.test(state) && !(mayRace && state === uniqueViolation);
 }
@@ -153,7 +153,7 @@ function meaningOf({ code, constraint_name: constraint }: Refusal): Meaning {
 }
 
 /** Rejects the one record that the job's rows are. The server's own words may hold values: they are stored, not logged. */
-export async function rejectRefused(job: TableJob, refusal: Refusal): Promise<number> {
+async function rejectRefused(job: TableJob, refusal: Refusal): Promise<number> {
   const { code, expected } = meaningOf(refusal);
   const { column_name: column, constraint_name: constraint, message } = refusal;
   const rule = {

@@ -142,9 +142,9 @@ async function rejectAmbiguousKeys(job: TableJob): Promise<number> {
 /** The verdict on every staged record, by one join with the target. Nothing is locked or written by it. */
 
 /** What a record is marked as. Without a mark it becomes a new row. */
-export type Mark = "update" | "unchanged" | "skipped" | "collapsed" | "rejected";
+type Mark = "update" | "unchanged" | "skipped" | "collapsed" | "rejected";
 
-export type Exceptions = { readonly hasRejects: boolean; readonly hasDuplicates: boolean };
+type Exceptions = { readonly hasRejects: boolean; readonly hasDuplicates: boolean };
 
 /** How many records of each kind there are. */
 export type Verdicts = { readonly count: (mark: Mark) => number; readonly inserts: number };
@@ -156,7 +156,7 @@ export type Verdicts = { readonly count: (mark: Mark) => number; readonly insert
  *
  * @param staged records in the staging table
  */
-export async function findVerdicts(job: TableJob, staged: number, exceptions: Exceptions): Promise<Verdicts> {
+async function findVerdicts(job: TableJob, staged: number, exceptions: Exceptions): Promise<Verdicts> {
   const known = await withSettings(job, hashMemory, () => mark(job, staged, exceptions));
   const counts = known ?? (await countVerdicts(job, job.marks));
   return { count: (verdict) => counts.get(verdict) ?? 0, inserts: staged - sumOf(counts) };

@@ -190,10 +190,10 @@ type TypeRow = {
 };
 
 /** `notNull` is true where the type is a domain that does not admit null. */
-export type ReadType = (oid: number, typmod: number) => { readonly type: ColumnType; readonly notNull: boolean };
+type ReadType = (oid: number, typmod: number) => { readonly type: ColumnType; readonly notNull: boolean };
 
 /** The types of all columns of the tables. A type modifier goes with an array's element, and a domain has its own. */
-export async function readTypes(sql: postgres.Sql, schema: string, tables: string[]): Promise<ReadType> {
+async function readTypes(sql: postgres.Sql, schema: string, tables: string[]): Promise<ReadType> {
   const rows = await sql<TypeRow[]>`
     with recursive reached as (
       select a.atttypid as oid, a.atttypmod as typmod

@@ -7,7 +7,7 @@ import { judgeTables, lockTargets } from "./judge.ts";
 import { openCatalog } from "./postgres-catalog.ts";
 import { createStaging, dropStaging, emptyStaging, forgetRows, missingRows, openCopy } from "./staging.ts";
 
-export type PostgresTargetOptions = {
+type PostgresTargetOptions = {
   /** Asked when the database is needed first. It is the ledger's, too. */
   readonly open: () => Promise<postgres.Sql>;
   /** Schema of the target tables. */

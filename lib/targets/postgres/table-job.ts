@@ -34,7 +34,7 @@ export type TableJob = {
   readonly rows: (effect: Effect) => string;
 };
 
-export type JobPlace = Pick<TableJob, "run" | "plan" | "sinks" | "mayRace" | "enter"> & { readonly index: number };
+type JobPlace = Pick<TableJob, "run" | "plan" | "sinks" | "mayRace" | "enter"> & { readonly index: number };
 
 export function tableJob(tx: Tx, { run, plan, sinks, mayRace, enter, index }: JobPlace): TableJob {
   const name = (suffix: string): string => qualifiedName(stagingSchema, `p${run.planId}_${index}_${suffix}`);

@@ -1,7 +1,7 @@
 /** The proleptic Gregorian calendar, which PostgreSQL uses too, without JavaScript's Date and its smaller range. */
 
 /** Astronomical year: 0 is 1 BC. */
-export type CivilDate = { readonly year: number; readonly month: number; readonly day: number };
+type CivilDate = { readonly year: number; readonly month: number; readonly day: number };
 
 /** Any date of the years 1 to 9999 but 29 February, as a part of a regular expression. */
 export const commonDateForm =
@@ -51,7 +51,7 @@ export function commonClockForm(fractionDigits: number): string {
   return String.raw`(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d${fraction})?`;
 }
 
-export type Clock = { readonly text: string; readonly seconds: number };
+type Clock = { readonly text: string; readonly seconds: number };
 
 /** PostgreSQL keeps microseconds. */
 export const microsecondDigits = 6;
@@ -108,7 +108,7 @@ const calendarCycle = 146_097 * dayLength;
 const maxCachedDays = 20_000;
 
 /** Seconds east of UTC of a local time (as if it were UTC, in seconds); null where a clock shows it twice or never. */
-export type LocalOffset = (localSeconds: number) => number | null;
+type LocalOffset = (localSeconds: number) => number | null;
 
 /** @throws RangeError where there is no such zone */
 export function openZone(timeZone: string): LocalOffset {

@@ -9,7 +9,7 @@ const maxDimensions = 6;
 const bare = /^(?!null$)[\w.:+-]+$/i;
 
 /** `nested` is false where an inner array is an element's value (json), not a further dimension. */
-export type ArrayElement = { readonly conversion: Conversion; readonly sql: string; readonly nested: boolean };
+type ArrayElement = { readonly conversion: Conversion; readonly sql: string; readonly nested: boolean };
 
 export function arrayConversion({ conversion, sql, nested }: ArrayElement): Conversion {
   const expected = `array of ${sql}`;
@@ -116,7 +116,7 @@ const bound = String.raw`(?:"((?:[^"\\]|\\[\s\S]|"")*)"|([^"\\,()[\]]*))`;
 /** Bracket, lower bound quoted or bare, upper bound quoted or bare, bracket; nothing for `empty`. */
 const rangeForm = new RegExp(`empty|([[(])${bound},${bound}([\\])])`, "y");
 
-export type RangeBound = { readonly conversion: Conversion; readonly sql: string; readonly isMultirange: boolean };
+type RangeBound = { readonly conversion: Conversion; readonly sql: string; readonly isMultirange: boolean };
 
 /**
  * Ranges are left to the server, which alone knows the order of the bounds and the next value after a discrete one. It

@@ -31,14 +31,14 @@ export type FastRecords = {
 };
 
 /** A column of the line; `nulls` are the texts that mean null. */
-export type FastColumn = {
+type FastColumn = {
   readonly form: FastForm | null;
   readonly nulls: readonly Uint8Array[];
   /** True where null is a fault. */
   readonly isObliged: boolean;
 };
 
-export type FastTable = {
+type FastTable = {
   readonly columns: readonly FastColumn[];
   readonly meaningOf: (name: string) => FieldMeaning;
 };

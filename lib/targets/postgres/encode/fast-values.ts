@@ -9,7 +9,7 @@ import type { ConversionOptions } from "../../../core/contract.ts";
 export type FastForm = (value: Lexeme) => FastMatch;
 
 /** Not plain; plain as it stands; plain with `utcSuffix` behind it. */
-export type FastMatch = 0 | 1 | 2;
+type FastMatch = 0 | 1 | 2;
 const no: FastMatch = 0;
 const asItIs: FastMatch = 1;
 const withUtc: FastMatch = 2;
@@ -157,12 +157,12 @@ export const escapedKind: Kind = 4;
 /** One value as it was written. The same object serves for all of them: there are millions. */
 export type Lexeme = { bytes: Uint8Array; kind: Kind; from: number; to: number };
 
-export const zero = 0x30;
+const zero = 0x30;
 const minus = 0x2d;
 const dot = 0x2e;
 const colon = 0x3a;
 
-export function isDigit(byte: number | undefined): boolean {
+function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= zero && byte <= 0x39;
 }
 
@@ -186,7 +186,7 @@ export function passNumber(bytes: Uint8Array, from: number): number {
 }
 
 /** `0`, or digits that do not begin with it. No `-0`, which is 0. */
-export function isPlainInteger({ bytes, from, to }: Lexeme): boolean {
+function isPlainInteger({ bytes, from, to }: Lexeme): boolean {
   if (bytes[from] === zero) return to - from === 1;
   const start = bytes[from] === minus ? from + 1 : from;
   if (start === to || bytes[start] === zero) return false;
@@ -195,7 +195,7 @@ export function isPlainInteger({ bytes, from, to }: Lexeme): boolean {
 }
 
 /** Digits in front of the point, or -1 where the value is no plain number. */
-export function integerDigits({ bytes, from, to }: Lexeme): number {
+function integerDigits({ bytes, from, to }: Lexeme): number {
   if (passNumber(bytes, from) !== to) return -1;
   const start = bytes[from] === minus ? from + 1 : from;
   let i = start;
@@ -204,7 +204,7 @@ export function integerDigits({ bytes, from, to }: Lexeme): number {
 }
 
 /** Digits behind the point of a plain number whose digits in front of it are known. */
-export function fractionDigits({ bytes, from, to }: Lexeme, integer: number): number {
+function fractionDigits({ bytes, from, to }: Lexeme, integer: number): number {
   const digits = to - from - integer - (bytes[from] === minus ? 1 : 0);
   return digits === 0 ? 0 : digits - 1;
 }
@@ -230,7 +230,7 @@ function isDateAt(bytes: Uint8Array, from: number): boolean {
   return month >= 1 && month <= 12 && day >= 1 && day <= (monthLengths[month] as number);
 }
 
-export function isPlainDate({ bytes, from, to }: Lexeme): boolean {
+function isPlainDate({ bytes, from, to }: Lexeme): boolean {
   return to - from === dateLength && isDateAt(bytes, from);
 }
 
@@ -238,7 +238,7 @@ const letterT = 0x54;
 const space = 0x20;
 
 /** Where date and time of day end; -1 where the value does not begin with them. */
-export function passDateTime({ bytes, from, to }: Lexeme, maxFraction: number): number {
+function passDateTime({ bytes, from, to }: Lexeme, maxFraction: number): number {
   const separator = bytes[from + dateLength];
   if ((separator !== letterT && separator !== space) || !isDateAt(bytes, from)) return -1;
   const end = passClock(bytes, from + dateLength + 1, maxFraction);
@@ -267,7 +267,7 @@ const letterZ = 0x5a;
 const plus = 0x2b;
 
 /** Whether the rest of a value is `Z`, or an offset below 16:00. */
-export function endsWithOffset({ bytes, to }: Lexeme, from: number): boolean {
+function endsWithOffset({ bytes, to }: Lexeme, from: number): boolean {
   if (bytes[from] === letterZ) return from + 1 === to;
   if ((bytes[from] !== plus && bytes[from] !== minus) || !isBelow(two(bytes, from + 1), 16)) return false;
   if (from + 3 === to) return true;

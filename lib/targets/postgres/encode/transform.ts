@@ -16,7 +16,7 @@ export type FieldFault = {
   readonly got: string | null;
 };
 
-export type StagedRow = {
+type StagedRow = {
   readonly values: readonly (string | null)[];
   /** One character a column, 1 where the record did not carry the field; null where it carried all. */
   readonly absent: string | null;
@@ -24,7 +24,7 @@ export type StagedRow = {
   readonly nulled: number;
 };
 
-export type Transformed = StagedRow | { readonly faults: readonly FieldFault[] };
+type Transformed = StagedRow | { readonly faults: readonly FieldFault[] };
 export type Transform = (record: JsonObject) => Transformed;
 
 type Field = {
@@ -214,7 +214,7 @@ function shown(value: JsonValue): string {
 /** What a name in a record stands for: the index of a column of the plan, or why there is none. */
 export type FieldMeaning = number | "ignored" | "readonly" | "unknown";
 
-export type MeaningOf = (name: string) => FieldMeaning;
+type MeaningOf = (name: string) => FieldMeaning;
 
 /** Records with ever new names must not grow the memory of a worker. */
 const maxKnownNames = 10_000;
@@ -246,7 +246,7 @@ function exactMeanings({ columns, contract, shape }: TablePlan): Map<string, Fie
 }
 
 /** A row has to fit into one page of the server, with all but its long values: those are stored elsewhere. */
-export const maxRowBytes = 8_160;
+const maxRowBytes = 8_160;
 
 /** Bytes of a value, by the name of its type. */
 const fixedWidths: ReadonlyMap<string, number> = new Map([
@@ -273,7 +273,7 @@ const pointerBytes = 18;
 /** The row's own header, and the loader's columns in staging. */
 const headerBytes = 24 + 8 + 8 + pointerBytes;
 
-export type RowWidth = (values: readonly (string | null)[]) => number;
+type RowWidth = (values: readonly (string | null)[]) => number;
 
 /**
  * How many bytes a row of these texts takes at least in staging, padding left out; null for tables that are too narrow
