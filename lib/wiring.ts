@@ -37,10 +37,8 @@ import { openPostgresTarget } from "./targets/postgres/postgres-target.ts";
 
 type Sql = ReturnType<typeof openSql>;
 
-type RenewedLogin = Login & { readonly renewLogin?: () => Promise<Login> };
-
 /** A secret is read by every invocation, and once more where its login is refused: it was rotated in between. */
-async function loginOf({ database, region }: Settings): Promise<RenewedLogin> {
+async function loginOf({ database, region }: Settings): Promise<Login & { renewLogin?: () => Promise<Login> }> {
   const { host, port, user, auth, password, secretArn } = database;
   if (auth === "iam") return { user, password: () => signDatabaseToken({ host, port, user, region }) };
   if (auth === "secret" && secretArn) {

@@ -113,10 +113,9 @@ function toDoctorConfig(address: ServiceAddress) {
   };
 }
 
-type MachineDoctorOptions = ServiceAddress & { readonly stateMachineArn: string };
 type OpenMachineDoctor = MachineDoctor & { close(): void };
 
-export function openMachineDoctor(options: MachineDoctorOptions): OpenMachineDoctor {
+export function openMachineDoctor(options: ServiceAddress & { stateMachineArn: string }): OpenMachineDoctor {
   const client = new SFNClient(toDoctorConfig(options));
   const { stateMachineArn } = options;
   const ask = async <Answer>(call: () => Promise<Answer>): Promise<Answer> => {
@@ -140,9 +139,7 @@ export function openMachineDoctor(options: MachineDoctorOptions): OpenMachineDoc
   };
 }
 
-type OpenQueueDoctor = QueueDoctor & { close(): void };
-
-export function openQueueDoctor(address: ServiceAddress): OpenQueueDoctor {
+export function openQueueDoctor(address: ServiceAddress): QueueDoctor & { close(): void } {
   const client = new SQSClient(toDoctorConfig(address));
   return {
     async measure(QueueUrl) {

@@ -3,12 +3,8 @@ import type { DeadLetters } from "../core/arrivals.ts";
 import { classifyAwsError } from "../core/classify-error.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
-type DeadLettersOptions = ServiceAddress & { readonly queueUrl: string };
-
-type OpenDeadLetters = DeadLetters & { close(): void };
-
 /** The queue for what a human has to look at. Body as it came; the reason's code as the message attribute `code`. */
-export function openDeadLetters(options: DeadLettersOptions): OpenDeadLetters {
+export function openDeadLetters(options: ServiceAddress & { queueUrl: string }): DeadLetters & { close(): void } {
   const client = new SQSClient(toClientConfig(options));
   const { queueUrl: QueueUrl } = options;
   return {

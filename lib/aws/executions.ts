@@ -16,14 +16,12 @@ import type {
 } from "../core/execution.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
-type ExecutionsOptions = ServiceAddress & { readonly stateMachineArn: string };
-
 type OpenExecutions = Executions & { close(): void };
 
 type Machine = { readonly client: SFNClient; readonly stateMachineArn: string };
 
 /** Step Functions, for one machine. */
-export function openExecutions(options: ExecutionsOptions): OpenExecutions {
+export function openExecutions(options: ServiceAddress & { stateMachineArn: string }): OpenExecutions {
   const machine = { client: new SFNClient(toClientConfig(options)), stateMachineArn: options.stateMachineArn };
   return {
     start: (name, input, options = {}) => start(machine, { name, input, ...options }),

@@ -6,9 +6,6 @@ import { BlockedError, TransientError } from "../core/errors.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
 type DatabaseLogin = { readonly username: string; readonly password: string };
-
-type DatabaseSecretOptions = ServiceAddress & { readonly secretArn: string };
-
 /** RDS puts more members into its secrets; host and port come from the settings. */
 const secretText = z.object({ username: z.string().min(1), password: z.string().min(1) });
 
@@ -17,7 +14,7 @@ const secretText = z.object({ username: z.string().min(1), password: z.string().
  *
  * @throws BlockedError DB_AUTH, never with anything of the secret in it
  */
-export async function readDatabaseSecret(options: DatabaseSecretOptions): Promise<DatabaseLogin> {
+export async function readDatabaseSecret(options: ServiceAddress & { secretArn: string }): Promise<DatabaseLogin> {
   const client = new SecretsManagerClient(toClientConfig(options));
   return fetchLogin(client, options.secretArn).finally(() => client.destroy());
 }

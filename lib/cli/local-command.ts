@@ -10,8 +10,7 @@ import { CliError, type ExitCode, exitCodeOf, exitCodes } from "./outcomes.ts";
 import { renderCounts } from "./render-load.ts";
 import { type CliIo, textTable } from "./terminal.ts";
 
-type LogLevel = "DEBUG" | "INFO" | "WARN" | "ERROR" | "SILENT";
-type LocalOptions = { readonly logLevel: LogLevel; readonly json?: boolean };
+type LocalOptions = { readonly logLevel: "DEBUG" | "INFO" | "WARN" | "ERROR" | "SILENT"; readonly json?: boolean };
 
 const defaultSubjects = 10;
 const mostSubjects = 9_999;
@@ -67,9 +66,7 @@ async function serve(io: CliIo, { logLevel, json }: LocalOptions): Promise<void>
   if (json) io.out(JSON.stringify({ directory, status: "closed" }));
 }
 
-type Putting = { readonly file: string; readonly key: string; readonly json: boolean };
-
-async function put(io: CliIo, { file, key, json }: Putting): Promise<void> {
+async function put(io: CliIo, { file, key, json }: { file: string; key: string; json: boolean }): Promise<void> {
   const { putLocalObject, requireLocalEnvironment } = await import("../local/local-objects.ts");
   const environment = await requireLocalEnvironment(join(io.directory, localDirectory));
   const bytes = await readFile(resolve(io.directory, file)).catch((error: NodeJS.ErrnoException) => {

@@ -22,13 +22,10 @@ export type ColumnType = {
   readonly enumLabels: readonly string[] | null;
   readonly element: ColumnType | null;
   /** What a range or multirange is made of. */
-  readonly range: RangeType | null;
+  readonly range: { bound: ColumnType; isMultirange: boolean } | null;
   /** The domain's name, where the column's type is one. */
   readonly domain: string | null;
 };
-
-type RangeType = { readonly bound: ColumnType; readonly isMultirange: boolean };
-
 export type Column = {
   readonly name: string;
   readonly type: ColumnType;

@@ -113,9 +113,7 @@ type Ready = { readonly outcome: "go"; readonly items: readonly WorkItem[] };
 
 type Looking = { readonly run: Run; readonly plan: Plan; readonly state: BatchState };
 
-type Asked = Pick<CommitRequest, "run" | "plan" | "mayRace" | "enter">;
-
-function toRequest(tx: Tx, asked: Asked): CommitRequest {
+function toRequest(tx: Tx, asked: Pick<CommitRequest, "run" | "plan" | "mayRace" | "enter">): CommitRequest {
   return { ...asked, part: 0, items: [], sinks, within: shareTransaction(tx) };
 }
 

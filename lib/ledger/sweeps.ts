@@ -103,10 +103,8 @@ async function moveCursor(tx: Tx, name: CursorName, position: string): Promise<v
   `;
 }
 
-type LeftoverPorts = { readonly sql: postgres.Sql; readonly staging: StagingTables };
-
 /** What nobody needs any more. */
-export function openLeftovers({ sql, staging }: LeftoverPorts): Leftovers {
+export function openLeftovers({ sql, staging }: { sql: postgres.Sql; staging: StagingTables }): Leftovers {
   return {
     dropOrphans: () => inTransaction(sql, wholeBatch, (tx) => dropOrphans(tx, staging)),
     forgetOld: (retention) => inTransaction(sql, {}, (tx) => forgetOld(tx, retention)),

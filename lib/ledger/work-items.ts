@@ -153,9 +153,7 @@ async function takeItem(tx: Tx, { run, worker, leaseSeconds }: Taking): Promise<
   return row ? toItem(row) : null;
 }
 
-type SlicePorts = ItemPorts & { readonly rows: StagedRows };
-
-export function openSlices({ sql, leaseSeconds, rows }: SlicePorts): Slices {
+export function openSlices({ sql, leaseSeconds, rows }: ItemPorts & { rows: StagedRows }): Slices {
   return {
     stage: async (slice, body) => {
       const { staging, item, run } = slice;

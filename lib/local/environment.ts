@@ -146,16 +146,10 @@ async function openLoadMachine(stack: AsyncDisposableStack, places: MachinePlace
   return machine;
 }
 
-type EntrancePlaces = {
-  readonly bucket: LocalBucket;
-  readonly load: LoadFunction;
-  readonly options: LocalEnvironmentOptions;
-};
-
 /** What starts loads by itself: arrivals, the sweep, and the contracts' file when it changes. */
 async function openEntrances(
   stack: AsyncDisposableStack,
-  { bucket, load, options }: EntrancePlaces,
+  { bucket, load, options }: { bucket: LocalBucket; load: LoadFunction; options: LocalEnvironmentOptions },
 ): Promise<LocalEntrances> {
   const onFault = (error: unknown): void => options.onEvent?.({ kind: "fault", error });
   const entrances = openLocalEntrances({ bucket, startLoad: await load("start-load"), onFault });

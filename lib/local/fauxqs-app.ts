@@ -119,8 +119,6 @@ function acceptLargeBodies(app: FauxqsApp): void {
   });
 }
 
-type Listed = { readonly key: string };
-
 type ListingOptions = {
   readonly prefix?: string;
   readonly delimiter?: string;
@@ -135,7 +133,7 @@ type Listing<T> = { objects: T[]; commonPrefixes: string[]; isTruncated: boolean
  * One page of a listing, in the order of the keys' bytes, as S3 has it. fauxqs sorts by the rules of a language and
  * goes on behind a key by code units, so that from 1,000 keys on it skips some and shows others twice.
  */
-function listPage<T extends Listed>(all: Iterable<T>, options: ListingOptions = {}): Listing<T> {
+function listPage<T extends { key: string }>(all: Iterable<T>, options: ListingOptions = {}): Listing<T> {
   const { prefix = "", delimiter, maxKeys = 1_000 } = options;
   const after = options.startAfter ?? options.marker ?? "";
   const matching = [...all].filter(({ key }) => key.startsWith(prefix) && byteOrder(key, after) > 0);

@@ -38,9 +38,6 @@ export type LocalMachine = {
 
 type Running = { record: ExecutionRecord; states: string[]; abort: () => void; ended: Promise<void> };
 type StateMachineInput = ConstructorParameters<typeof StateMachine>[0];
-type RunInput = Parameters<StateMachine["run"]>[0];
-type RunOptions = NonNullable<Parameters<StateMachine["run"]>[1]>;
-
 const eventTypes: Readonly<Record<string, MachineEventType>> = {
   StateEntered: "entered",
   StateExited: "exited",
@@ -105,12 +102,12 @@ function openInterpreter(options: MachineOptions): Interpreter {
   const overrides = {
     taskResourceLocalHandlers: trackAll(createTaskHandlers(definition, options), busy),
     ...createPauseOverrides(definition, options.pauses ?? {}),
-  } as NonNullable<RunOptions["overrides"]>;
+  } as NonNullable<NonNullable<Parameters<StateMachine["run"]>[1]>["overrides"]>;
   return {
     run({ arn, machineArn: Id, name, input, startDate }) {
       const Execution = { Id: arn, Name: name, StartTime: startDate.toISOString() };
       const context = { Execution, StateMachine: { Id, Name: machineName } };
-      return machine.run(JSON.parse(input) as RunInput, { overrides, context });
+      return machine.run(JSON.parse(input) as Parameters<StateMachine["run"]>[0], { overrides, context });
     },
     idle: () => Promise.allSettled(busy),
   };

@@ -161,10 +161,8 @@ type SweepTimerOptions = {
   readonly onFault: (error: unknown) => void;
 };
 
-type SweepTimer = { close(): Promise<void> };
-
 /** Calls sweep again and again, the next time only after the last one has ended. */
-export function openSweepTimer(options: SweepTimerOptions): SweepTimer {
+export function openSweepTimer(options: SweepTimerOptions): { close(): Promise<void> } {
   const stop = new AbortController();
   const running = sweepUntil(stop.signal, options);
   return {

@@ -231,9 +231,7 @@ const firstVersions = {
   transactionTimeout: 17,
 } as const;
 
-type Capability = keyof typeof firstVersions;
-
 /** @param version as the server reports it: `16.10`, `18beta1` */
-export function hasCapability(version: string, capability: Capability): boolean {
+export function hasCapability(version: string, capability: keyof typeof firstVersions): boolean {
   return Number.parseInt(version, 10) >= firstVersions[capability];
 }

@@ -30,9 +30,6 @@ type ArchivePorts = {
   readonly crashPoint: CrashPointHook;
   readonly now: () => number;
 };
-
-type ArchiveAnswer = { readonly next: Answer<"ArchiveFragments"> };
-
 /** Objects moved at a time, and what they may hold together: who is out of time still has to end with them. */
 export const movesAtOnce = 16;
 const bytesAtOnce = 1024 ** 3;
@@ -42,7 +39,7 @@ export async function archiveFragments(
   ports: ArchivePorts,
   { run }: TaskRequest,
   deadline: number,
-): Promise<ArchiveAnswer> {
+): Promise<{ next: Answer<"ArchiveFragments"> }> {
   await ports.claims.renew(run);
   const { state, fault } = await ports.attempts.attemptStatus(run);
   refuseUncommitted(run, state);

@@ -43,14 +43,9 @@ function messageOf(cause: string): string {
   }
 }
 
-type BlockedPorts = {
-  readonly claims: Pick<Claims, "noteBlocked">;
-  readonly plans: Pick<Plans, "emptyStaging">;
-};
-
 /** Notes why a load does not move; where the disk is full, what it has staged makes room, and is staged again later. */
 export async function noteBlocked(
-  { claims, plans }: BlockedPorts,
+  { claims, plans }: { claims: Pick<Claims, "noteBlocked">; plans: Pick<Plans, "emptyStaging"> },
   { run, execution }: { readonly run: Run; readonly execution: string },
   fault: Fault,
 ): Promise<void> {

@@ -55,15 +55,13 @@ export function without(sources: readonly Source[], others: readonly Source[]): 
   return sources.filter(({ stagedKey }) => !there.has(stagedKey));
 }
 
-type Archive = { readonly batchId: string; readonly epoch: number; readonly seen: readonly SeenVersion[] };
-
 /**
  * What lies in the archive of a batch although its tables are not committed, as after a restore of the database. What
  * was read there by an attempt that failed is left to a retry.
  */
 export async function findArchivedSources(
   { store, records }: SourcePorts,
-  { batchId, epoch, seen }: Archive,
+  { batchId, epoch, seen }: { batchId: string; epoch: number; seen: readonly SeenVersion[] },
 ): Promise<Source[]> {
   const states = await records.tableStates(batchId, epoch);
   const failed = new Set(seen.filter(({ state }) => state === "failed").map(({ archivedKey }) => archivedKey));
@@ -152,12 +150,10 @@ type FactPorts = {
   readonly settings: { readonly requireApproval: boolean };
 };
 
-type BatchAt = { readonly batchId: string; readonly epoch: number; readonly state: BatchState };
-
 /** Reads what the decision rests on, besides the sources that were found. */
 export async function readFacts(
   { records, store, settings }: FactPorts,
-  { batchId, epoch, state }: BatchAt,
+  { batchId, epoch, state }: { batchId: string; epoch: number; state: BatchState },
   sources: readonly Source[],
 ): Promise<BatchFacts> {
   return {

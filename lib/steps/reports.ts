@@ -67,9 +67,6 @@ export type RejectTextPorts = {
   readonly read: ReadRecords;
   readonly now: () => number;
 };
-
-type Rejected = { readonly items: readonly WorkItem[]; readonly rejects: readonly Reject[] };
-
 /** Below this no fragment is begun: the rejects themselves still have to be stored. */
 const reserveSeconds = 60;
 /** Decoded bytes of all fragments together, about half a minute. */
@@ -80,7 +77,7 @@ const maxCharacters = 16 * 1024 * 1024;
 /** Fills `raw` where it is missing, as far as time and bytes allow. @param deadline milliseconds since the epoch */
 export async function fillRejectTexts(
   ports: RejectTextPorts,
-  { items, rejects }: Rejected,
+  { items, rejects }: { items: readonly WorkItem[]; rejects: readonly Reject[] },
   deadline: number,
 ): Promise<Reject[]> {
   const wanted = Map.groupBy(

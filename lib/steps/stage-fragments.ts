@@ -16,15 +16,8 @@ import { verifyChecksum } from "./verify-counts.ts";
 export type ReadRecords = (
   store: ObjectStore,
   version: ObjectVersion,
-  options: ReadOptions,
+  options: { from: ReadPosition | null; take?: TakeRecord; limits?: { groupRecords?: number } },
 ) => AsyncGenerator<RecordGroup, unknown>;
-
-type ReadOptions = {
-  readonly from: ReadPosition | null;
-  readonly take?: TakeRecord;
-  readonly limits?: { readonly groupRecords?: number };
-};
-
 type StagePorts = {
   readonly plans: Plans;
   readonly items: WorkItems;
@@ -179,7 +172,7 @@ function beginReading({ ports, pacer }: Shift, item: WorkItem, table: StagedTabl
   return { item, sliceBytes, encoder, groups };
 }
 
-type Encoding = Reading & { readonly first: NextGroup; readonly writer: SliceWriter };
+type Encoding = Reading & { readonly first: IteratorResult<RecordGroup, unknown>; readonly writer: SliceWriter };
 
 /** Reads records from the item's position on until the fragment or the slice's budget ends. */
 async function readSlice({ ports, stopAt, pacer }: Shift, encoding: Encoding): Promise<SliceProgress> {
@@ -207,8 +200,6 @@ async function readSlice({ ports, stopAt, pacer }: Shift, encoding: Encoding): P
   const collected = (await encoder?.end()) ?? { rejects: [], rejected: 0, nulled: 0, fingerprint: 0n };
   return { position, records, bytes, done, ...collected };
 }
-
-type NextGroup = IteratorResult<RecordGroup, unknown>;
 
 const startPosition: ReadPosition = { offset: 0, records: 0, state: {} };
 

@@ -23,10 +23,8 @@ export type Stage = {
   close(): Promise<void>;
 };
 
-type Waiter = { readonly batchId: string; readonly kinds: readonly Outcome["kind"][]; resolve(outcome: Outcome): void };
-
 export async function openStage(io: DemoIo): Promise<Stage> {
-  const waiters = new Set<Waiter>();
+  const waiters = new Set<{ batchId: string; kinds: readonly Outcome["kind"][]; resolve(outcome: Outcome): void }>();
   const watch = watchExecutions(({ batchId, outcome }) => {
     const waiter = [...waiters].find((each) => each.batchId === batchId && each.kinds.includes(outcome.kind));
     if (waiter) waiters.delete(waiter);

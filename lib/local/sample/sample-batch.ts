@@ -63,8 +63,6 @@ export function brokenBatch(options: SampleOptions): {
 /** What becomes of a record that the first batch has brought already. */
 type Fate = "updated" | "unchanged" | "skipped";
 type Resent = { readonly record: JsonObject; readonly fate: Fate };
-type Resend = (record: JsonObject, number: number, now: Date) => Resent | null;
-
 const dayMilliseconds = 86_400_000;
 
 function otherCenter(record: JsonObject): string {
@@ -120,7 +118,7 @@ function resendDuplicate(record: JsonObject, number: number): Resent | null {
   return number % 10 === 1 ? { record, fate: "skipped" } : null;
 }
 
-const resends: Partial<Record<SampleTable, Resend>> = {
+const resends: Partial<Record<SampleTable, (record: JsonObject, number: number, now: Date) => Resent | null>> = {
   subject: resendSubject,
   lcl: resendLcl,
   dna: resendDna,

@@ -55,10 +55,8 @@ async function objectShape(cursor: Cursor): Promise<Shape> {
   return holder.shape;
 }
 
-type Holder = { readonly shape: "records" | "data"; readonly at: Place };
-
 /** The member that holds the records. Null also for what is no JSON: reading it as a record says what is wrong. */
-async function findHolder(cursor: Cursor, span: Span): Promise<Holder | null> {
+async function findHolder(cursor: Cursor, span: Span): Promise<{ shape: "records" | "data"; at: Place } | null> {
   let data: Place | null = null;
   let others = 0;
   do {
@@ -137,9 +135,7 @@ function validateHead(cursor: Cursor, from: Place): void {
 /** How far a value that should be an object is looked at, to say what it is. */
 const lookaheadBytes = 64 * 1024;
 
-type Lookahead = { readonly bytes: Buffer; readonly isAll: boolean };
-
-export async function lookAhead(cursor: Cursor): Promise<Lookahead> {
+export async function lookAhead(cursor: Cursor): Promise<{ bytes: Buffer; isAll: boolean }> {
   const until = cursor.offset + lookaheadBytes;
   let isAll = false;
   while (!isAll && cursor.window.base + cursor.window.end < until) isAll = !(await cursor.window.more(cursor.offset));

@@ -24,9 +24,7 @@ export async function mergeAccepted(job: TableJob, effects: readonly Effect[]): 
   return "refusal" in outcome ? isolate(job, effects) : { ...outcome, unjudged: 0 };
 }
 
-type Outcome = Merged | { readonly refusal: Refusal };
-
-async function tryMerge(job: TableJob, effects: readonly Effect[]): Promise<Outcome> {
+async function tryMerge(job: TableJob, effects: readonly Effect[]): Promise<Merged | { refusal: Refusal }> {
   const { tx } = job;
   await tx`savepoint before_merge`;
   try {

@@ -91,13 +91,11 @@ function effectsOf({ count, inserts }: Verdicts): Effect[] {
   return [...(count("update") > 0 ? ["update" as const] : []), ...(inserts > 0 ? ["insert" as const] : [])];
 }
 
-type Judged = { readonly verdicts: Verdicts; readonly merged: Isolated };
-
 /** The balance: what the reader counted is what the server wrote, and what was passed over or rejected. */
 async function accountFor(
   job: TableJob,
   items: readonly WorkItem[],
-  { verdicts, merged }: Judged,
+  { verdicts, merged }: { verdicts: Verdicts; merged: Isolated },
 ): Promise<RecordCounts> {
   const read = sumOf(items, ({ records }) => records);
   const counts: RecordCounts = {

@@ -51,8 +51,6 @@ export function commonClockForm(fractionDigits: number): string {
   return String.raw`(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d${fraction})?`;
 }
 
-type Clock = { readonly text: string; readonly seconds: number };
-
 /** PostgreSQL keeps microseconds. */
 export const microsecondDigits = 6;
 
@@ -63,7 +61,7 @@ export const microsecondDigits = 6;
 export function clockOf(
   groups: readonly (string | undefined)[],
   fractionDigits: number,
-): Clock | "VALUE_RANGE" | "VALUE_PRECISION_LOSS" {
+): { text: string; seconds: number } | "VALUE_RANGE" | "VALUE_PRECISION_LOSS" {
   const [hours = "00", minutes = "00", seconds = "00", written = ""] = groups;
   const fraction = written.replace(/0+$/, "");
   const [hour, minute, second] = [Number(hours), Number(minutes), Number(seconds)];
