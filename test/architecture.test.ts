@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { errorNames } from "../lib/core/errors.ts";
+import { runKind } from "../lib/core/kinds.ts";
 import { type TaskState, taskStates } from "../lib/core/machine.ts";
 import {
   folderOf,
@@ -250,6 +251,34 @@ describe("names that stand once", () => {
       expect(places).toEqual([]);
     },
   );
+});
+
+test("what a kind of run may do stands in lib/core/kinds.ts alone: nothing else asks for a kind by its name", () => {
+  const names: readonly string[] = runKind.options;
+  const inSql = new RegExp(`\\bkind\\s*(=|<>|in \\()\\s*'(${names.join("|")})'`);
+  // `run.kind === "load"`, `switch (kind)`, `["load"].includes(kind)`, `Condition.stringEquals("$.run.kind", "load")`
+  const comparedIn: Readonly<Record<string, (node: Node) => readonly unknown[]>> = {
+    BinaryExpression: ({ left, right }) => [left, right],
+    SwitchStatement: ({ discriminant, cases }) => [discriminant, ...listOf(cases).map((one) => one.test)],
+    CallExpression: (node) => {
+      const list = ((node.callee as Node).object as Node | undefined)?.elements;
+      return [...listOf(node.arguments), ...listOf(list)];
+    },
+  };
+  const look = (node: Node, { text }: Source): string | null => {
+    const compared = (comparedIn[node.type]?.(node) ?? []).flatMap((one) => (one ? [one as Node] : []));
+    const isKind = compared.some(({ start, end }) => /\bkind"?$/.test(text.slice(start, end)));
+    const isNamed = compared.some(({ type, value }) => type === "Literal" && names.includes(String(value)));
+    return isKind && isNamed ? text.slice(node.start, node.end) : null;
+  };
+  const others = code.filter(({ path }) => path.startsWith("lib/") && path !== "lib/core/kinds.ts");
+  expect(breaches(others, look)).toEqual([]);
+  const statements = others.flatMap((source) =>
+    textsOf(source)
+      .filter(({ text }) => inSql.test(text))
+      .map(({ node, text }) => at(source, node, text)),
+  );
+  expect(statements).toEqual([]);
 });
 
 const longest = { handler: 40, file: 450, test: 500, function: 40, parameters: 3 };

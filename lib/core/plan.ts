@@ -3,6 +3,7 @@ import { type Catalog, type Column, hasUniqueGuard, isSameKey, type TableShape }
 import { type ContractsVersion, excludedColumns, type TableContract, tableFaults } from "./contract.ts";
 import { BlockedError, PermanentError } from "./errors.ts";
 import type { ExecutionInput } from "./execution.ts";
+import type { PlanKind } from "./kinds.ts";
 import type { DeclaredPart } from "./manifest.ts";
 
 /** How one table is loaded, pinned for the whole load. */
@@ -36,8 +37,6 @@ export type PlanBody = {
 };
 
 export type PlanOptions = Partial<Pick<ExecutionInput, "action" | "tables" | "strategy" | "batchSize">>;
-
-export type PlanKind = "load" | "compare" | "preview";
 
 /** Raised with every change of what staged rows look like: a takeover by another version plans again. */
 export const loaderVersion = "2";

@@ -1,11 +1,12 @@
 import { z } from "zod";
+import { runKind } from "./kinds.ts";
 
 /**
  * What travels between the states of one execution: ids only. Everything else stands in the ledger under the plan.
  */
 const runSchema = z.object({
   batchId: z.string(),
-  kind: z.enum(["load", "compare", "preview", "rollback"]),
+  kind: runKind,
   /** 0 where there is no plan, as for a batch that only has to be closed. */
   planId: z.number().int(),
   /** Who may act: compared by every effect. 0 for a preview, which claims nothing. */

@@ -25,6 +25,7 @@ import { type LambdaInvoke, SnsPublish } from "aws-cdk-lib/aws-stepfunctions-tas
 import { Construct } from "constructs";
 import { blockedWait, stageWait } from "../core/durations.ts";
 import { errorNames } from "../core/errors.ts";
+import { kinds, runKind } from "../core/kinds.ts";
 import { machineName, noticeStates, type TaskState, waitStates } from "../core/machine.ts";
 import { answered, keepingError, loadTask, retryTransientFaults, routeAnswers } from "./machine-tasks.ts";
 
@@ -172,7 +173,9 @@ function afterRollback({ scope, tasks, unknownAnswer }: Parts): Choice {
   return routeAnswers(new Choice(scope, "RolledBack"), "RollbackBatch", ways).otherwise(unknownAnswer);
 }
 
-/** A lost notice changes no outcome, and a preview gives none. */
+const quietKinds = runKind.options.filter((kind) => !kinds[kind].notifies);
+
+/** A lost notice changes no outcome, and some kinds give none. */
 function afterClose({ scope, tasks, unknownAnswer }: Parts, topic: ITopic): Choice {
   const loaded = new Succeed(scope, "Loaded", { inputPath: "$.close.result" });
   const failed = new Fail(scope, "BatchFailed", {
@@ -180,13 +183,17 @@ function afterClose({ scope, tasks, unknownAnswer }: Parts, topic: ITopic): Choi
     causePath: "$.close.result.message",
   });
   const closed = answered("CloseBatch", "closed");
-  const preview = Condition.stringEquals("$.run.kind", "preview");
   const failure = Condition.stringEquals("$.close.result.status", "failed");
   const again = answered("CloseBatch", "again");
-  return new Choice(scope, "Closed")
-    .when(again, noticeTask(scope, noticeStates.soFar, { topic, next: tasks.ValidateBatch }))
-    .when(Condition.and(closed, preview, failure), failed)
-    .when(Condition.and(closed, preview), loaded)
+  const choice = new Choice(scope, "Closed").when(
+    again,
+    noticeTask(scope, noticeStates.soFar, { topic, next: tasks.ValidateBatch }),
+  );
+  for (const kind of quietKinds) {
+    const quiet = Condition.stringEquals("$.run.kind", kind);
+    choice.when(Condition.and(closed, quiet, failure), failed).when(Condition.and(closed, quiet), loaded);
+  }
+  return choice
     .when(Condition.and(closed, failure), noticeTask(scope, noticeStates.failure, { topic, next: failed }))
     .when(closed, noticeTask(scope, noticeStates.success, { topic, next: loaded }))
     .otherwise(unknownAnswer);

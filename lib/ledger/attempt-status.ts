@@ -1,6 +1,7 @@
 import type { BatchState } from "../core/batch.ts";
 import { StaleFence } from "../core/errors.ts";
 import { addFingerprints, fingerprintVersion } from "../core/fingerprint.ts";
+import { kinds } from "../core/kinds.ts";
 import type { AttemptStatus } from "../core/ports.ts";
 import { type LoadResult, noCounts, type TableResult } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
@@ -84,7 +85,7 @@ function unjudged(items: readonly WorkItem[]): TableResult {
 }
 
 async function tableResults(tx: Tx, run: Run, items: readonly WorkItem[]): Promise<Record<string, TableResult>> {
-  if (run.kind === "compare") return comparedTables(items);
+  if (!kinds[run.kind].commits) return comparedTables(items);
   const rows = await tx<{ table_name: string; counts: string }[]>`
     select table_name, counts::text as counts from table_loader.commits
     where batch_id = ${run.batchId} and epoch = ${run.epoch} and plan_id = ${run.planId}

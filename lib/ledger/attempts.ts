@@ -1,6 +1,7 @@
 import type postgres from "postgres";
 import type { BatchState } from "../core/batch.ts";
 import { type Fault, StaleFence } from "../core/errors.ts";
+import { kinds } from "../core/kinds.ts";
 import type { Attempts, Closing, Judgement } from "../core/ports.ts";
 import { maxStoredRejects } from "../core/rejects.ts";
 import { type LoadResult, noCounts, type TableResult } from "../core/report.ts";
@@ -44,7 +45,7 @@ export function openAttempts(ports: AttemptPorts): Attempts {
 /** First the batch row, which waits out a commit in flight; then what is true: a committed batch never fails. */
 async function fail(tx: Tx, run: Run, fault: Fault): Promise<"failing" | "committed" | "compared"> {
   const state = await lockFence(tx, run);
-  if (run.kind === "compare") {
+  if (!kinds[run.kind].commits) {
     await noteFault(tx, run, fault);
     await markJudged(tx, run);
     return "compared";
@@ -166,10 +167,10 @@ async function markArchived(tx: Tx, run: Run): Promise<"done" | "more"> {
     from table_loader.work_items i
     where i.plan_id = ${run.planId} and i.kind <> 'superseded' and o.key = i.home_key and o.epoch = ${run.epoch}
       -- a redelivery never moves what was loaded, although without versioning both have one name
-      and (o.state <> 'loaded' or (${run.kind === "load"} and ${state} = 'committed'))
+      and (o.state <> 'loaded' or (${kinds[run.kind].commits} and ${state} = 'committed'))
       and o.version in (coalesce(i.version_id, ''), regexp_replace(coalesce(i.version_id, i.etag || '-' || i.size), '[^A-Za-z0-9._-]', '', 'g'))
   `;
-  if (state === "committed" && run.kind === "load") {
+  if (state === "committed" && kinds[run.kind].commits) {
     await tx`update table_loader.batches set state = 'archived' where batch_id = ${run.batchId}`;
   }
   return "done";
@@ -183,7 +184,7 @@ async function close({ staging }: AttemptPorts, tx: Tx, { run, closing }: Ending
   const result: LoadResult = closing.result;
   await tx`
     update table_loader.attempts
-    set state = ${closing.state === "failed" ? "failed" : run.kind === "compare" ? "compared" : "loaded"},
+    set state = ${closing.state === "failed" ? "failed" : kinds[run.kind].attempt},
         result = ${JSON.stringify(result)}::text::jsonb, ended_at = clock_timestamp(), plan_id = ${run.planId}
     where batch_id = ${run.batchId} and fence = ${run.fence}
   `;

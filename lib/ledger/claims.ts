@@ -1,6 +1,7 @@
 import type postgres from "postgres";
 import type { BatchState } from "../core/batch.ts";
 import { type Fault, StaleFence, TransientError } from "../core/errors.ts";
+import { kinds } from "../core/kinds.ts";
 import type { Claim, ClaimRequest, Claims } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
 import { inTransaction, type Tx } from "../postgres/transaction.ts";
@@ -158,7 +159,7 @@ async function countWake(sql: postgres.Sql, batchId: string): Promise<void> {
  * @throws StaleFence where another execution took over
  */
 export async function renewLease(tx: Tx, run: Run, leaseSeconds: number): Promise<void> {
-  if (run.kind === "preview") return renewPreview(tx, run, leaseSeconds);
+  if (!kinds[run.kind].fenced) return renewPlan(tx, run, leaseSeconds);
   const renewed = await tx`
     update table_loader.batches
     set lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds}), updated_at = clock_timestamp()
@@ -167,11 +168,11 @@ export async function renewLease(tx: Tx, run: Run, leaseSeconds: number): Promis
   if (renewed.count !== 1) throw new StaleFence(run.batchId, run.fence);
 }
 
-async function renewPreview(tx: Tx, run: Run, leaseSeconds: number): Promise<void> {
+async function renewPlan(tx: Tx, run: Run, leaseSeconds: number): Promise<void> {
   const renewed = await tx`
     update table_loader.plans
     set lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds})
-    where plan_id = ${run.planId} and kind = 'preview'
+    where plan_id = ${run.planId} and kind = ${run.kind}
   `;
   if (renewed.count !== 1) throw new StaleFence(run.batchId, run.fence);
 }
@@ -185,7 +186,7 @@ const judged: readonly BatchState[] = ["committed", "archived", "failing"];
  * @throws TransientError LEDGER_BEHIND, so that the load is looked at again
  */
 export function requireJudged({ batchId, kind }: Run, state: BatchState): void {
-  if (kind !== "load" || judged.includes(state)) return;
+  if (!kinds[kind].commits || judged.includes(state)) return;
   const text = `${batchId} is ${state} again, as where the database was restored to an earlier time or failed over`;
   throw new TransientError("LEDGER_BEHIND", `${text}; the load is looked at again`);
 }

@@ -1,4 +1,5 @@
 import type postgres from "postgres";
+import { kinds } from "../core/kinds.ts";
 import type { Plan, PlanBody } from "../core/plan.ts";
 import type { NewPlan, Plans } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
@@ -45,17 +46,18 @@ export function openPlans(ports: PlanPorts): Plans {
 }
 
 async function create({ staging, leaseSeconds }: PlanPorts, tx: Tx, plan: NewPlan): Promise<number> {
-  if (plan.kind !== "preview") await discardEarlier(tx, staging, plan);
+  const { fenced } = kinds[plan.kind];
+  if (fenced) await discardEarlier(tx, staging, plan);
   const planId = await insertPlan(tx, plan);
   await insertItems(tx, planId, plan.items);
-  if (plan.kind !== "preview") await startAttempt(tx, plan, planId);
-  if (plan.kind !== "preview") await giveUpTurn(tx, plan.batchId);
+  if (fenced) await startAttempt(tx, plan, planId);
+  if (fenced) await giveUpTurn(tx, plan.batchId);
   await renewLease(tx, { ...plan, planId, workers: [] }, leaseSeconds);
   return planId;
 }
 
 async function ensureStaging({ staging }: PlanPorts, plan: Parameters<Plans["ensureStaging"]>[0]): Promise<void> {
-  if (plan.kind !== "compare") await staging.create(plan.planId, plan.body);
+  if (kinds[plan.kind].stages) await staging.create(plan.planId, plan.body);
 }
 
 async function emptyStaging({ sql, staging, leaseSeconds }: PlanPorts, run: Run): Promise<void> {
@@ -117,7 +119,7 @@ async function discardEarlier(tx: Tx, staging: StagingTables, plan: NewPlan): Pr
 
 /** A new attempt begins: batch, its tables and its queue rows are loading. */
 async function startAttempt(tx: Tx, plan: NewPlan, planId: number): Promise<void> {
-  const loading = plan.kind === "load";
+  const loading = kinds[plan.kind].commits;
   const tables = [...new Set(plan.items.map(({ table }) => table))];
   await tx`
     update table_loader.batches

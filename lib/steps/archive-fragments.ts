@@ -11,6 +11,7 @@ import {
   stagingPrefixOf,
   versionLabel,
 } from "../core/keys.ts";
+import { kinds } from "../core/kinds.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectArchive, ObjectStore } from "../core/objects.ts";
 import type { Attempts, Claims, CrashPointHook, Log, WorkItems } from "../core/ports.ts";
@@ -50,7 +51,7 @@ export async function archiveFragments(
     await writeReport(ports.store, { key: errorLogKey(folder), content: log }, () => ports.claims.renew(run));
   }
   const open = archiveOrder(items.filter((item) => item.archivedKey === null));
-  const mayBeGone = state === "failing" || run.kind === "compare";
+  const mayBeGone = state === "failing" || !kinds[run.kind].commits;
   for (const group of groupMoves(open)) {
     if (ports.now() >= deadline - archiveReserveSeconds * 1000) return { next: "more" };
     await archiveGroup(ports, run, { group, folder, mayBeGone });
@@ -61,7 +62,7 @@ export async function archiveFragments(
 
 /** Nothing leaves staging before its rows are committed, whatever led here. */
 function refuseUncommitted({ batchId, kind }: Run, state: BatchState): void {
-  if (kind !== "load" || ["committed", "archived", "failing"].includes(state)) return;
+  if (!kinds[kind].commits || ["committed", "archived", "failing"].includes(state)) return;
   throw new BlockedError("LOADER_BUG", `batch ${batchId} is ${state}: expected a committed or a failed one to archive`);
 }
 
@@ -130,7 +131,8 @@ async function archiveItem(ports: ArchivePorts, run: Run, { item, folder, mayBeG
   }
   // What was read in the archive stays there, even where the batch fails: nothing is ever taken out of it.
   if (parseArchivedKey(item.object.key)) return { item, archivedKey: item.object.key };
-  const home = run.kind === "compare" ? duplicatePrefixOf(run.batchId, versionLabel(item.object)) : folder;
+  const isDuplicate = kinds[run.kind].archivesTo === "duplicates";
+  const home = isDuplicate ? duplicatePrefixOf(run.batchId, versionLabel(item.object)) : folder;
   const toKey = `${home}${keyBelowBatch(item.stagedKey, stagingPrefixOf(run.batchId))}`;
   await ports.crashPoint("before-archive-copy");
   const moved = await move(ports, item, toKey).catch((error: unknown) => {

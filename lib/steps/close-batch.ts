@@ -3,6 +3,7 @@ import { decideBatch } from "../core/decide.ts";
 import type { Fault } from "../core/errors.ts";
 import { executionInput } from "../core/execution.ts";
 import { failedPrefixOf, loadedPrefixOf, loadResultKey, previewKey } from "../core/keys.ts";
+import { kinds } from "../core/kinds.ts";
 import type { Answer } from "../core/machine.ts";
 import { measuresOfResult } from "../core/metrics.ts";
 import type { ObjectStore } from "../core/objects.ts";
@@ -36,7 +37,7 @@ type CloseAnswer = {
 };
 
 export async function closeBatch(ports: ClosePorts, { run }: TaskRequest): Promise<CloseAnswer> {
-  if (run.kind === "preview") return closePreview(ports, run);
+  if (kinds[run.kind].report === "preview") return closePreview(ports, run);
   const attemptStatus = await ports.attempts.attemptStatus(run);
   if (attemptStatus.closed) return toAnswer(await lookAgain(ports, run, attemptStatus), attemptStatus.closed);
   const result = toResult(run, attemptStatus);
@@ -49,7 +50,7 @@ export async function closeBatch(ports: ClosePorts, { run }: TaskRequest): Promi
   await ports.crashPoint("after-report");
   const state = finalState(attemptStatus);
   const ended = await ports.attempts.close(run, { state, result, fault: attemptStatus.fault });
-  if (run.kind === "load") ports.gauges.emit(measuresOfResult(result));
+  if (kinds[run.kind].measured) ports.gauges.emit(measuresOfResult(result));
   await ports.crashPoint("after-close");
   return toAnswer(ended === "again" ? await lookAgain(ports, run, attemptStatus) : "closed", result);
 }
@@ -82,7 +83,7 @@ async function closePreview({ plans, store }: ClosePorts, run: Run): Promise<Clo
   const result: LoadResult = {
     ...emptyResult(run),
     ...counts,
-    status: judged ? "preview" : "failed",
+    status: judged ? kinds[run.kind].status : "failed",
     total_records: counts.records_read,
     errors: judged ? [] : (report?.errors ?? [previewLost]),
     report_key: report && key,
@@ -97,8 +98,8 @@ function finalState({ state }: AttemptStatus): BatchState {
 }
 
 function statusOf(run: Run, attemptStatus: AttemptStatus): LoadStatus {
-  if (attemptStatus.state === "failing" || (run.kind === "compare" && attemptStatus.fault)) return "failed";
-  return run.kind === "compare" ? "already_processed" : "success";
+  const { commits, status } = kinds[run.kind];
+  return attemptStatus.state === "failing" || (!commits && attemptStatus.fault) ? "failed" : status;
 }
 
 function toResult(run: Run, attemptStatus: AttemptStatus): LoadResult {

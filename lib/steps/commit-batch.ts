@@ -1,6 +1,7 @@
 import { commitReserveSeconds } from "../core/durations.ts";
 import { BlockedError, PermanentError, TransientError } from "../core/errors.ts";
 import { previewKey } from "../core/keys.ts";
+import { kinds, type PlanKind } from "../core/kinds.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import type { Plan } from "../core/plan.ts";
@@ -38,27 +39,42 @@ export async function commitBatch(ports: CommitPorts, { run }: TaskRequest, dead
   const items = await ports.items.list(run.planId);
   const budget = Math.min(ports.settings.transactionTimeout, (deadline - ports.now()) / 1000 - commitReserveSeconds);
   await refusePending(ports, run, items);
-  if (plan.kind === "compare") return compare(ports, run);
-  if (plan.kind === "load") refuseFaulty(ports, { run, plan, items });
-  if (plan.kind === "preview") return preview(ports, { run, plan, items }, budget);
-  await ports.crashPoint("before-commit");
-  const outcome = await ports.commits.commit(run, plan, budget);
-  await ports.crashPoint("after-commit");
-  if (outcome.outcome === "rejected") return reject(ports, { run, items, judgement: outcome.judgement }, deadline);
-  return { next: outcome.outcome };
+  return endings[plan.kind](ports, { run, plan, items }, { deadline, budget });
 }
+
+type Time = {
+  /** Milliseconds since the epoch. */
+  readonly deadline: number;
+  /** Seconds that the transaction may take. */
+  readonly budget: number;
+};
+
+type Ending = (ports: CommitPorts, staged: Staged, time: Time) => Promise<CommitAnswer>;
+
+/** Last step for the records that were read. */
+const endings: Readonly<Record<PlanKind, Ending>> = { load: commit, compare, preview };
 
 /** Every worker ended with an outcome of its own; here it is read from the ledger and thrown as one. */
 async function refusePending({ claims }: CommitPorts, run: Run, items: readonly WorkItem[]): Promise<void> {
   const pending = items.filter(({ state }) => state === "pending");
   if (pending.length === 0) return;
   const text = `${pending.length} fragments of ${run.batchId} are not staged yet; the workers stopped early`;
-  if (run.kind === "preview") throw new TransientError("STAGE_UNFINISHED", text);
+  if (!kinds[run.kind].fenced) throw new TransientError("STAGE_UNFINISHED", text);
   const fault = await claims.blockedBy(run.runId);
   throw fault ? new BlockedError(fault.code, fault.message) : new BlockedError("STAGE_UNFINISHED", text);
 }
 
 type Staged = { readonly run: Run; readonly plan: Plan; readonly items: readonly WorkItem[] };
+
+async function commit(ports: CommitPorts, staged: Staged, { deadline, budget }: Time): Promise<CommitAnswer> {
+  const { run, plan, items } = staged;
+  refuseFaulty(ports, staged);
+  await ports.crashPoint("before-commit");
+  const outcome = await ports.commits.commit(run, plan, budget);
+  await ports.crashPoint("after-commit");
+  if (outcome.outcome === "rejected") return reject(ports, { run, items, judgement: outcome.judgement }, deadline);
+  return { next: outcome.outcome };
+}
 
 function refuseFaulty({ settings }: CommitPorts, { run, plan, items }: Staged): void {
   const failed = items.filter(({ state }) => state === "failed");
@@ -85,13 +101,13 @@ async function reject(ports: CommitPorts, { run, items, judgement }: Rejected, d
   throw new PermanentError("RECORDS_REJECTED", text);
 }
 
-async function compare(ports: CommitPorts, run: Run): Promise<CommitAnswer> {
+async function compare(ports: CommitPorts, { run }: Staged): Promise<CommitAnswer> {
   const { changed, same } = await ports.commits.compare(run);
   ports.log.info("redelivery compared", { batchId: run.batchId, changed: changed.length, same: same.length });
   return { next: "compared" };
 }
 
-async function preview(ports: CommitPorts, { run, plan, items }: Staged, budget: number): Promise<CommitAnswer> {
+async function preview(ports: CommitPorts, { run, plan, items }: Staged, { budget }: Time): Promise<CommitAnswer> {
   const judgement = await ports.commits.preview(run, plan, budget);
   const report = toPreview({ run, plan, items, judgement });
   await ports.store.write(previewKey(run.batchId, run.runId), JSON.stringify(report, null, 2));

@@ -1,5 +1,6 @@
 import { errorNames, type Fault, parseFault } from "../core/errors.ts";
 import { previewKey } from "../core/keys.ts";
+import { kinds } from "../core/kinds.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import type { Attempts, Claims, Log, Plans } from "../core/ports.ts";
@@ -19,7 +20,7 @@ type FailAnswer = { readonly next: Answer<"FailBatch"> };
 export async function failBatch(ports: FailPorts, { run, error }: FailRequest): Promise<FailAnswer> {
   const fault = readCause(error.Cause);
   ports.log.warn("batch failed", { batchId: run.batchId, code: fault.code });
-  if (run.kind === "preview") {
+  if (kinds[run.kind].report === "preview") {
     const report = JSON.stringify(toFailedPreview(run, fault), null, 2);
     await ports.store.write(previewKey(run.batchId, run.runId), report);
     return { next: "close" };
@@ -49,9 +50,10 @@ export async function noteBlocked(
   { run, execution }: { readonly run: Run; readonly execution: string },
   fault: Fault,
 ): Promise<void> {
+  const { fenced, stages } = kinds[run.kind];
   try {
     await claims.noteBlocked(execution, fault);
   } finally {
-    if (fault.code === "DB_DISK_FULL" && run.kind === "load") await plans.emptyStaging(run);
+    if (fault.code === "DB_DISK_FULL" && fenced && stages) await plans.emptyStaging(run);
   }
 }

@@ -1,5 +1,6 @@
 import { sliceSeconds, stagePatience, stageReserveSeconds } from "../core/durations.ts";
 import { BlockedError, PermanentError, TransientError } from "../core/errors.ts";
+import { kinds } from "../core/kinds.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
 import type { Plan, TablePlan } from "../core/plan.ts";
@@ -136,7 +137,7 @@ async function readingAgain<T>(read: () => Promise<T>): Promise<T> {
 
 async function stageSlice(shift: Shift, item: WorkItem, table: StagedTable | null): Promise<WorkItem> {
   const { ports, request, plan } = shift;
-  const staging = plan.kind === "compare" || !table ? null : { plan: table.plan, index: table.index };
+  const staging = table && kinds[plan.kind].stages ? { plan: table.plan, index: table.index } : null;
   const slice = { run: request.run, worker: request.worker, item, staging };
   const reading = beginReading(shift, item, table);
   try {

@@ -1,6 +1,7 @@
 import type { Column } from "../../core/catalog.ts";
 import { sqlStateOf } from "../../core/classify-error.ts";
 import { PermanentError } from "../../core/errors.ts";
+import { kinds } from "../../core/kinds.ts";
 import type { Plan, TablePlan } from "../../core/plan.ts";
 import { accountedFor, noCounts, type RecordCounts } from "../../core/report.ts";
 import type { CommitRequest, TableOutcome } from "../../core/target.ts";
@@ -36,10 +37,11 @@ export async function lockTargets(tx: Tx, plan: Plan): Promise<void> {
  */
 export async function judgeTables(tx: Tx, request: CommitRequest): Promise<TableOutcome[]> {
   const { plan, items } = request;
+  const isPreview = kinds[plan.kind].report === "preview";
   const outcomes: TableOutcome[] = [];
   for (const [index, table] of plan.body.tables.entries()) {
     const job = tableJob(tx, { ...request, plan: table, index });
-    outcomes.push(await judgeTable(job, itemsOf(items, table), plan.kind === "preview").catch(nameTable(table)));
+    outcomes.push(await judgeTable(job, itemsOf(items, table), isPreview).catch(nameTable(table)));
   }
   return outcomes;
 }
