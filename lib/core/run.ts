@@ -4,7 +4,7 @@ import { runKind } from "./kinds.ts";
 /**
  * What travels between the states of one execution: ids only. Everything else stands in the ledger under the plan.
  */
-const runSchema = z.object({
+export const runSchema = z.object({
   batchId: z.string(),
   kind: runKind,
   /** 0 where there is no plan, as for a batch that only has to be closed. */
