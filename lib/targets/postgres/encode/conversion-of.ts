@@ -1,5 +1,5 @@
 import type { Column, ColumnType } from "../../../core/catalog.ts";
-import { type ConversionOptions, defaultConversionOptions } from "../../../core/contract.ts";
+import type { ConversionOptions } from "../../../core/contract.ts";
 import { PermanentError } from "../../../core/errors.ts";
 import { arrayConversion, jsonConversion, rangeConversion } from "./containers.ts";
 import type { Conversion } from "./conversion.ts";
@@ -69,7 +69,8 @@ export function conversionOf(column: Column, options: ConversionOptions): Conver
 
 /** Why no value can be converted to the column's type, and what to do instead; null if values can. */
 export function unsupportedReason(column: Pick<Column, "name" | "type">): string | null {
-  return conversionOfType(column.type, defaultConversionOptions) === null ? refusalOf(column) : null;
+  const { name, enumLabels } = innermost(column.type);
+  return enumLabels !== null || conversions.has(name) ? null : refusalOf(column);
 }
 
 function refusalOf({ name, type }: Pick<Column, "name" | "type">): string {
