@@ -1,12 +1,25 @@
-import type { OurLoad } from "./ours.ts";
+/** Measurements as data: bars and reports are made of them. */
 
-/** What was measured, as data: bars and reports are made of it. */
+/** One load by our handlers. */
+export type LoadResult = {
+  /** From the object in staging to the commit. */
+  readonly seconds: number;
+  readonly phases: { readonly validate: number; readonly stage: number; readonly commit: number };
+  /** Of the stage phase, the time that a worker waited for others, as the machine's Wait states have it. */
+  readonly waited: number;
+  /** ArchiveFragments and CloseBatch, after the commit. */
+  readonly archive: number;
+  readonly workers: number;
+  /** Peak memory of a staging worker, and of CommitBatch, in bytes. */
+  readonly workerPeak: number;
+  readonly commitPeak: number;
+};
 
 export type Sample = {
   readonly seconds: number;
   readonly records: number;
-  /** Of a load of ours. */
-  readonly load?: OurLoad;
+  /** If our handlers loaded it. */
+  readonly load?: LoadResult;
 };
 
 /** One program's samples of a scenario; the n-th of each series were taken in the same round. */
@@ -54,7 +67,7 @@ export function seriesOf(result: ScenarioResult | undefined, name: string): read
   return result?.series.find((series) => series.name === name)?.samples ?? [];
 }
 
-/** How many times the rate of `other` is reached: the median over the rounds; null where one was not measured. */
+/** How many times the rate of `other` is reached: the median over the rounds; null if one was not measured. */
 export function rateRatio(result: ScenarioResult | undefined, name: string, other: string): number | null {
   const others = seriesOf(result, other);
   const ratios = seriesOf(result, name).flatMap((sample, round) => {

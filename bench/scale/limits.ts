@@ -2,12 +2,11 @@ import { longestWaitForTurn, secondsUntilAsked } from "../../lib/core/workers.ts
 import { functionSizes } from "../../lib/infra/capacity.ts";
 import { movesAtOnce } from "../../lib/steps/archive-fragments.ts";
 import { amount, thousands } from "../markdown.ts";
-import { type Costs, type Work, workOf } from "./durations.ts";
 import { delivered } from "./experiments.ts";
-import type { Phase, Recording } from "./record.ts";
+import { type Durations, noWork, type Phase, type Recording, type Work, workOf } from "./recording.ts";
 
-/** Where each limit lies, by the recorded costs alone. */
-export type Wall = { readonly limit: string; readonly value: string; readonly at: string; readonly moves: string };
+/** One line of the page: a limit, its value by the recorded durations alone, and ways to raise it. */
+type Limit = { readonly limit: string; readonly value: string; readonly at: string; readonly moves: string };
 
 const secondsOf = ({ lambda, database }: Work): number => lambda + database;
 const places = (phase: Phase): number => functionSizes[phase].connections ?? 0;
@@ -17,33 +16,31 @@ const transactionSeconds = 300;
 const records = delivered.fragments * delivered.recordsPerFragment;
 
 /** Seconds that a batch of the simulations keeps one of the places of MAX_LOADS, with so many workers. */
-export function placeSeconds(costs: Costs, workers: number): number {
-  const stage = costs["stage-fragments"];
+function placeSeconds(durations: Durations, workers: number): number {
+  const stage = durations["stage-fragments"];
   const share = Math.ceil(delivered.fragments / workers);
   const staged =
-    secondsOf(stage.base) + share * secondsOf(workOf({ ...stage, base: none }, 1, delivered.recordsPerFragment));
-  return staged + secondsOf(workOf(costs["commit-batch"], delivered.fragments, records));
+    secondsOf(stage.base) + share * secondsOf(workOf({ ...stage, base: noWork }, 1, delivered.recordsPerFragment));
+  return staged + secondsOf(workOf(durations["commit-batch"], delivered.fragments, records));
 }
 
-const none: Work = { lambda: 0, database: 0 };
-
-/** Questions of batches in line that ValidateBatch answers in a second. */
-export const asksPerSecond = (costs: Costs, concurrency = places("validate-batch")): number =>
-  concurrency / secondsOf(workOf(costs["validate-batch"], delivered.fragments, 0));
+/** Questions of batches in line that ValidateBatch can answer in a second. */
+const asksPerSecond = (durations: Durations, concurrency = places("validate-batch")): number =>
+  concurrency / secondsOf(workOf(durations["validate-batch"], delivered.fragments, 0));
 
 /** Fragments that one execution moves to the archive in a second. */
-export const archivedPerSecond = (costs: Costs): number => 1 / secondsOf(costs["archive-fragments"].perFragment);
+const archivedPerSecond = (durations: Durations): number => 1 / secondsOf(durations["archive-fragments"].perFragment);
 
-/** Records that fit into one commit, by its time as a whole: what it waits for the disk counts, too. */
-export function recordsPerCommit({ phases }: Recording): number {
+/** Records that fit into one commit, by its time as a whole, waiting for the disk included. */
+function recordsPerCommit({ phases }: Recording): number {
   const { base, perRecord } = phases["commit-batch"].wall;
   return (transactionSeconds - base) / perRecord;
 }
 
-export function wallsOf(costs: Costs, recording: Recording): Wall[] {
+export function limitsOf(durations: Durations, recording: Recording): Limit[] {
   const { phases } = recording;
-  const asks = asksPerSecond(costs);
-  const archived = archivedPerSecond(costs);
+  const asks = asksPerSecond(durations);
+  const archived = archivedPerSecond(durations);
   const archivers = places("archive-fragments");
   const requests = phases["archive-fragments"].requests;
   const copies = archivers * archived;
@@ -65,7 +62,7 @@ export function wallsOf(costs: Costs, recording: Recording): Wall[] {
     },
     {
       limit: `MAX_LOADS, ${places("commit-batch")}`,
-      value: `${thousands((places("commit-batch") * hour) / placeSeconds(costs, delivered.fragments))} batches/h of 200,000 records`,
+      value: `${thousands((places("commit-batch") * hour) / placeSeconds(durations, delivered.fragments))} batches/h of 200,000 records`,
       at: "all the time, where more batches arrive than that",
       moves:
         "reserved concurrency of CommitBatch, from which it follows; a larger database, once its processors are busy",
