@@ -7,7 +7,7 @@ export type Verdict = "held" | "missed" | "not judged (--quick)" | `not measured
 export type Judged = {
   readonly name: string;
   readonly bar: string;
-  /** As it is shown; empty if there is none. */
+  /** The value as text; empty if there is none. */
   readonly measured: string;
   readonly verdict: Verdict;
 };

@@ -7,7 +7,7 @@ import { type Dataset, tableSql } from "./datasets.ts";
 export type Database = {
   readonly name: string;
   readonly server: LocalPostgres;
-  /** As the loader's role. */
+  /** Connects as the loader's role. */
   readonly sql: postgres.Sql;
   /** The settings that point the loader at it. */
   readonly variables: Readonly<Record<string, string>>;

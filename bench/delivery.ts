@@ -10,9 +10,9 @@ import type { Laboratory } from "./laboratory.ts";
 /** The same records for every program: objects for our handlers, CSV files for psql. */
 export type Delivery = {
   readonly datasets: readonly Dataset[];
-  /** Of all tables. */
+  /** Number for all tables. */
   readonly records: number;
-  /** Of JSON. */
+  /** Size as JSON. */
   readonly bytes: number;
   readonly fragments: number;
   /** True if the keys arrive in order. */

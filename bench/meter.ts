@@ -3,7 +3,7 @@ import type { ClientRequest } from "node:http";
 
 /** Resources of one invocation besides its time. */
 export type Usage = {
-  /** Of a processor, in seconds. */
+  /** Processor time in seconds. */
   readonly cpu: number;
   /** Requests to the bucket, by the kinds that S3 has prices for. */
   readonly requests: Readonly<Record<RequestKind, number>>;

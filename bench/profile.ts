@@ -11,11 +11,11 @@ export type Cost = { readonly name: string; readonly milliseconds: number; reado
 
 export type Profile = {
   readonly load: LoadResult;
-  /** Of the staging workers' processors, by folder or package. */
+  /** Processor time of the staging workers, by folder or package. */
   readonly parts: readonly Cost[];
   /** The same by function. */
   readonly functions: readonly Cost[];
-  /** By the server's log. */
+  /** Times in the server's log. */
   readonly statements: readonly Cost[];
 };
 

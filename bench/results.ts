@@ -5,7 +5,7 @@ export type LoadResult = {
   /** From the object in staging to the commit. */
   readonly seconds: number;
   readonly phases: { readonly validate: number; readonly stage: number; readonly commit: number };
-  /** Of the stage phase, the time that a worker waited for others, as the machine's Wait states have it. */
+  /** Part of the stage phase in which a worker waited for others, by the machine's Wait states. */
   readonly waited: number;
   /** ArchiveFragments and CloseBatch, after the commit. */
   readonly archive: number;
@@ -28,9 +28,9 @@ export type Series = { readonly name: string; readonly samples: readonly Sample[
 export type ScenarioResult = {
   readonly name: string;
   readonly title: string;
-  /** Of one load. */
+  /** Number in one load. */
   readonly records: number;
-  /** Of JSON. */
+  /** Size as JSON. */
   readonly bytes: number;
   readonly fragments: number;
   readonly series: readonly Series[];
@@ -42,7 +42,7 @@ export type MemoryResult = { readonly bytes: number; readonly peakBytes: number 
 export type BundleResult = {
   readonly handler: string;
   readonly bytes: number;
-  /** Processor time to import it, over what an empty file takes. */
+  /** Processor time to import it, over that of an empty file. */
   readonly importMilliseconds: number;
   /** The same of a handler that does nothing, with the clients of the SDK that this one needs. */
   readonly bareMilliseconds: number;

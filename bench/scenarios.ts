@@ -5,7 +5,7 @@ import { copyTrial, insertTrial, ourTrial, redeliveryTrial, type Setting, staged
 /** The records of a comparison, and the programs that take turns with them. */
 export type Scenario = {
   readonly title: string;
-  /** Of all tables together, unless the flag says otherwise. */
+  /** Number for all tables together, unless the flag says otherwise. */
   readonly records: number;
   /** Multiplies the records. @default 1 */
   readonly factor?: number;
@@ -16,7 +16,7 @@ export type Scenario = {
   readonly parts?: number;
   /** Content of the tables before; the second revision follows it. @default nothing, and the first one follows */
   readonly before?: "the first revision";
-  /** Of the load with --profile. */
+  /** Contract of the load with --profile. */
   readonly contract: Contract;
   /** True if that load finds its own rows in the table. @default false */
   readonly again?: boolean;

@@ -14,7 +14,7 @@ export type Trial = {
 };
 
 type Turn = {
-  /** By the name of the series; mostly one. */
+  /** One sample for each series, by its name; mostly one. */
   readonly samples: Readonly<Record<string, Sample>>;
   /** Fingerprint of the tables in the end, the same after every turn; null if only a part was loaded. */
   readonly holds: string | null;

@@ -15,7 +15,7 @@ import {
   totalOf,
 } from "./bill.ts";
 
-/** docs/cost.md, from what was measured and the list prices. */
+/** docs/cost.md, from the measurements and the list prices. */
 export function renderCost(results: ScaleResults, prices: Prices): string {
   const million = bill(millionItems(results), prices);
   const idle = stages.map((stage) => ({ stage, items: bill(idleItems(results, stage), prices) }));

@@ -24,49 +24,43 @@ type Sleeper = { readonly at: number; readonly order: number; readonly wake: () 
 export function openClock(): VirtualClock {
   const sleepers = openHeap();
   const finished = Promise.withResolvers<void>();
-  let now = 0;
-  let order = 0;
   // The caller counts as the first thread, and leaves when it has begun all others.
-  let awake = 1;
-  const add = (seconds: number, wake: () => void): void => {
-    order += 1;
-    sleepers.push({ at: now + Math.max(0, seconds), order, wake });
+  const state = { now: 0, order: 0, awake: 1 };
+  const begin = (seconds: number, wake: () => void): void => {
+    state.order += 1;
+    sleepers.push({ at: state.now + Math.max(0, seconds), order: state.order, wake });
   };
-  const rest = (): void => {
-    awake -= 1;
-    if (awake > 0) return;
+  const leave = (): void => {
+    state.awake -= 1;
+    if (state.awake > 0) return;
     const next = sleepers.pop();
-    if (next === undefined) {
-      finished.resolve();
-      return;
+    if (next === undefined) finished.resolve();
+    else {
+      state.now = next.at;
+      state.awake = 1;
+      next.wake();
     }
-    now = next.at;
-    awake = 1;
-    next.wake();
   };
   return {
-    now: () => now,
+    ...{ now: () => state.now, begin, leave, finished: finished.promise },
+    fork: (more) => {
+      state.awake += more;
+    },
     sleep: (seconds) => {
       const { promise, resolve } = Promise.withResolvers<void>();
-      add(seconds, resolve);
-      rest();
+      begin(seconds, resolve);
+      leave();
       return promise;
     },
-    begin: add,
-    fork: (more) => {
-      awake += more;
-    },
-    leave: rest,
     suspend: () => {
       const { promise, resolve } = Promise.withResolvers<void>();
+      leave();
       const wake = (): void => {
-        awake += 1;
+        state.awake += 1;
         resolve();
       };
-      rest();
       return { woken: promise, wake };
     },
-    finished: finished.promise,
   };
 }
 

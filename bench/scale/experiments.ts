@@ -19,7 +19,7 @@ type Setup = {
 const stageShare = functionSizes["stage-fragments"].connections ?? 1;
 const commitShare = functionSizes["commit-batch"].connections ?? 1;
 
-/** As it is deployed in stage prod. */
+/** The deployment of stage prod. */
 export const deployed: Setup = {
   name: "as deployed",
   maxWorkers: stageShare,
@@ -69,7 +69,7 @@ export const oneBatch = (fragments: number): Batch[] => [
   { batchId: "batch_20260101_000000", fragments, recordsPerFragment: 100, bytes: 23_300, approvedAt: -1, startsAt: 0 },
 ];
 
-/** In larger batches the steps after the planner take their time and do nothing: a real load would take minutes. */
+/** Fragments up to which all steps really run; in larger batches the steps after the planner take their time and do nothing: a real load would take minutes. */
 const mostRealFragments = 1_000;
 
 export async function run(simulator: Simulator, setup: Setup, batches: readonly Batch[]): Promise<Figures> {

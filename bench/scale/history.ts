@@ -6,7 +6,7 @@ import { type Definition, listStates, type State } from "../../lib/local/interpr
  * succeeded or failed, once for every try; a Map is also started and succeeded, and so is every iteration.
  */
 export type History = {
-  /** Of at most 25,000. */
+  /** Step Functions allows 25,000. */
   readonly events: number;
   /** The unit in which Standard workflows are billed: every state that is entered, every retry, and the start. */
   readonly transitions: number;

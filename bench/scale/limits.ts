@@ -37,6 +37,23 @@ function recordsPerCommit({ phases }: Recording): number {
   return (transactionSeconds - base) / perRecord;
 }
 
+/** Limits that no recorded duration moves. */
+const otherLimits: readonly Limit[] = [
+  {
+    limit: "the sweep: 5 pages of 1,000 keys of the archive every 5 minutes",
+    value: `${thousands((5 * 1_000 * 24 * 60) / 5)} keys a day`,
+    at: "an archive of that size is looked through once a day; a restored database is noticed later in a larger one",
+    moves: "`pagesAtOnce` in `lib/steps/sweep.ts`; events start loads all the same",
+  },
+  {
+    limit:
+      "StartExecution, 1,300 at once and 300/s (AWS's default for Standard workflows in us-east-1; in no page that was at hand)",
+    value: "start-load runs 5 at a time and starts one execution a batch and delivery",
+    at: "not reached: refused starts stay in the queue and come again",
+    moves: "a quota of the account",
+  },
+];
+
 export function limitsOf(durations: Durations, recording: Recording): Limit[] {
   const { phases } = recording;
   const asks = asksPerSecond(durations);
@@ -67,30 +84,20 @@ export function limitsOf(durations: Durations, recording: Recording): Limit[] {
       moves:
         "reserved concurrency of CommitBatch, from which it follows; a larger database, once its processors are busy",
     },
-    {
-      limit: `TRANSACTION_TIMEOUT, ${transactionSeconds} s`,
-      value: `${thousands(recordsPerCommit(recording))} new records in one commit, as this machine writes them`,
-      at: "one batch of that size; two failures fail it (`DB_TIMEOUT`)",
-      moves: "TRANSACTION_TIMEOUT up to 840 s (Lambda ends at 900); smaller batches",
-    },
+    transactionLimit(recording),
     {
       limit: "S3, requests to one prefix: 5,500 GET or HEAD and 3,500 PUT, COPY or DELETE a second",
       value: `${amount(copies * requests.head.perFragment)} HEAD/s and ${amount(copies * (requests.copy.perFragment + requests.delete.perFragment))} COPY and DELETE/s with every archiver at work`,
       at: "not reached: more than a hundred times away, also when everything is at work",
       moves: "S3 splits prefixes by itself; batches have prefixes of their own",
     },
-    {
-      limit: "the sweep: 5 pages of 1,000 keys of the archive every 5 minutes",
-      value: `${thousands((5 * 1_000 * 24 * 60) / 5)} keys a day`,
-      at: "an archive of that size is looked through once a day; a restored database is noticed later in a larger one",
-      moves: "`pagesAtOnce` in `lib/steps/sweep.ts`; events start loads all the same",
-    },
-    {
-      limit:
-        "StartExecution, 1,300 at once and 300/s (AWS's default for Standard workflows in us-east-1; in no page that was at hand)",
-      value: "start-load runs 5 at a time and starts one execution a batch and delivery",
-      at: "not reached: refused starts stay in the queue and come again",
-      moves: "a quota of the account",
-    },
+    ...otherLimits,
   ];
 }
+
+const transactionLimit = (recording: Recording): Limit => ({
+  limit: `TRANSACTION_TIMEOUT, ${transactionSeconds} s`,
+  value: `${thousands(recordsPerCommit(recording))} new records in one commit, as this machine writes them`,
+  at: "one batch of that size; two failures fail it (`DB_TIMEOUT`)",
+  moves: "TRANSACTION_TIMEOUT up to 840 s (Lambda ends at 900); smaller batches",
+});

@@ -19,9 +19,9 @@ export type Phase = (typeof phases)[number];
 export type Recorded = {
   /** From call to answer. */
   readonly wall: Line;
-  /** Of a processor, in the function. */
+  /** Processor time of the function. */
   readonly cpu: Line;
-  /** Of a processor, in the database server. */
+  /** Processor time of the database server. */
   readonly database: Line;
   readonly logBytes: Line;
   readonly requests: Readonly<Record<RequestKind, Line>>;
@@ -44,9 +44,9 @@ const requestsAtOnce: Partial<Readonly<Record<Phase, number>>> = { "archive-frag
 
 /** Seconds that a piece of work takes. */
 export type Work = {
-  /** In the function alone: its share of a processor, and waiting for the bucket. */
+  /** Time of the function alone: its share of a processor, and waiting for the bucket. */
   readonly lambda: number;
-  /** Of one of the database's processors. */
+  /** Time of one of the database's processors. */
   readonly database: number;
 };
 

@@ -12,14 +12,14 @@ import type { World } from "./world.ts";
 
 /**
  * The steps of a load in simulated time. Each takes as long as it was recorded to take, and then really runs: the
- * planner always, and the others on fragments of one record, so that the ledger is what it would be.
+ * planner always, and the others on fragments of one record, so that the ledger grows as it would.
  */
 
 export type Batch = {
   readonly batchId: string;
   readonly fragments: number;
   readonly recordsPerFragment: number;
-  /** Of each fragment. */
+  /** Size of each fragment. */
   readonly bytes: number;
   /** Seconds of simulated time. */
   readonly approvedAt: number;
@@ -93,7 +93,7 @@ export async function validate(context: StepContext, execution: Execution, event
   return goesOn(answer);
 }
 
-/** As in the step itself: a worker begins no fragment that it could not end, and waits a little for the others. */
+/** The same limits as in the step: a worker begins no fragment that it could not end, and waits a little for the others. */
 const stageReserve = 15;
 const patience = 5;
 const look = 0.25;

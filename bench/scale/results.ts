@@ -73,7 +73,7 @@ export type StackCounts = {
 /** Limits of Step Functions for one execution. */
 export const mostEvents = 25_000;
 export const mostPayload = 262_144;
-/** As many as have places may begin at a time; among these, the first to ask goes first. */
+/** A limit on overtaking: batches that get a place at the same time may begin in any order. */
 const mostOvertaking = 20;
 
 /** Claims of the page that do not hold, a line each. */

@@ -26,7 +26,7 @@ export type SimulationOptions = WorldOptions & {
   readonly definition: Definition;
   readonly durations: Durations;
   readonly batches: readonly Batch[];
-  /** Of the database. */
+  /** Number of the database's processors. */
   readonly processors: number;
   /** False if only the planner runs for real. @default true */
   readonly effects?: boolean;

@@ -153,7 +153,7 @@ type StagedBatch = {
   readonly batchId: string;
   readonly table: string;
   readonly fragments: number;
-  /** Of each fragment, as the listing says. */
+  /** Size of each fragment in the listing. */
   readonly bytes: number;
   readonly at: Date;
 };

@@ -12,8 +12,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { inject, vi } from "vitest";
 import { type ObjectCreatedEvent, toObjectCreatedEvent } from "../../lib/local/object-event.ts";
-import { openTestBucket, type TestBucket } from "../support/bucket.ts";
-import { type Flow, type FlowOptions, openFlow } from "../support/flow.ts";
+import { type Flow, type FlowOptions, openFlow, openTestBucket, type TestBucket } from "../support/flow.ts";
 
 /** A version, or a delete marker, of a key. */
 export type Listed = {
