@@ -21,10 +21,10 @@ export type VirtualClock = {
 
 type Sleeper = { readonly at: number; readonly order: number; readonly wake: () => void };
 
+/** The caller counts as the first thread, and leaves when it has begun all others. */
 export function openClock(): VirtualClock {
   const sleepers = openHeap();
   const finished = Promise.withResolvers<void>();
-  // The caller counts as the first thread, and leaves when it has begun all others.
   const state = { now: 0, order: 0, awake: 1 };
   const begin = (seconds: number, wake: () => void): void => {
     state.order += 1;
@@ -36,8 +36,7 @@ export function openClock(): VirtualClock {
     const next = sleepers.pop();
     if (next === undefined) finished.resolve();
     else {
-      state.now = next.at;
-      state.awake = 1;
+      Object.assign(state, { now: next.at, awake: 1 });
       next.wake();
     }
   };
