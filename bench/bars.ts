@@ -1,13 +1,13 @@
 import { importRatio, type MemoryResult, type Results, rateRatio, type ScenarioResult } from "./results.ts";
 
-/** What the loader is held to. Only ratios, and sizes: seconds belong to the machine that took them. */
+/** The bars that the loader has to reach: ratios and sizes alone, since seconds belong to one machine. */
 
 export type Verdict = "held" | "missed" | "not judged (--quick)" | `not measured (needs ${string})`;
 
 export type Judged = {
   readonly name: string;
   readonly bar: string;
-  /** As it is shown; empty where there is none. */
+  /** The value as text; empty if there is none. */
   readonly measured: string;
   readonly verdict: Verdict;
 };
@@ -18,11 +18,11 @@ type Bar = {
   readonly most?: number;
   readonly stretch?: number;
   readonly unit: "x" | "MB";
-  /** Null where it was not measured. */
+  /** Null if it was not measured. */
   readonly measure: (results: Results) => number | null;
   /** The flag that measures it. */
   readonly needs: string;
-  /** True where it says nothing at the few records of --quick. */
+  /** True if the few records of --quick are too few for a verdict. */
   readonly sized: boolean;
 };
 
@@ -41,7 +41,7 @@ const object = ({ memory }: Results, isLarge: boolean): MemoryResult | undefined
 const quotient = (above: number | null | undefined, below: number | null | undefined): number | null =>
   above == null || below == null ? null : above / below;
 
-/** What a first load is held to beside the two scripts for psql. */
+/** The bars of a first load against the two scripts for psql. */
 function insertBars(scenario: string, load: string): readonly Bar[] {
   const shared = { unit: "x", needs: `--scenario ${scenario}`, sized: true } as const;
   return [
@@ -139,7 +139,7 @@ export const bars: readonly Bar[] = [
   },
 ];
 
-/** @param quick true where there were too few records for a verdict on what depends on their number */
+/** @param quick true if there were too few records for bars that depend on their number */
 export function judgeBars(results: Results, quick: boolean): Judged[] {
   return bars.map((bar) => {
     const value = bar.measure(results);

@@ -1,29 +1,71 @@
-import { rm } from "node:fs/promises";
-import { setTimeout as pause } from "node:timers/promises";
-import { makeTemporaryDirectory } from "../lib/local/postgres-process.ts";
-import { main } from "./main.ts";
+import { writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { isMissed, judgeBars } from "./bars.ts";
+import { psqlVersion } from "./baselines.ts";
+import { measureBundles } from "./bundles.ts";
+import { readFacts } from "./facts.ts";
+import { type Laboratory, openLaboratory, type Workspace } from "./laboratory.ts";
+import { type BenchOptions, parseOptions, UsageEnd } from "./options.ts";
+import { renderProfile } from "./profile.ts";
+import { runProgram } from "./program.ts";
+import { type Report, renderDocument, renderReport } from "./report.ts";
+import type { ScenarioResult } from "./results.ts";
+import { runMemory, runScenario } from "./run.ts";
 
-const interrupted = 130;
-/** How long what is under way may take to notice that the server and the bucket are gone. */
-const patienceMilliseconds = 10_000;
+/** `npm run bench`: measures the loader beside other programs and judges it by its bars. */
 
-const folder = await makeTemporaryDirectory();
-const stack = new AsyncDisposableStack();
-const stop = new AbortController();
+const document = fileURLToPath(new URL("../docs/performance.md", import.meta.url));
+const note = (text: string): void => console.error(text);
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
+/**
+ * Answers the exit code: 0, 1 if a bar was missed, 2 for flags that make no sense.
+ *
+ * @param args without node and script
+ */
+async function main(args: readonly string[], workspace: Workspace): Promise<number> {
+  const options = optionsOf(args);
+  if (options instanceof UsageEnd) {
+    (options.exitCode === 0 ? console.log : console.error)(options.message);
+    return options.exitCode;
+  }
+  await psqlVersion();
+  const laboratory = await openLaboratory(workspace, options.nodeFlags);
+  const report = await measure(laboratory, options, args);
+  await write(report, options);
+  return isMissed(report.judged) ? 1 : 0;
+}
 
-const measuring = main(process.argv.slice(2), { folder, stack }).catch((error: unknown) => {
-  // What an interrupt took away from under our feet is no fault of its own.
-  if (!stop.signal.aborted) console.error(error instanceof Error ? `${error.name}: ${error.message}` : error);
-  return 1;
-});
-const stopped = new Promise<number>((resolve) => {
-  stop.signal.addEventListener("abort", () => resolve(interrupted));
-});
+function optionsOf(args: readonly string[]): BenchOptions | UsageEnd {
+  try {
+    return parseOptions(args);
+  } catch (error) {
+    if (error instanceof UsageEnd) return error;
+    throw error;
+  }
+}
 
-const exitCode = await Promise.race([measuring, stopped]);
-await stack.disposeAsync();
-await Promise.race([measuring, pause(patienceMilliseconds)]);
-await rm(folder, { recursive: true, force: true });
-process.exit(exitCode);
+async function measure(laboratory: Laboratory, options: BenchOptions, args: readonly string[]): Promise<Report> {
+  const facts = await readFacts(laboratory, args);
+  const scenarios: ScenarioResult[] = [];
+  for (const name of options.scenarios) {
+    const { result, profile } = await runScenario(laboratory, name, { ...options, note });
+    scenarios.push(result);
+    if (profile) note(`\n${renderProfile(profile)}\n`);
+  }
+  const memory = await runMemory(laboratory, { ...options, note });
+  const bundles = options.chosen ? [] : await measureBundles(laboratory, options.runs);
+  const results = { scenarios, memory, bundles };
+  return { facts, results, judged: judgeBars(results, options.quick) };
+}
+
+async function write(report: Report, { json, markdown, write: toDocument }: BenchOptions): Promise<void> {
+  console.log(renderReport(report));
+  if (json !== null) await writeFile(json, `${JSON.stringify(report, null, 2)}\n`);
+  if (markdown !== null) await writeFile(markdown, `${renderReport(report)}\n`);
+  if (toDocument) await writeFile(document, renderDocument(report));
+}
+
+await runProgram(
+  (workspace) => main(process.argv.slice(2), workspace),
+  ({ name, message }) => `${name}: ${message}`,
+);

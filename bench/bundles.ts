@@ -1,9 +1,11 @@
-import { stat } from "node:fs/promises";
+import { stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type BuildOptions, build, type Metafile } from "esbuild";
 import { functionSizes, type HandlerName } from "../lib/infra/capacity.ts";
 import { bundleOptions } from "../lib/infra/loader-function.ts";
+import { openChild } from "./child.ts";
+import { type BundleResult, median } from "./results.ts";
 
 /** The handlers as they are deployed: one file each, made by esbuild with the options of the stack. */
 export type Bundle = {
@@ -14,7 +16,7 @@ export type Bundle = {
   readonly bare: string;
 };
 
-export const handlerNames = Object.keys(functionSizes) as HandlerName[];
+const handlerNames = Object.keys(functionSizes) as HandlerName[];
 
 const projectRoot = fileURLToPath(new URL("../", import.meta.url));
 
@@ -23,7 +25,7 @@ export const sourceOf = (handler: HandlerName): string => join(projectRoot, "fun
 
 export async function bundleHandlers(folder: string): Promise<Map<HandlerName, Bundle>> {
   const bundling = handlerNames.map((handler) => bundleHandler(handler, folder));
-  // Where one fails, the others still write: nothing may be removed before they have ended.
+  // If one fails, the others still write: nothing may be removed before they have ended.
   await Promise.allSettled(bundling);
   const bundles = await Promise.all(bundling);
   return new Map(bundles.map((bundle) => [bundle.handler, bundle]));
@@ -62,7 +64,7 @@ const sdkClass = /node_modules\/(@aws-sdk\/(?:client-[^/]+|rds-signer))\/dist-[^
 const clientOrCommand = /(?:Client|Command|Signer)$/;
 
 /**
- * The source of a handler that does nothing but hold what another one has of the SDK.
+ * The source of a handler that does nothing and holds the same parts of the SDK as another one.
  *
  * @param inputs the files that went into the other one's bundle, as esbuild names them
  */
@@ -75,4 +77,42 @@ export function bareSource(inputs: Readonly<Record<string, { readonly bytesInOut
   return [...imports, `export const handler = () => [${classes.map(({ exported }) => exported).join(", ")}];`].join(
     "\n",
   );
+}
+
+/** The median of fewer imports is a matter of luck, and a bar is judged by it. */
+const leastImports = 3;
+
+/**
+ * Sizes of the bundles, and times of their cold imports.
+ *
+ * @param rounds how often each file is imported, but at least three times; the median counts
+ */
+export async function measureBundles(
+  { folder, bundles }: { readonly folder: string; readonly bundles: ReadonlyMap<HandlerName, Bundle> },
+  rounds: number,
+): Promise<BundleResult[]> {
+  const imports = Math.max(rounds, leastImports);
+  const empty = join(folder, "empty.mjs");
+  await writeFile(empty, "export {};\n");
+  const nothing = (await importTimes([empty], imports))[0] ?? 0;
+  const results: BundleResult[] = [];
+  for (const { handler, file, bytes, bare } of bundles.values()) {
+    const [own = 0, other = 0] = await importTimes([file, bare], imports);
+    results.push({ handler, bytes, importMilliseconds: own - nothing, bareMilliseconds: other - nothing });
+  }
+  return results;
+}
+
+/** The median time of each file; they take turns, so that other load on the machine meets all alike. */
+async function importTimes(files: readonly string[], rounds: number): Promise<number[]> {
+  const measured = files.map((): number[] => []);
+  for (let round = 0; round < rounds; round += 1)
+    for (const [index, file] of files.entries()) measured[index]?.push(await importMilliseconds(file));
+  return measured.map(median);
+}
+
+async function importMilliseconds(file: string): Promise<number> {
+  const child = await openChild<{ milliseconds: number }>({ file: "cold-import.ts", args: [file] });
+  await child.close();
+  return child.hello.milliseconds;
 }

@@ -2,9 +2,9 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
-/** A child process of the bench that speaks JSON messages. */
+/** A child process that runs a file of bench/ and speaks JSON messages. */
 export type Child<Message> = {
-  /** What it said first. */
+  /** Its first message. */
   readonly hello: Message;
   /** Sends a message and waits for the answer. */
   ask(message: object): Promise<Message>;
@@ -12,18 +12,18 @@ export type Child<Message> = {
   close(): Promise<void>;
 };
 
-export type ChildOptions = {
+type ChildOptions = {
   /** File of bench/ that it runs. */
   readonly file: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Flags of Node. @default none */
   readonly flags?: readonly string[];
-  /** True where nobody reads what it says to stderr. @default false */
+  /** True if nobody reads its stderr. @default false */
   readonly quiet?: boolean;
 };
 
-/** @throws Error where it ends before it has answered */
+/** @throws Error if it ends before it has answered */
 export async function openChild<Message>(options: ChildOptions): Promise<Child<Message>> {
   const { file, args, env = {}, flags = [], quiet = false } = options;
   const child = fork(fileURLToPath(new URL(file, import.meta.url)), [...args], {

@@ -1,8 +1,8 @@
 import { pathToFileURL } from "node:url";
 
 /**
- * Imports one file in a process that has imported nothing else, and says how much processor time it took: an import
- * waits for nothing else, and what other programs do meanwhile is no matter of the file's.
+ * Entry of a process that imports one file and nothing else, and tells the processor time of that: an import waits for
+ * nothing, and other programs do not lengthen that time as they do the time on the clock.
  */
 
 const [file = ""] = process.argv.slice(2);

@@ -3,15 +3,15 @@ import { migrate } from "../lib/ledger/migrate.ts";
 import type { LocalPostgres } from "../lib/local/postgres.ts";
 import { type Dataset, tableSql } from "./datasets.ts";
 
-/** A database of one measured load's own, so that nothing is left of the one before. */
+/** A database for one measured load alone, so that nothing is left of the one before. */
 export type Database = {
   readonly name: string;
   readonly server: LocalPostgres;
-  /** As the loader's role. */
+  /** Connects as the loader's role. */
   readonly sql: postgres.Sql;
   /** The settings that point the loader at it. */
   readonly variables: Readonly<Record<string, string>>;
-  /** What the tables hold: equal texts for equal rows, whatever their order. */
+  /** Row counts and checksums of the tables: equal texts for equal rows, whatever their order. */
   fingerprint(datasets: readonly Dataset[]): Promise<string>;
   close(): Promise<void>;
 };
@@ -19,7 +19,7 @@ export type Database = {
 const template = "bench_template";
 let databases = 0;
 
-/** The ledger and the control tables, once. */
+/** Makes the template of all databases, with the ledger and the control tables. */
 export async function openTemplate(server: LocalPostgres): Promise<void> {
   await asSuperuser(server, (admin) => admin`create database ${admin(template)} owner ${admin(server.user)}`);
   const sql = connect(server, template);
@@ -58,7 +58,7 @@ export async function openDatabase(server: LocalPostgres, datasets: readonly Dat
   };
 }
 
-/** What was written before shall not be flushed while a load is measured. */
+/** Flushes earlier writes, so that it does not happen during a measured load. */
 export async function checkpoint(server: LocalPostgres): Promise<void> {
   await asSuperuser(server, (admin) => admin`checkpoint`);
 }

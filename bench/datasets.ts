@@ -1,14 +1,14 @@
 import { mixSeed, openRandom, type Random } from "../lib/local/sample/values.ts";
 
-/** What the benchmarks load. Every value follows from its record's number, so that each program gets the same rows. */
+/** The data sets of the benchmarks. A value follows from its record's number, so that every program gets the same rows. */
 
 export type Value = string | number | boolean | null;
 
-export type Field = {
+type Field = {
   readonly name: string;
   readonly type: string;
   readonly notNull?: boolean;
-  /** True where the field has another value in every revision of the record. */
+  /** True if the field has another value in every revision of the record. */
   readonly revised?: boolean;
   /** @param number of the record, from 0 */
   readonly value: (random: Random, number: number) => Value;
@@ -20,21 +20,6 @@ export type Dataset = {
   readonly key: readonly string[];
   readonly fields: readonly Field[];
 };
-
-export type Row = readonly Value[];
-
-const seed = 20_260_714;
-
-/**
- * The values of one record, in the order of the fields.
- *
- * @param revision 1, or the number of a later delivery: every second record has other values in its revised fields
- */
-export function rowOf(dataset: Dataset, number: number, revision = 1): Row {
-  const stable = openRandom(mixSeed(seed, 0, number));
-  const revised = openRandom(mixSeed(seed, number % 2 === 0 ? revision : 1, number));
-  return dataset.fields.map((field) => field.value(field.revised ? revised : stable, number));
-}
 
 /** Eight digits a draw: a million records need many. */
 function hex(random: Random, digits: number): string {
@@ -73,7 +58,7 @@ export function blood(table = "blood"): Dataset {
   };
 }
 
-/** A composite key and one value: the least that a record can be. */
+/** A composite key and one value: the smallest record there is. */
 export const narrow: Dataset = {
   table: "reading",
   key: ["subject_no", "visit_no"],
@@ -119,9 +104,119 @@ export const wide: Dataset = {
   ],
 };
 
-/** Surrogate key, unique natural key, and no constraint besides: what every program has to keep. */
+/** A surrogate key, a unique natural key and no further constraint: every program has to keep both. */
 export function tableSql({ table, key, fields }: Dataset): string {
   const columns = fields.map(({ name, type, notNull }) => `${name} ${type}${notNull ? " not null" : ""}`);
   const own = ["id bigserial primary key", ...columns, `constraint ${table}_key unique (${key.join(", ")})`];
   return `create table public.${table} (${own.join(", ")})`;
+}
+
+export type Row = readonly Value[];
+
+type Range = {
+  /** Records of the whole delivery. */
+  readonly records: number;
+  /** @default 0 */
+  readonly from?: number;
+  /** Position after the last one. @default records */
+  readonly to?: number;
+  /** @default 1 */
+  readonly revision?: number;
+  /** True if the keys ascend. @default false: a random order, which is the same every time */
+  readonly ascending?: boolean;
+};
+
+/** The rows at the positions of a range. */
+export function* rowsOf(dataset: Dataset, range: Range): Generator<Row> {
+  const { records, from = 0, to = records, revision = 1 } = range;
+  const numberAt = range.ascending ? (position: number) => position : permutation(records);
+  for (let position = from; position < to; position += 1) yield rowOf(dataset, numberAt(position), revision);
+}
+
+const seed = 20_260_714;
+
+/**
+ * The values of one record, in the order of the fields.
+ *
+ * @param revision 1, or the number of a later delivery: every second record has other values in its revised fields
+ */
+export function rowOf(dataset: Dataset, number: number, revision = 1): Row {
+  const stable = openRandom(mixSeed(seed, 0, number));
+  const revised = openRandom(mixSeed(seed, number % 2 === 0 ? revision : 1, number));
+  return dataset.fields.map((field) => field.value(field.revised ? revised : stable, number));
+}
+
+/** `{"records":[...]}`, in chunks. */
+export function* jsonOf(dataset: Dataset, range: Range): Generator<string> {
+  const names = dataset.fields.map(({ name }) => JSON.stringify(name));
+  let separator = "";
+  yield '{"records":[\n';
+  for (const rows of chunksOf(rowsOf(dataset, range))) {
+    yield separator + rows.map((row) => toJson(names, row)).join(",\n");
+    separator = ",\n";
+  }
+  yield "\n]}\n";
+}
+
+/** CSV without a header, as `\copy ... with (format csv)` reads it. */
+export function* csvOf(dataset: Dataset, range: Range): Generator<string> {
+  for (const rows of chunksOf(rowsOf(dataset, range)))
+    yield rows.map((row) => `${row.map(toCsvField).join(",")}\n`).join("");
+}
+
+const rowsPerChunk = 1_000;
+
+function* chunksOf(rows: Iterable<Row>): Generator<Row[]> {
+  let chunk: Row[] = [];
+  for (const row of rows) {
+    if (chunk.push(row) < rowsPerChunk) continue;
+    yield chunk;
+    chunk = [];
+  }
+  if (chunk.length > 0) yield chunk;
+}
+
+function toJson(names: readonly string[], row: Row): string {
+  return `{${row.map((value, index) => `${names[index]}:${JSON.stringify(value)}`).join(",")}}`;
+}
+
+/** An empty field is null, so that an empty text needs quotes. */
+function toCsvField(value: Value): string {
+  if (value === null) return "";
+  const text = String(value);
+  return text === "" || /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+const shuffleSeed = 20_260_715;
+/** Three are enough for a Feistel network to look random; one more costs little. */
+const shuffleRounds = 4;
+
+/**
+ * Every number below `count` once, in random order. The numbers lie in a rectangle whose rows and columns are
+ * shifted in turn by random amounts (a Feistel network), so that it takes memory for the sides alone: 8,000
+ * amounts for a million records. A number that is not below the count is shifted again.
+ */
+function permutation(count: number): (position: number) => number {
+  const width = Math.ceil(Math.sqrt(count));
+  const height = Math.ceil(count / width);
+  const random = openRandom(shuffleSeed);
+  const amounts = (length: number, below: number) => Array.from({ length }, () => random.int(0, below - 1));
+  const rounds = Array.from({ length: shuffleRounds }, () => ({
+    ofRow: amounts(height, width),
+    ofColumn: amounts(width, height),
+  }));
+  const shift = (number: number): number => {
+    let row = Math.floor(number / width);
+    let column = number % width;
+    for (const { ofRow, ofColumn } of rounds) {
+      column = (column + (ofRow[row] ?? 0)) % width;
+      row = (row + (ofColumn[column] ?? 0)) % height;
+    }
+    return row * width + column;
+  };
+  return (position) => {
+    let number = shift(position);
+    while (number >= count) number = shift(number);
+    return number;
+  };
 }

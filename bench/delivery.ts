@@ -4,28 +4,27 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { stagingPrefixOf, successMarker } from "../lib/core/keys.ts";
-import type { Dataset } from "./datasets.ts";
-import { csvOf, jsonOf } from "./generate.ts";
+import { csvOf, type Dataset, jsonOf } from "./datasets.ts";
 import type { Laboratory } from "./laboratory.ts";
 
-/** The same records for every program: as objects for us, as CSV files for psql. */
+/** The same records for every program: objects for our handlers, CSV files for psql. */
 export type Delivery = {
   readonly datasets: readonly Dataset[];
-  /** Of all tables. */
+  /** Number for all tables. */
   readonly records: number;
-  /** Of JSON. */
+  /** Size as JSON. */
   readonly bytes: number;
   readonly fragments: number;
-  /** True where the keys arrive in order. */
+  /** True if the keys arrive in order. */
   readonly ascending: boolean;
   /** The CSV file of a table. */
   csv(dataset: Dataset): string;
-  /** Lays the fragments of a batch into staging. */
+  /** Copies the fragments of a batch into staging. */
   drop(batchId: string): Promise<void>;
   close(): Promise<void>;
 };
 
-export type DeliveryOptions = {
+type DeliveryOptions = {
   readonly datasets: readonly Dataset[];
   /** Per table. */
   readonly records: number;
@@ -33,11 +32,11 @@ export type DeliveryOptions = {
   readonly parts?: number;
   /** @default 1 */
   readonly revision?: number;
-  /** True where the keys arrive in order. @default false */
+  /** True if the keys arrive in order. @default false */
   readonly ascending?: boolean;
-  /** False where only our program loads it. @default true */
+  /** False if psql loads none of it. @default true */
   readonly csv?: boolean;
-  /** False where only psql loads it. @default true */
+  /** False if only psql loads it. @default true */
   readonly json?: boolean;
 };
 
@@ -46,7 +45,7 @@ type Fragment = { readonly key: string; readonly path: string; readonly bytes: n
 let deliveries = 0;
 
 export async function openDelivery(laboratory: Laboratory, options: DeliveryOptions): Promise<Delivery> {
-  const { objects, folder } = laboratory;
+  const { bucket, folder } = laboratory;
   const { ascending = false } = options;
   deliveries += 1;
   const name = `delivery-${deliveries}`;
@@ -65,19 +64,18 @@ export async function openDelivery(laboratory: Laboratory, options: DeliveryOpti
     ascending,
     csv,
     drop: async (batchId) => {
-      for (const { key, path } of fragments) await objects.copy(key, `${stagingPrefixOf(batchId)}${path}`);
+      for (const { key, path } of fragments) await bucket.copy(key, `${stagingPrefixOf(batchId)}${path}`);
       if ((options.parts ?? 1) === 1) return;
       for (const { table } of options.datasets)
-        await objects.put(`${stagingPrefixOf(batchId)}${table}/${successMarker}`, "");
+        await bucket.put(`${stagingPrefixOf(batchId)}${table}/${successMarker}`, "");
     },
     close: async () => {
-      await objects.clear(`bench/${name}/`);
+      await bucket.clear(`bench/${name}/`);
       await Promise.all(options.datasets.map((dataset) => rm(csv(dataset), { force: true })));
     },
   };
 }
 
-/** Readable for psql, which runs as whoever runs the bench. */
 async function writeCsv(file: string, dataset: Dataset, { records, revision = 1, ascending = false }: DeliveryOptions) {
   await pipeline(Readable.from(csvOf(dataset, { records, revision, ascending })), createWriteStream(file));
 }
@@ -85,7 +83,7 @@ async function writeCsv(file: string, dataset: Dataset, { records, revision = 1,
 type Uploading = { readonly dataset: Dataset; readonly options: DeliveryOptions };
 
 async function uploadFragments(
-  { objects }: Laboratory,
+  { bucket }: Laboratory,
   prefix: string,
   { dataset, options }: Uploading,
 ): Promise<Fragment[]> {
@@ -99,7 +97,7 @@ async function uploadFragments(
     fragments.push({
       key,
       path,
-      bytes: await objects.upload(key, jsonOf(dataset, { records, from, to, revision, ascending })),
+      bytes: await bucket.upload(key, jsonOf(dataset, { records, from, to, revision, ascending })),
     });
   }
   return fragments;

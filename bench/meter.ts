@@ -1,9 +1,9 @@
 import { subscribe } from "node:diagnostics_channel";
 import type { ClientRequest } from "node:http";
 
-/** What one invocation took besides its time. */
+/** Resources of one invocation besides its time. */
 export type Usage = {
-  /** Of a processor, in seconds. */
+  /** Processor time in seconds. */
   readonly cpu: number;
   /** Requests to the bucket, by the kinds that S3 has prices for. */
   readonly requests: Readonly<Record<RequestKind, number>>;
@@ -17,7 +17,7 @@ export type RequestKind = (typeof requestKinds)[number];
 
 const noRequests = (): Record<RequestKind, number> => ({ get: 0, head: 0, put: 0, copy: 0, list: 0, delete: 0 });
 
-/** Counts from now on in this process; the answer gives what came together since it was last called. */
+/** Counts from now on in this process; the answer gives the usage since it was last called. */
 export function meterProcess(): () => Usage {
   let requests = noRequests();
   let logBytes = 0;
@@ -41,7 +41,7 @@ export function meterProcess(): () => Usage {
   };
 }
 
-/** Null for what is no request to S3: other services are spoken to by POST with a target. */
+/** Null if it is no request to S3: other services are called by POST with a target. */
 export function kindOf(request: Pick<ClientRequest, "method" | "path" | "getHeader">): RequestKind | null {
   const { method } = request;
   const { searchParams } = new URL(request.path, "http://localhost");
@@ -51,4 +51,10 @@ export function kindOf(request: Pick<ClientRequest, "method" | "path" | "getHead
   if (method === "DELETE") return "delete";
   if (method === "POST") return searchParams.has("uploads") || searchParams.has("uploadId") ? "put" : null;
   return request.getHeader("x-amz-copy-source") === undefined ? "put" : "copy";
+}
+
+export async function timed<T>(work: () => Promise<T>): Promise<{ readonly seconds: number; readonly result: T }> {
+  const started = performance.now();
+  const result = await work();
+  return { seconds: (performance.now() - started) / 1000, result };
 }

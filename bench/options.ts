@@ -13,14 +13,14 @@ export type BenchOptions = {
   readonly large: boolean;
   readonly profile: boolean;
   readonly nodeFlags: readonly string[];
-  /** True where nothing but the scenarios that the flag names is measured. */
+  /** True if only the scenarios that the flag names are measured. */
   readonly chosen: boolean;
   readonly json: string | null;
   readonly markdown: string | null;
   readonly write: boolean;
 };
 
-/** What stops the bench before it begins: a wrong flag (2), or a wish for help (0). */
+/** Ends the bench before it begins: a wrong flag (2), or a request for help (0). */
 export class UsageEnd extends Error {
   readonly exitCode: number;
   constructor(message: string, exitCode: number) {
@@ -29,7 +29,7 @@ export class UsageEnd extends Error {
   }
 }
 
-/** What bars stand on, and what stands beside them in the list of what is measured. */
+/** The scenarios that bars are judged by. */
 const usual: readonly ScenarioName[] = ["nine", "sorted", "upsert", "redelivery", "audit", "audit-upsert"];
 const quickest: readonly ScenarioName[] = ["nine", "redelivery", "audit"];
 const large: readonly ScenarioName[] = ["onefold", "tenfold"];

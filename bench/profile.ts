@@ -2,18 +2,20 @@ import { mkdtemp, readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { asSuperuser, type Database } from "./database.ts";
-import { type LoadRequest, loadBatch, type OurLoad } from "./ours.ts";
+import { type LoadRequest, loadBatch } from "./load.ts";
+import type { LoadResult } from "./results.ts";
 
-/** Where one load of ours spends its time: by source file and function in Node, by statement in PostgreSQL. */
+/** The time of one load by our handlers: by source file and function in Node, by statement in PostgreSQL. */
 
 export type Cost = { readonly name: string; readonly milliseconds: number; readonly times: number };
+
 export type Profile = {
-  readonly load: OurLoad;
-  /** Of the staging workers' processors, by folder or package. */
+  readonly load: LoadResult;
+  /** Processor time of the staging workers, by folder or package. */
   readonly parts: readonly Cost[];
   /** The same by function. */
   readonly functions: readonly Cost[];
-  /** By the server's log. */
+  /** Times in the server's log. */
   readonly statements: readonly Cost[];
 };
 
@@ -79,13 +81,13 @@ const root = fileURLToPath(new URL("../", import.meta.url));
 
 const placeOf = (url: string): string => (url.startsWith("file:") ? relative(root, fileURLToPath(url)) : url);
 
-/** `lib/readers`, a package, or what Node calls it. */
+/** `lib/readers`, a package, or the name that Node has for it. */
 function partOf(place: string, functionName: string): string {
   if (functionName.startsWith("RegExp: ")) return "regular expressions";
   const [, packaged] = /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(place) ?? [];
   if (packaged) return packaged;
   if (place.startsWith("node:")) return "node";
-  const [, folder] = /^(lib\/core\/conversions|lib\/[^/]+)/.exec(place) ?? [];
+  const [, folder] = /^(lib\/targets\/postgres\/encode|lib\/[^/]+)/.exec(place) ?? [];
   if (folder === "lib/core") return place;
   return folder ?? (place || functionName);
 }
@@ -116,4 +118,29 @@ function sumBy<T extends { readonly milliseconds: number }>(items: readonly T[],
     sums.set(name, { name, milliseconds: sum.milliseconds + item.milliseconds, times: sum.times + 1 });
   }
   return [...sums.values()].toSorted((a, b) => b.milliseconds - a.milliseconds);
+}
+
+const rows = 25;
+const longestName = 120;
+
+/** A profile as lines of text. */
+export function renderProfile({ load, parts, functions, statements }: Profile): string {
+  const { validate, stage, commit } = load.phases;
+  return [
+    `phases: validate ${validate.toFixed(2)} s, stage ${stage.toFixed(2)} s (${load.workers} workers), commit ${commit.toFixed(2)} s; archive ${load.archive.toFixed(2)} s`,
+    table("worker, processor time by part", parts),
+    table("worker, processor time by function", functions),
+    table("database, time by statement", statements),
+  ].join("\n\n");
+}
+
+function table(title: string, costs: readonly Cost[]): string {
+  const total = costs.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+  const lines = costs
+    .slice(0, rows)
+    .map(
+      ({ name, milliseconds }) =>
+        `${milliseconds.toFixed(0).padStart(8)} ms ${((100 * milliseconds) / total).toFixed(1).padStart(5)} %  ${name.slice(0, longestName)}`,
+    );
+  return [`${title} (${total.toFixed(0)} ms)`, ...lines].join("\n");
 }

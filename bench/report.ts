@@ -1,10 +1,10 @@
 import type { Judged } from "./bars.ts";
 import type { Facts } from "./facts.ts";
 import { table, thousands } from "./markdown.ts";
-import type { OurLoad } from "./ours.ts";
 import {
   type BundleResult,
   importRatio,
+  type LoadResult,
   type MemoryResult,
   median,
   type Results,
@@ -14,11 +14,11 @@ import {
   type ScenarioResult,
 } from "./results.ts";
 
-/** The report as Markdown, which is what a terminal shows, too. */
+/** The report as Markdown, for terminal and documents alike. */
 
 export type Report = { readonly facts: Facts; readonly judged: readonly Judged[]; readonly results: Results };
 
-/** What the series are, in words. */
+/** Names of the series for readers. */
 const programs: Readonly<Record<string, string>> = {
   ours: "Table Loader",
   audited: "Table Loader with row audit",
@@ -63,11 +63,11 @@ function renderScenario(result: ScenarioResult): string {
   ].join("\n\n");
 }
 
-/** Where our time goes, as medians of each phase. */
+/** The medians of each phase of our loads. */
 function renderPhases(name: string, samples: readonly Sample[]): string[] {
   const loads = samples.flatMap(({ load }) => load ?? []);
   if (loads.length === 0) return [];
-  const middle = (of: (load: OurLoad) => number, digits = 2): string => median(loads.map(of)).toFixed(digits);
+  const middle = (of: (load: LoadResult) => number, digits = 2): string => median(loads.map(of)).toFixed(digits);
   const waited = median(loads.map((load) => load.waited));
   const parts = [
     `validate ${middle(({ phases }) => phases.validate)} s`,

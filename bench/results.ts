@@ -1,12 +1,25 @@
-import type { OurLoad } from "./ours.ts";
+/** Measurements as data: bars and reports are made of them. */
 
-/** What was measured, as data: bars and reports are made of it. */
+/** One load by our handlers. */
+export type LoadResult = {
+  /** From the object in staging to the commit. */
+  readonly seconds: number;
+  readonly phases: { readonly validate: number; readonly stage: number; readonly commit: number };
+  /** Part of the stage phase in which a worker waited for others, by the machine's Wait states. */
+  readonly waited: number;
+  /** ArchiveFragments and CloseBatch, after the commit. */
+  readonly archive: number;
+  readonly workers: number;
+  /** Peak memory of a staging worker, and of CommitBatch, in bytes. */
+  readonly workerPeak: number;
+  readonly commitPeak: number;
+};
 
 export type Sample = {
   readonly seconds: number;
   readonly records: number;
-  /** Of a load of ours. */
-  readonly load?: OurLoad;
+  /** If our handlers loaded it. */
+  readonly load?: LoadResult;
 };
 
 /** One program's samples of a scenario; the n-th of each series were taken in the same round. */
@@ -15,9 +28,9 @@ export type Series = { readonly name: string; readonly samples: readonly Sample[
 export type ScenarioResult = {
   readonly name: string;
   readonly title: string;
-  /** Of one load. */
+  /** Number in one load. */
   readonly records: number;
-  /** Of JSON. */
+  /** Size as JSON. */
   readonly bytes: number;
   readonly fragments: number;
   readonly series: readonly Series[];
@@ -29,7 +42,7 @@ export type MemoryResult = { readonly bytes: number; readonly peakBytes: number 
 export type BundleResult = {
   readonly handler: string;
   readonly bytes: number;
-  /** Processor time to import it, over what an empty file takes. */
+  /** Processor time to import it, over that of an empty file. */
   readonly importMilliseconds: number;
   /** The same of a handler that does nothing, with the clients of the SDK that this one needs. */
   readonly bareMilliseconds: number;
@@ -54,7 +67,7 @@ export function seriesOf(result: ScenarioResult | undefined, name: string): read
   return result?.series.find((series) => series.name === name)?.samples ?? [];
 }
 
-/** How many times the rate of `other` is reached: the median over the rounds; null where one was not measured. */
+/** How many times the rate of `other` is reached: the median over the rounds; null if one was not measured. */
 export function rateRatio(result: ScenarioResult | undefined, name: string, other: string): number | null {
   const others = seriesOf(result, other);
   const ratios = seriesOf(result, name).flatMap((sample, round) => {

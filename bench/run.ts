@@ -1,20 +1,18 @@
+import { openDatabase } from "./database.ts";
+import { blood } from "./datasets.ts";
+import { openDelivery } from "./delivery.ts";
 import type { Laboratory } from "./laboratory.ts";
-import { newBatchId } from "./ours.ts";
+import { newBatchId, stageOnly } from "./load.ts";
+import type { BenchOptions } from "./options.ts";
 import { type Profile, profileLoad } from "./profile.ts";
-import type { Sample, ScenarioResult, Series } from "./results.ts";
-import { openSetting, type Scenario, type ScenarioName, scenarios } from "./scenarios.ts";
+import type { MemoryResult, Sample, ScenarioResult, Series } from "./results.ts";
+import { type Scenario, type ScenarioName, scenarios } from "./scenarios.ts";
 import { inDatabase, type Setting, type Trial, warmUp } from "./trials.ts";
 
-export type RunOptions = {
-  readonly runs: number;
-  /** Of every scenario; null: as many as it says. */
-  readonly records: number | null;
-  readonly ascending: boolean;
-  readonly profile: boolean;
-  readonly note: (text: string) => void;
-};
+type Noting = { readonly note: (text: string) => void };
+type RunOptions = Pick<BenchOptions, "runs" | "records" | "ascending" | "profile"> & Noting;
 
-export type Ran = { readonly result: ScenarioResult; readonly profile: Profile | null };
+type Ran = { readonly result: ScenarioResult; readonly profile: Profile | null };
 
 /** Generates, measures and clears away one scenario. */
 export async function runScenario(laboratory: Laboratory, name: ScenarioName, options: RunOptions): Promise<Ran> {
@@ -33,10 +31,24 @@ export async function runScenario(laboratory: Laboratory, name: ScenarioName, op
   }
 }
 
+/** Generates and uploads the records of the scenario. */
+async function openSetting(
+  laboratory: Laboratory,
+  scenario: Scenario,
+  { records, ascending }: RunOptions,
+): Promise<Setting> {
+  const { datasets, parts = 1, factor = 1 } = scenario;
+  const perTable = Math.ceil(((records ?? scenario.records) * factor) / datasets.length);
+  const options = { datasets, records: perTable, ascending: scenario.ascending ?? ascending };
+  if (!scenario.before) return { laboratory, delivery: await openDelivery(laboratory, { ...options, parts }) };
+  const before = await openDelivery(laboratory, { ...options, json: false });
+  return { laboratory, before, delivery: await openDelivery(laboratory, { ...options, parts, revision: 2 }) };
+}
+
 /**
- * The programs take turns, so that whatever else the machine does meets all of them alike.
+ * The programs take turns, so that other load on the machine meets all of them alike.
  *
- * @throws Error where two programs leave different rows behind: then nothing that was measured means anything
+ * @throws Error if two programs leave different rows behind: then no measurement means anything
  */
 export async function runRounds(
   trials: readonly Trial[],
@@ -64,4 +76,37 @@ function profileOnce(setting: Setting, { contract, again }: Scenario): Promise<P
   return inDatabase(again ? { ...setting, before: delivery } : setting, (database) =>
     profileLoad({ laboratory, database, delivery, contract, batchId: newBatchId() }),
   );
+}
+
+const smallObject = 100_000_000;
+const largeObject = 2_000_000_000;
+
+/** Peak memory of a worker by the size of its object. */
+export async function runMemory(
+  laboratory: Laboratory,
+  { quick, chosen, large, note }: Pick<BenchOptions, "quick" | "chosen" | "large"> & Noting,
+): Promise<MemoryResult[]> {
+  if (quick || (chosen && !large)) return [];
+  const memory: MemoryResult[] = [];
+  for (const bytes of large ? [smallObject, largeObject] : [smallObject]) {
+    note(`memory: one object of ${bytes / 1e6} MB through one worker`);
+    memory.push(await measureMemory(laboratory, bytes));
+  }
+  return memory;
+}
+
+const bytesPerRecord = 235;
+
+/** Stages one object of about so many bytes and commits nothing: the peak is the worker's. */
+async function measureMemory(laboratory: Laboratory, bytes: number): Promise<MemoryResult> {
+  const records = Math.round(bytes / bytesPerRecord);
+  const delivery = await openDelivery(laboratory, { datasets: [blood()], records, csv: false });
+  const database = await openDatabase(laboratory.server, delivery.datasets);
+  try {
+    const peakBytes = await stageOnly({ laboratory, database, delivery, contract: {}, batchId: newBatchId() });
+    return { bytes: delivery.bytes, peakBytes };
+  } finally {
+    await database.close();
+    await delivery.close();
+  }
 }

@@ -1,26 +1,24 @@
 import { blood, type Dataset, narrow, wide } from "./datasets.ts";
-import { openDelivery } from "./delivery.ts";
-import type { Laboratory } from "./laboratory.ts";
-import type { Contract } from "./ours.ts";
+import type { Contract } from "./load.ts";
 import { copyTrial, insertTrial, ourTrial, redeliveryTrial, type Setting, stagedTrial, type Trial } from "./trials.ts";
 
-/** What is loaded, and which programs take turns with it. */
+/** The records of a comparison, and the programs that take turns with them. */
 export type Scenario = {
   readonly title: string;
-  /** Of all tables together, unless the flag says otherwise. */
+  /** Number for all tables together, unless the flag says otherwise. */
   readonly records: number;
-  /** By which that is multiplied. @default 1 */
+  /** Multiplies the records. @default 1 */
   readonly factor?: number;
   readonly datasets: readonly Dataset[];
-  /** True where the keys always arrive in order. @default - as the flag says */
+  /** True if the keys always arrive in order. @default - as the flag says */
   readonly ascending?: true;
   /** Objects per table. @default 1 */
   readonly parts?: number;
-  /** What is in the tables before, and which revision comes then. @default nothing, and the first one */
+  /** Content of the tables before; the second revision follows it. @default nothing, and the first one follows */
   readonly before?: "the first revision";
-  /** Of the load that --profile looks into. */
+  /** Contract of the load with --profile. */
   readonly contract: Contract;
-  /** True where that load finds its own rows in the table. @default false */
+  /** True if that load finds its own rows in the table. @default false */
   readonly again?: boolean;
   readonly trials: (setting: Setting) => readonly Trial[];
 };
@@ -139,19 +137,3 @@ export const scenarios = {
 } as const satisfies Record<string, Scenario>;
 
 export type ScenarioName = keyof typeof scenarios;
-
-export type OpenOptions = { readonly records: number | null; readonly ascending: boolean };
-
-/** Generates and uploads what the scenario loads. */
-export async function openSetting(
-  laboratory: Laboratory,
-  scenario: Scenario,
-  { records, ascending }: OpenOptions,
-): Promise<Setting> {
-  const { datasets, parts = 1, factor = 1 } = scenario;
-  const perTable = Math.ceil(((records ?? scenario.records) * factor) / datasets.length);
-  const options = { datasets, records: perTable, ascending: scenario.ascending ?? ascending };
-  if (!scenario.before) return { laboratory, delivery: await openDelivery(laboratory, { ...options, parts }) };
-  const before = await openDelivery(laboratory, { ...options, json: false });
-  return { laboratory, before, delivery: await openDelivery(laboratory, { ...options, parts, revision: 2 }) };
-}

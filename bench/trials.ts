@@ -1,10 +1,10 @@
+import { copyScript, firstRows, insertEach, insertMany, runPsql, stagedScript } from "./baselines.ts";
 import { checkpoint, type Database, openDatabase } from "./database.ts";
 import type { Dataset } from "./datasets.ts";
 import type { Delivery } from "./delivery.ts";
-import { firstRows, insertEach, insertMany } from "./inserts.ts";
 import type { Laboratory } from "./laboratory.ts";
-import { type Contract, loadBatch, newBatchId, timed } from "./ours.ts";
-import { copyScript, runPsql, stagedScript } from "./psql.ts";
+import { type Contract, loadBatch, newBatchId } from "./load.ts";
+import { timed } from "./meter.ts";
 import type { Sample } from "./results.ts";
 
 /** One program's turn in a round. */
@@ -13,21 +13,21 @@ export type Trial = {
   run(): Promise<Turn>;
 };
 
-export type Turn = {
-  /** By the name of the series; mostly one. */
+type Turn = {
+  /** One sample for each series, by its name; mostly one. */
   readonly samples: Readonly<Record<string, Sample>>;
-  /** What the tables hold in the end, which has to be the same after every turn; null where only a part was loaded. */
+  /** Fingerprint of the tables in the end, the same after every turn; null if only a part was loaded. */
   readonly holds: string | null;
 };
 
 export type Setting = {
   readonly laboratory: Laboratory;
   readonly delivery: Delivery;
-  /** What is in the tables before. @default nothing */
+  /** Content of the tables before. @default nothing */
   readonly before?: Delivery;
 };
 
-/** In a database of its own that is filled and settled before, and removed afterwards. */
+/** Works in a database of its own, which is filled and vacuumed before and removed afterwards. */
 export async function inDatabase<T>(
   { laboratory, delivery, before }: Setting,
   work: (database: Database) => Promise<T>,
@@ -45,15 +45,15 @@ export async function inDatabase<T>(
 }
 
 /**
- * A load that nobody measures. The first program of a run would otherwise pay for the server's first WAL segments,
- * of which there is 1 GB.
+ * A load without measurement: the first program of a run would otherwise pay for the server's first WAL segments, of
+ * which there is 1 GB.
  */
 export async function warmUp({ laboratory, delivery }: Setting): Promise<void> {
   await inDatabase({ laboratory, delivery }, (database) => runPsql(database, laboratory.folder, copyScript(delivery)));
   await checkpoint(laboratory.server);
 }
 
-/** A load of ours; `name` is the name of its series. */
+/** A load by our handlers; `name` is the name of its series. */
 export function ourTrial(name: string, setting: Setting, contract: Contract): Trial {
   const { laboratory, delivery } = setting;
   const run = (): Promise<Turn> =>
@@ -101,7 +101,7 @@ export function insertTrial(name: keyof typeof sampleSizes, setting: Setting): T
   return { name, run };
 }
 
-/** A first load, and what comes again: under another batch id (`unchanged`), and under the same one (`compare`). */
+/** A first load, and the same again under another batch id (`unchanged`) or under its own (`compare`). */
 export function redeliveryTrial(setting: Setting, again: readonly ("unchanged" | "compare")[]): Trial {
   const { laboratory, delivery } = setting;
   const run = (): Promise<Turn> =>

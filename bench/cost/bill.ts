@@ -1,14 +1,57 @@
+import { readFile } from "node:fs/promises";
+import { z } from "zod";
 import { metricCatalog } from "../../lib/core/metrics.ts";
 import { wantedWorkers } from "../../lib/core/workers.ts";
 import { functionSizes, type HandlerName } from "../../lib/infra/capacity.ts";
 import { type RequestKind, requestKinds } from "../meter.ts";
-import { costsOf, processorMb, requestSeconds, type Work, workOf } from "../scale/durations.ts";
 import { valueAt } from "../scale/fit.ts";
-import { type Phase, phases, type Recording } from "../scale/record.ts";
+import {
+  durationsOf,
+  type Phase,
+  phases,
+  processorMb,
+  type Recording,
+  requestSeconds,
+  type Work,
+  workOf,
+} from "../scale/recording.ts";
+import type { Batch } from "../scale/replay.ts";
 import type { Around, ScaleResults, Stage } from "../scale/results.ts";
-import { batchesOfMillion, type Prices, pricedBatch, priceOf } from "./prices.ts";
 
-/** How much of what, at which price. */
+/** An entry of bench/cost/prices.json: a list price with the page it was read on. */
+const price = z.strictObject({
+  /** US dollars for one unit. */
+  usd: z.number().nonnegative(),
+  unit: z.string(),
+  /** The vendor's page that lists it. */
+  page: z.url(),
+  /** The page where the number was read; null if no copy was at hand, so that it has to be looked up again. */
+  read: z.url().nullable(),
+  /** The date of the prices by that page; null if it has none. */
+  of: z.string().nullable(),
+  note: z.string().optional(),
+});
+
+const priceFile = z.strictObject({ region: z.string(), date: z.iso.date(), prices: z.record(z.string(), price) });
+
+export type Price = z.infer<typeof price>;
+export type Prices = z.infer<typeof priceFile>;
+
+const file = new URL("./prices.json", import.meta.url);
+
+/** @throws Error if a price is wrong or has no source */
+export async function readPrices(): Promise<Prices> {
+  return priceFile.parse(JSON.parse(await readFile(file, "utf8")));
+}
+
+/** @throws Error if the file has no such price */
+export function priceOf({ prices }: Prices, name: string): number {
+  const found = prices[name];
+  if (found === undefined) throw new Error(`prices: ${name}, got none; add it to bench/cost/prices.json`);
+  return found.usd;
+}
+
+/** An amount of a resource, and the name of its price. */
 export type Item = { readonly what: string; readonly quantity: number; readonly price: string };
 export type BilledItem = Item & { readonly usd: number };
 
@@ -17,7 +60,7 @@ export const bill = (items: readonly Item[], prices: Prices): BilledItem[] =>
 
 export const totalOf = (items: readonly BilledItem[]): number => items.reduce((sum, { usd }) => sum + usd, 0);
 
-export const hoursOfMonth = 730;
+const hoursOfMonth = 730;
 export const daysOfMonth = hoursOfMonth / 24;
 const sweepsOfDay = 288;
 /** Lambda polls a queue with five connections, each asking every 20 s while nothing comes. */
@@ -52,7 +95,7 @@ const metricSeries = Object.values(metricCatalog).reduce(
   0,
 );
 
-/** What costs money although nothing is loaded, by the month. */
+/** Items of a month without a load. */
 export function idleItems({ stacks, around }: ScaleResults, stage: Stage): Item[] {
   const stack = stacks[stage];
   const sweeps = sweepsOfDay * daysOfMonth;
@@ -80,13 +123,20 @@ export function idleItems({ stacks, around }: ScaleResults, stage: Stage): Item[
   ];
 }
 
-/** As it would be on AWS: less of a processor, and a bucket that is farther away. */
+/** Seconds of an invocation on AWS, with less of a processor and a bucket that is farther away. */
 export function secondsOf(handler: HandlerName, { wall, cpu, requests }: Around): number {
   const asked = requestKinds.reduce((sum, kind) => sum + requests[kind], 0);
   return Math.max(0, wall - cpu) + (cpu * processorMb) / functionSizes[handler].memoryMb + asked * requestSeconds;
 }
 
-/** What a million records cost, in ten batches. */
+/** A day of the page: a million records in ten batches of ten fragments. */
+export const batchesOfMillion = 10;
+export const pricedBatch: Batch = {
+  batchId: "batch_20260101_000000",
+  ...{ fragments: 10, recordsPerFragment: 10_000, bytes: 2_330_000, approvedAt: -1, startsAt: 0 },
+};
+
+/** Items of a million records, in ten batches. */
 export function millionItems(results: ScaleResults): Item[] {
   const { recording, around, priced } = results;
   const { fragments, recordsPerFragment, bytes } = pricedBatch;
@@ -111,7 +161,7 @@ export function millionItems(results: ScaleResults): Item[] {
     { what: "Step Functions: transitions", quantity: batchesOfMillion * priced.transitions, price: "transition" },
     ...requestItems((kind) => per((phase) => valueAt(recording.phases[phase].requests[kind], fragments, records))),
     { what: "EventBridge: events of S3", quantity: arrivals, price: "serviceEvent" },
-    // sent, received and deleted, each by itself at worst
+    // Sent, received and deleted, each by itself at worst.
     { what: "SQS: arrivals", quantity: 3 * arrivals, price: "sqsRequest" },
     {
       what: "CloudWatch: logs",
@@ -122,16 +172,16 @@ export function millionItems(results: ScaleResults): Item[] {
   ];
 }
 
-/** Seconds that a phase of one batch is paid for, of all its workers together. */
+/** Billed seconds of a phase of one batch, all its workers together. */
 export function loadSeconds(recording: Recording, phase: Phase, workers: number): number {
   const { fragments, recordsPerFragment } = pricedBatch;
-  const cost = costsOf(recording)[phase];
+  const durations = durationsOf(recording)[phase];
   const sum = ({ lambda, database }: Work): number => lambda + database;
-  const more = phase === "stage-fragments" ? (workers - 1) * sum(cost.base) : 0;
-  return sum(workOf(cost, fragments, fragments * recordsPerFragment)) + more;
+  const more = phase === "stage-fragments" ? (workers - 1) * sum(durations.base) : 0;
+  return sum(workOf(durations, fragments, fragments * recordsPerFragment)) + more;
 }
 
-export type Alternative = {
+type Alternative = {
   readonly name: string;
   /** US dollars: a month without a load, and a million records. */
   readonly idle: number;
@@ -139,7 +189,7 @@ export type Alternative = {
   readonly assumes: string;
 };
 
-/** Of a Glue job: the fewest workers it takes, and what it takes to start them and to load a tenth of a million. */
+/** A Glue job: its least number of workers, and the time to start them and to load a tenth of a million. */
 const glue = { dpu: 2, minutes: 2 };
 /** A record of nine columns has 233 bytes of JSON. */
 const millionGb = 0.233;

@@ -1,10 +1,21 @@
-import { amount, dollars, table } from "../markdown.ts";
-import { processorMb, requestSeconds } from "../scale/durations.ts";
+import { amount, table } from "../markdown.ts";
+import { processorMb, requestSeconds } from "../scale/recording.ts";
 import { type ScaleResults, stages } from "../scale/results.ts";
-import { alternatives, type BilledItem, bill, daysOfMonth, idleItems, millionItems, totalOf } from "./bill.ts";
-import { batchesOfMillion, type Price, type Prices, pricedBatch } from "./prices.ts";
+import {
+  alternatives,
+  type BilledItem,
+  batchesOfMillion,
+  bill,
+  daysOfMonth,
+  idleItems,
+  millionItems,
+  type Price,
+  type Prices,
+  pricedBatch,
+  totalOf,
+} from "./bill.ts";
 
-/** docs/cost.md, from what was measured and the list prices. */
+/** docs/cost.md, from the measurements and the list prices. */
 export function renderCost(results: ScaleResults, prices: Prices): string {
   const million = bill(millionItems(results), prices);
   const idle = stages.map((stage) => ({ stage, items: bill(idleItems(results, stage), prices) }));
@@ -84,4 +95,8 @@ const priceTable = ({ prices }: Prices): string =>
 function priceRow([name, { usd, unit, page, read, of, note }]: [string, Price]): string[] {
   const seen = read === null ? "not seen" : `[${new URL(read).hostname}](${read})${of === null ? "" : `, of ${of}`}`;
   return [`\`${name}\``, note ? `${unit} (${note})` : unit, String(usd), `[${new URL(page).hostname}](${page})`, seen];
+}
+
+function dollars(usd: number): string {
+  return `$${usd.toLocaleString("en-US", usd !== 0 && usd < 0.1 ? { maximumSignificantDigits: 2 } : { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
 }

@@ -9,13 +9,13 @@ const { context: flags } = JSON.parse(readFileSync(new URL("../../cdk.json", imp
   context: object;
 };
 
-/** What each stage deploys and pays for by the month, counted in its synthesized templates. */
+/** Resources of each stage that are paid by the month, counted in its synthesized templates. */
 export const countStacks = (): Record<Stage, StackCounts> => ({ dev: countStack("dev"), prod: countStack("prod") });
 
 function countStack(stage: Stage): StackCounts {
   const outdir = mkdtempSync(join(tmpdir(), "table-loader-cost-"));
   try {
-    // the bundles change nothing of it
+    // The counts do not depend on the bundles.
     const app = tableLoaderApp({ outdir, context: { ...flags, "aws:cdk:bundling-stacks": [], stage } });
     const { stacks } = app.synth();
     return countResources(stacks.flatMap(({ template }) => Object.values((template as CloudTemplate).Resources)));

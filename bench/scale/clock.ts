@@ -1,6 +1,6 @@
 /**
- * A clock that only moves when nobody has anything to do: a discrete-event simulation whose processes are ordinary
- * async functions. A thread that awaits anything but this clock (a database, say) holds the time still meanwhile.
+ * A clock that moves only when no thread has anything to do: a discrete-event simulation whose processes are ordinary
+ * async functions. While a thread awaits anything but this clock (a database, say) the time stands still.
  */
 export type VirtualClock = {
   /** Seconds since the beginning. */
@@ -13,7 +13,7 @@ export type VirtualClock = {
   fork(more: number): void;
   /** The calling thread ends. */
   leave(): void;
-  /** The calling thread waits until somebody wakes it; the answer says how it is woken. */
+  /** The calling thread waits until it is woken by a call of `wake`. */
   suspend(): { readonly woken: Promise<void>; readonly wake: () => void };
   /** Settled when every thread has ended or waits for ever. */
   readonly finished: Promise<void>;
@@ -21,59 +21,52 @@ export type VirtualClock = {
 
 type Sleeper = { readonly at: number; readonly order: number; readonly wake: () => void };
 
+/** The caller counts as the first thread, and leaves when it has begun all others. */
 export function openClock(): VirtualClock {
   const sleepers = openHeap();
   const finished = Promise.withResolvers<void>();
-  let now = 0;
-  let order = 0;
-  // the caller counts as the first thread, and leaves when it has begun all others
-  let awake = 1;
-  const add = (seconds: number, wake: () => void): void => {
-    order += 1;
-    sleepers.push({ at: now + Math.max(0, seconds), order, wake });
+  const state = { now: 0, order: 0, awake: 1 };
+  const begin = (seconds: number, wake: () => void): void => {
+    state.order += 1;
+    sleepers.push({ at: state.now + Math.max(0, seconds), order: state.order, wake });
   };
-  const rest = (): void => {
-    awake -= 1;
-    if (awake > 0) return;
+  const leave = (): void => {
+    state.awake -= 1;
+    if (state.awake > 0) return;
     const next = sleepers.pop();
-    if (next === undefined) {
-      finished.resolve();
-      return;
+    if (next === undefined) finished.resolve();
+    else {
+      Object.assign(state, { now: next.at, awake: 1 });
+      next.wake();
     }
-    now = next.at;
-    awake = 1;
-    next.wake();
   };
   return {
-    now: () => now,
+    ...{ now: () => state.now, begin, leave, finished: finished.promise },
+    fork: (more) => {
+      state.awake += more;
+    },
     sleep: (seconds) => {
       const { promise, resolve } = Promise.withResolvers<void>();
-      add(seconds, resolve);
-      rest();
+      begin(seconds, resolve);
+      leave();
       return promise;
     },
-    begin: add,
-    fork: (more) => {
-      awake += more;
-    },
-    leave: rest,
     suspend: () => {
       const { promise, resolve } = Promise.withResolvers<void>();
+      leave();
       const wake = (): void => {
-        awake += 1;
+        state.awake += 1;
         resolve();
       };
-      rest();
       return { woken: promise, wake };
     },
-    finished: finished.promise,
   };
 }
 
 const isBefore = (one: Sleeper, other: Sleeper): boolean =>
   one.at < other.at || (one.at === other.at && one.order < other.order);
 
-/** A binary heap: the next one to wake first. */
+/** A binary heap; the first item is the next one to wake. */
 function openHeap() {
   const items: Sleeper[] = [];
   const swap = (a: number, b: number): void => {
@@ -101,5 +94,52 @@ function openHeap() {
         index = least;
       }
     },
+  };
+}
+
+/** A number of places and their usage: a function's reserved concurrency, or the processors of a server. */
+export type Gate = {
+  readonly places: number;
+  /** False if every place is taken. */
+  tryEnter(): boolean;
+  /** Waits for a place, first come, first served. */
+  enter(): Promise<void>;
+  exit(): void;
+  taken(): number;
+  /** The share of the places that was taken since the beginning, on average. */
+  usage(): number;
+};
+
+export function openGate(clock: VirtualClock, places: number): Gate {
+  const waiting: (() => void)[] = [];
+  let taken = 0;
+  let since = 0;
+  let area = 0;
+  const count = (change: number): void => {
+    area += taken * (clock.now() - since);
+    since = clock.now();
+    taken += change;
+  };
+  return {
+    places,
+    tryEnter: () => {
+      if (taken >= places) return false;
+      count(1);
+      return true;
+    },
+    enter: async () => {
+      if (taken < places) return count(1);
+      const { woken, wake } = clock.suspend();
+      waiting.push(wake);
+      await woken;
+    },
+    exit: () => {
+      // The place passes to the thread that is woken.
+      const next = waiting.shift();
+      if (next) next();
+      else count(-1);
+    },
+    taken: () => taken,
+    usage: () => (clock.now() === 0 ? 0 : (area + taken * (clock.now() - since)) / (clock.now() * places)),
   };
 }

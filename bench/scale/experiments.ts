@@ -1,15 +1,13 @@
 import { functionSizes, type HandlerName, maxConnectionsOf } from "../../lib/infra/capacity.ts";
-import type { Definition } from "../../lib/local/interpreter.ts";
-import type { LocalPostgres } from "../../lib/local/postgres.ts";
 import { mixSeed } from "../../lib/local/sample/values.ts";
-import type { Costs } from "./durations.ts";
 import type { Batch } from "./replay.ts";
-import { type Ended, type Outcome, type SimulationOptions, simulate } from "./simulate.ts";
+import type { Figures } from "./results.ts";
+import { type EndedExecution, type Outcome, type SimulationOptions, simulate } from "./simulate.ts";
 
-/** What is simulated, and the figures that the page shows of it. */
+/** The simulations of the page, and their figures. */
 
 /** One configuration of deployment and database. */
-export type Setup = {
+type Setup = {
   readonly name: string;
   readonly maxWorkers: number;
   readonly maxLoads: number;
@@ -18,34 +16,10 @@ export type Setup = {
   readonly reserved?: Partial<Record<HandlerName, number>>;
 };
 
-/** Figures of a simulation, small enough to keep beside the page. */
-export type Figures = {
-  readonly name: string;
-  readonly batches: number;
-  readonly fragments: number;
-  readonly records: number;
-  readonly failed: number;
-  /** From the first start to the last commit, and to the end of the last execution. */
-  readonly committedAfter: number;
-  readonly endedAfter: number;
-  readonly events: number;
-  readonly transitions: number;
-  readonly largestPayload: number;
-  readonly polls: number;
-  readonly retries: number;
-  /** Most batches that began a load although they were approved later than one that waited. */
-  readonly overtaken: number;
-  readonly rows: number;
-  readonly usage: Readonly<Record<string, number>>;
-  readonly mostConnections: number;
-  /** By which the ledger grew; not in results that are older than this figure. */
-  readonly ledgerBytes?: number;
-};
-
 const stageShare = functionSizes["stage-fragments"].connections ?? 1;
 const commitShare = functionSizes["commit-batch"].connections ?? 1;
 
-/** As it is deployed in stage prod. */
+/** The deployment of stage prod. */
 export const deployed: Setup = {
   name: "as deployed",
   maxWorkers: stageShare,
@@ -69,7 +43,8 @@ export const setups: readonly Setup[] = [
   },
 ];
 
-export type Bench = { readonly server: LocalPostgres; readonly definition: Definition; readonly costs: Costs };
+/** Shared by all simulations: a server, the machine, the recorded durations. */
+export type Simulator = Pick<SimulationOptions, "server" | "definition" | "durations">;
 
 type Many = { readonly batches: number; readonly secondsBetween: number };
 
@@ -94,18 +69,19 @@ export const oneBatch = (fragments: number): Batch[] => [
   { batchId: "batch_20260101_000000", fragments, recordsPerFragment: 100, bytes: 23_300, approvedAt: -1, startsAt: 0 },
 ];
 
-/** From here on the steps behind the planner take their time and do nothing: one real load each would take minutes. */
+/** Fragments up to which all steps really run; in larger batches the steps after the planner take their time and do nothing: a real load would take minutes. */
 const mostRealFragments = 1_000;
 
-export async function run(bench: Bench, setup: Setup, batches: readonly Batch[]): Promise<Figures> {
+export async function run(simulator: Simulator, setup: Setup, batches: readonly Batch[]): Promise<Figures> {
   const effects = batches.every(({ fragments }) => fragments <= mostRealFragments);
-  const options: SimulationOptions = { ...bench, ...setup, batches, effects };
+  const options: SimulationOptions = { ...simulator, ...setup, batches, effects };
   return figuresOf(setup.name, await simulate(options));
 }
 
-export function figuresOf(name: string, { executions, ...rest }: Outcome): Figures {
-  const sum = (of: (execution: Ended) => number): number => executions.reduce((total, one) => total + of(one), 0);
-  const most = (of: (execution: Ended) => number): number => Math.max(...executions.map(of));
+function figuresOf(name: string, { executions, ...rest }: Outcome): Figures {
+  const sum = (of: (execution: EndedExecution) => number): number =>
+    executions.reduce((total, one) => total + of(one), 0);
+  const most = (of: (execution: EndedExecution) => number): number => Math.max(...executions.map(of));
   const began = Math.min(...executions.map(({ batch }) => batch.startsAt));
   return {
     name,
@@ -125,8 +101,8 @@ export function figuresOf(name: string, { executions, ...rest }: Outcome): Figur
   };
 }
 
-/** Of those that were all in line together: a batch that comes later than others cannot have waited for its turn. */
-export function mostOvertaken(executions: readonly Pick<Ended, "batch" | "admittedAt">[]): number {
+/** Counts among batches that were in line together: a batch that comes later cannot have waited for its turn. */
+export function mostOvertaken(executions: readonly Pick<EndedExecution, "batch" | "admittedAt">[]): number {
   const lastStart = Math.max(...executions.map(({ batch }) => batch.startsAt));
   const settled = executions.filter(({ admittedAt }) => (admittedAt ?? 0) > lastStart + settleSeconds);
   const overtaking = (one: (typeof settled)[number]): number =>
@@ -136,20 +112,20 @@ export function mostOvertaken(executions: readonly Pick<Ended, "batch" | "admitt
   return Math.max(0, ...settled.map(overtaking));
 }
 
-/** In which whoever arrived has asked for its turn, also where its first calls were refused. */
+/** After so long every batch has asked for its turn, even if its first calls were refused. */
 const settleSeconds = 60;
 
-/** Longer than an execution stands in line, and too long for one lease: it renews it every quarter of an hour. */
+/** Works for longer than an execution stands in line; it renews its lease every quarter of an hour. */
 const endless: Batch = {
   ...{ batchId: "batch_20260101_000000", fragments: 2_500, recordsPerFragment: 700_000, bytes: 1_000 },
   ...{ approvedAt: -2, startsAt: 0 },
 };
 
 /** A batch that never gets its turn: one other load holds the only place. Answers its figures alone. */
-export async function standInLine(bench: Bench): Promise<Figures> {
+export async function standInLine(simulator: Simulator): Promise<Figures> {
   const waiting: Batch = { ...oneBatch(1)[0], batchId: "batch_20260101_000001", startsAt: 60 } as Batch;
   const setup = { ...deployed, name: "half a day in line", maxLoads: 1, maxWorkers: 1 };
-  const outcome = await simulate({ ...bench, ...setup, batches: [endless, waiting], effects: false });
+  const outcome = await simulate({ ...simulator, ...setup, batches: [endless, waiting], effects: false });
   const executions = outcome.executions.filter(({ batch }) => batch === waiting);
   return figuresOf(setup.name, { ...outcome, executions });
 }

@@ -1,18 +1,18 @@
-/** What a step costs: once, for every fragment, and for every record. */
-export type Turns = { readonly base: number; readonly perFragment: number; readonly perRecord: number };
+/** A cost of a step: once, for every fragment, and for every record. */
+export type Line = { readonly base: number; readonly perFragment: number; readonly perRecord: number };
 
 export type Point = { readonly fragments: number; readonly records: number; readonly value: number };
 
-export const valueAt = ({ base, perFragment, perRecord }: Turns, fragments: number, records: number): number =>
+export const valueAt = ({ base, perFragment, perRecord }: Line, fragments: number, records: number): number =>
   base + perFragment * fragments + perRecord * records;
 
 /**
  * The line that lies nearest to the points, by the least squares, among those of which no part is negative: nothing
  * becomes cheaper by having more of it. Parts that would be negative are left out, one set after the other.
  *
- * @param readsRecords false where records cannot cost anything. @default true
+ * @param readsRecords false if records cannot cost anything. @default true
  */
-export function fitLine(points: readonly Point[], readsRecords = true): Turns {
+export function fitLine(points: readonly Point[], readsRecords = true): Line {
   const allowed = subsets.filter((parts) => readsRecords || !parts.includes(perRecordPart));
   const candidates = allowed.map((parts) => solve(points, parts)).filter((line) => line !== null);
   const [best] = candidates
@@ -36,7 +36,7 @@ function residual(points: readonly Point[], line: Solution): number {
 
 const dot = (row: Solution, line: Solution): number => row[0] * line[0] + row[1] * line[1] + row[2] * line[2];
 
-/** The normal equations of some of the parts; null where the points do not determine them. */
+/** The normal equations of some of the parts; null if the points do not determine them. */
 function solve(points: readonly Point[], parts: readonly number[]): Solution | null {
   const matrix = parts.map((a) => [
     ...parts.map((b) => points.reduce((sum, point) => sum + at(rowOf(point), a) * at(rowOf(point), b), 0)),
@@ -51,7 +51,7 @@ function solve(points: readonly Point[], parts: readonly number[]): Solution | n
 
 const at = (row: readonly number[], index: number): number => row[index] ?? 0;
 
-/** Gauss and Jordan, with the largest pivot. */
+/** Gauss-Jordan elimination with the largest pivot; null if the matrix is singular. */
 function eliminate(matrix: number[][]): number[] | null {
   const size = matrix.length;
   for (let column = 0; column < size; column += 1) {

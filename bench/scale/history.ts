@@ -6,17 +6,17 @@ import { type Definition, listStates, type State } from "../../lib/local/interpr
  * succeeded or failed, once for every try; a Map is also started and succeeded, and so is every iteration.
  */
 export type History = {
-  /** Of at most 25,000. */
+  /** Step Functions allows 25,000. */
   readonly events: number;
-  /** What Standard workflows are billed by: every state that is entered, every retry, and the start. */
+  /** The unit in which Standard workflows are billed: every state that is entered, every retry, and the start. */
   readonly transitions: number;
-  /** The largest JSON that a state was given or gave on, in bytes of at most 262,144. */
+  /** The largest JSON that went into a state or came out of one, in bytes of at most 262,144. */
   readonly largestPayload: number;
   /** Tries of tasks that were refused or failed. */
   readonly retries: number;
 };
 
-/** What the interpreter tells of one step. */
+/** An event of the interpreter. */
 export type Logged = {
   readonly type: string;
   readonly state?: { readonly name: string; readonly input?: unknown; readonly output?: unknown };

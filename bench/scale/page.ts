@@ -1,23 +1,21 @@
 import { amount, table, thousands } from "../markdown.ts";
-import { mostEvents, mostPayload } from "./claims.ts";
-import { costsOf, processorMb, requestSeconds } from "./durations.ts";
-import { delivered, type Figures, setups } from "./experiments.ts";
-import type { Turns } from "./fit.ts";
-import { phases } from "./record.ts";
-import type { ScaleResults } from "./results.ts";
-import { wallsOf } from "./walls.ts";
+import { delivered, setups } from "./experiments.ts";
+import type { Line } from "./fit.ts";
+import { limitsOf } from "./limits.ts";
+import { durationsOf, phases, processorMb, requestSeconds } from "./recording.ts";
+import { type Figures, mostEvents, mostPayload, type ScaleResults } from "./results.ts";
 
 /** docs/scale.md */
 export function renderScale(results: ScaleResults): string {
   const { facts, recording, simulated } = results;
-  const walls = wallsOf(costsOf(recording), recording);
+  const limits = limitsOf(durationsOf(recording), recording);
   const sections = [
     head(),
     "## The next wall",
     wallText(simulated.setups),
     table(
       ["limit", "lies at", "is reached by", "what moves it"],
-      walls.map(({ limit, value, at, moves }) => [limit, value, at, moves]),
+      limits.map(({ limit, value, at, moves }) => [limit, value, at, moves]),
     ),
     "## One batch",
     `Every fragment has 100 records. Events are of at most ${thousands(mostEvents)}, payloads of at most ${thousands(mostPayload)} bytes; the plan stands in the ledger, so neither grows with the fragments, but for the rounds of archiving. Above 1,000 fragments CloseBatch's answer, the largest payload of the others, is not among them: there the steps behind the planner only take their time.`,
@@ -73,7 +71,7 @@ execution comes near a limit of Step Functions, a batch is not loaded, or the or
 None of it has run in an AWS account. Ratios are worth more than the seconds.`;
 }
 
-/** The busiest of what can be full, but for what a load waits for at the planner's word. */
+/** The resource with the largest share of its places taken. */
 const busiest = ({ usage }: Figures): string => {
   const [first] = Object.entries(usage).toSorted(([, a], [, b]) => b - a);
   return first ? `${first[0]} ${percent(first[1])}` : "";
@@ -166,7 +164,7 @@ function ledgerText({ ledgerBytes, batches }: Figures): string {
 }
 
 function recordTable({ recording }: ScaleResults): string {
-  const cells = ({ base, perFragment, perRecord }: Turns): string =>
+  const cells = ({ base, perFragment, perRecord }: Line): string =>
     `${amount(base * 1e3)} / ${amount(perFragment * 1e3)} / ${amount(perRecord * 1e6)}`;
   const rows = phases.map((phase) => {
     const { wall, cpu, database, requests } = recording.phases[phase];

@@ -1,44 +1,22 @@
-import { type Database, openDatabase } from "../database.ts";
+import { readdirSync, readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { machineArn, openMachine } from "../../lib/local/interpreter.ts";
+import { openMachineEndpoint } from "../../lib/local/machine-endpoint.ts";
+import { openDatabase } from "../database.ts";
 import { blood } from "../datasets.ts";
 import { openDelivery } from "../delivery.ts";
 import type { Laboratory } from "../laboratory.ts";
-import { type RequestKind, requestKinds } from "../meter.ts";
-import { type Invocation, loadBatch, newBatchId, type OurLoad } from "../ours.ts";
-import { fitLine, type Turns } from "./fit.ts";
-import { serverTime } from "./server-time.ts";
+import { invoke, openLambda } from "../lambda.ts";
+import { type Invocation, type LoadRequest, loadBatch, newBatchId } from "../load.ts";
+import { requestKinds, timed } from "../meter.ts";
+import type { LoadResult } from "../results.ts";
+import { fitLine, type Line } from "./fit.ts";
+import { type Phase, phases, type Recorded, type Recording, type Size } from "./recording.ts";
+import type { Around, AroundName } from "./results.ts";
 
-/** Real loads of several sizes by the deployed handlers, and what each step took of everything. */
+/** Real runs of the deployed handlers on this machine, and the resources that each of them took. */
 
-/** The steps of a load, by the names of their handlers. */
-export const phases = [
-  "validate-batch",
-  "stage-fragments",
-  "commit-batch",
-  "archive-fragments",
-  "close-batch",
-] as const;
-export type Phase = (typeof phases)[number];
-
-/** Of one step: lines over fragments and records. Times in seconds. */
-export type Recorded = {
-  /** From call to answer. */
-  readonly wall: Turns;
-  /** Of a processor, in the function. */
-  readonly cpu: Turns;
-  /** Of a processor, in the database server. */
-  readonly database: Turns;
-  readonly logBytes: Turns;
-  readonly requests: Readonly<Record<RequestKind, Turns>>;
-};
-export type Recording = {
-  readonly sizes: readonly Size[];
-  readonly rounds: number;
-  readonly phases: Readonly<Record<Phase, Recorded>>;
-};
-
-export type Size = { readonly fragments: number; readonly records: number };
-
-/** Small enough for one worker each, so that nothing is measured of two at a time. */
+/** Small enough for one worker each, so that two never work at a time. */
 export const fullSizes: readonly Size[] = [
   { fragments: 1, records: 1_000 },
   { fragments: 1, records: 30_000 },
@@ -54,7 +32,7 @@ export const quickSizes: readonly Size[] = [
 
 type Sample = Size & Invocation & { readonly database: number };
 
-export type RecordOptions = {
+type RecordOptions = {
   readonly sizes: readonly Size[];
   readonly rounds: number;
   readonly note: (text: string) => void;
@@ -80,7 +58,7 @@ export async function recordLoads(laboratory: Laboratory, options: RecordOptions
   return { sizes, rounds, phases: Object.fromEntries(lines) as Recording["phases"] };
 }
 
-type Loaded = { readonly samples: readonly Sample[]; readonly load: OurLoad };
+type Loaded = { readonly samples: readonly Sample[]; readonly load: LoadResult };
 
 async function recordLoad(laboratory: Laboratory, size: Size): Promise<Loaded> {
   const datasets = [blood()];
@@ -88,44 +66,34 @@ async function recordLoad(laboratory: Laboratory, size: Size): Promise<Loaded> {
   const delivery = await openDelivery(laboratory, { datasets, records, parts, csv: false });
   const database = await openDatabase(laboratory.server, datasets);
   try {
-    return await observeLoad(
-      database,
-      async (observe) => {
-        const contract = { update_strategy: "insert_only" };
-        const batchId = newBatchId();
-        return loadBatch({ laboratory, database, delivery, contract, batchId, logLevel: "INFO", warm: true, observe });
-      },
-      size,
-    );
+    return await observeLoad(size, {
+      ...{ laboratory, database, delivery, contract: { update_strategy: "insert_only" }, batchId: newBatchId() },
+      ...{ logLevel: "INFO", warm: true },
+    });
   } finally {
     await database.close();
     await delivery.close();
   }
 }
 
-type Observe = (invocation: Invocation) => void;
-
-/** The handlers are called one after the other, so that what the server does meanwhile is the called one's. */
-async function observeLoad(
-  { server }: Database,
-  load: (observe: Observe) => Promise<OurLoad>,
-  size: Size,
-): Promise<Loaded> {
+/** The handlers are called one after the other, so that the server's time between two calls belongs to one of them. */
+async function observeLoad(size: Size, request: LoadRequest): Promise<Loaded> {
+  const { pid } = request.database.server;
   const samples: Sample[] = [];
-  let before = serverTime(server.pid);
-  const observe: Observe = (invocation) => {
-    const now = serverTime(server.pid);
+  let before = serverTime(pid);
+  const observe = (invocation: Invocation): void => {
+    const now = serverTime(pid);
     samples.push({ ...size, ...invocation, database: now - before });
     before = now;
   };
-  return { load: await load(observe), samples };
+  return { load: await loadBatch({ ...request, observe }), samples };
 }
 
-/** The others look at objects and at the ledger, and read no record. */
+/** Only these read records; the others look at objects and at the ledger. */
 const readers: readonly Phase[] = ["stage-fragments", "commit-batch"];
 
 function linesOf(phase: Phase, samples: readonly Sample[]): Recorded {
-  const line = (of: (sample: Sample) => number): Turns =>
+  const line = (of: (sample: Sample) => number): Line =>
     fitLine(
       samples.map((sample) => ({ fragments: sample.fragments, records: sample.records, value: of(sample) })),
       readers.includes(phase),
@@ -138,4 +106,79 @@ function linesOf(phase: Phase, samples: readonly Sample[]): Recorded {
     logBytes: line(({ usage }) => usage.logBytes),
     requests: Object.fromEntries(requests) as Recorded["requests"],
   };
+}
+
+/** Clock ticks in a second, which every Linux has. */
+const ticks = 100;
+
+type Stat = { readonly parent: number; readonly own: number; readonly ended: number };
+
+/**
+ * Processor time of a process tree of two levels in seconds, those of its children that have ended included: a
+ * PostgreSQL server is one process with a child for every session.
+ */
+function serverTime(pid: number): number {
+  const server = readStat(pid);
+  if (server === null) throw new Error(`process ${pid}: got no /proc/${pid}/stat; the server's time is read on Linux`);
+  const children = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => readStat(Number(name)))
+    .filter((stat) => stat?.parent === pid);
+  return server.own + server.ended + children.reduce((sum, stat) => sum + (stat?.own ?? 0), 0);
+}
+
+/** Null if the process has ended meanwhile. */
+function readStat(pid: number): Stat | null {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return null;
+  }
+}
+
+/** `pid (name) state ppid ...`: the name may hold spaces, so the fields are counted from behind its bracket. */
+export function parseStat(text: string): Stat {
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const seconds = (index: number): number => Number(fields[index]) / ticks;
+  return { parent: Number(fields[1]), own: seconds(11) + seconds(12), ended: seconds(13) + seconds(14) };
+}
+
+/** One invocation each of the functions outside the machine, warm: an empty sweep, and an arrival that starts a load. */
+export async function recordAround(laboratory: Laboratory): Promise<Record<AroundName, Around>> {
+  await using stack = new AsyncDisposableStack();
+  const database = await openDatabase(laboratory.server, [blood()]);
+  stack.defer(() => database.close());
+  // Everything that start-load starts ends at once.
+  const idle = { StartAt: "End", States: { End: { Type: "Succeed" } } };
+  const machine = openMachine({ definition: idle, functions: {} });
+  stack.defer(() => machine.close());
+  const endpoint = await openMachineEndpoint(machine);
+  stack.defer(() => endpoint.close());
+  const variables = {
+    ...database.variables,
+    LOG_LEVEL: "INFO",
+    LOCAL_MACHINE_ENDPOINT: endpoint.url,
+    STATE_MACHINE_ARN: machineArn("us-east-1"),
+    DEAD_LETTER_QUEUE_URL: `${laboratory.bucket.endpoint}/000000000000/dead`,
+  };
+  const arrival = JSON.parse(
+    await readFile(new URL("../../events/start-load.json", import.meta.url), "utf8"),
+  ) as object;
+  return {
+    sweep: await recordWarm(laboratory, "sweep", { variables, event: {} }),
+    "start-load": await recordWarm(laboratory, "start-load", { variables, event: arrival }),
+  };
+}
+
+type Invoking = { readonly variables: Readonly<Record<string, string>>; readonly event: object };
+
+async function recordWarm(laboratory: Laboratory, name: AroundName, { variables, event }: Invoking): Promise<Around> {
+  const lambda = await openLambda(laboratory, name, { variables });
+  try {
+    await lambda.ask(event);
+    const { seconds, result } = await timed(() => invoke(lambda, event));
+    return { wall: seconds, ...result.usage };
+  } finally {
+    await lambda.close();
+  }
 }

@@ -12,31 +12,30 @@ import { commitBatch } from "../../lib/steps/commit-batch.ts";
 import type { ValidateAnswer } from "../../lib/steps/plan-load.ts";
 import { stageFragments } from "../../lib/steps/stage-fragments.ts";
 import { validateBatch } from "../../lib/steps/validate-batch.ts";
-import type { VirtualClock } from "./clock.ts";
-import { type Costs, type Work, workOf } from "./durations.ts";
-import type { Gate } from "./gate.ts";
+import type { Gate, VirtualClock } from "./clock.ts";
+import { type Durations, noWork, type Work, workOf } from "./recording.ts";
 import type { World } from "./world.ts";
 
 /**
  * The steps of a load in simulated time. Each takes as long as it was recorded to take, and then really runs: the
- * planner always, and the others on fragments of one record, so that the ledger is what it would be.
+ * planner always, and the others on fragments of one record, so that the ledger grows as it would.
  */
 
 export type Batch = {
   readonly batchId: string;
   readonly fragments: number;
   readonly recordsPerFragment: number;
-  /** Of each fragment. */
+  /** Size of each fragment. */
   readonly bytes: number;
   /** Seconds of simulated time. */
   readonly approvedAt: number;
   readonly startsAt: number;
 };
 
-/** One execution under way. */
-export type Flight = {
+/** State of one running execution. */
+export type Execution = {
   readonly batch: Batch;
-  /** Seconds that the machine waits before it asks the planner again. */
+  /** Seconds for which the machine waits before it asks the planner again. */
   pause: number;
   /** How often the machine has waited for its environment. */
   rounds: number;
@@ -53,26 +52,26 @@ export type Flight = {
   toArchive: number;
 };
 
-export type Stage = {
+export type StepContext = {
   readonly clock: VirtualClock;
   readonly world: World;
-  readonly costs: Costs;
+  readonly durations: Durations;
   /** The processors of the database. */
   readonly processors: Gate;
   /** Runs a real step, at the simulated time. */
   readonly real: <T>(step: () => Promise<T>) => Promise<T>;
-  /** False where only the planner runs for real: then one batch has the database for itself. */
+  /** False if only the planner runs for real: then one batch has the database for itself. */
   readonly effects: boolean;
 };
 
-/** An answer, and whether the thread that got it ends with it. */
+/** An answer, and whether its thread ends with it. */
 export type Answered = { readonly answer: object; readonly ends: boolean };
 const goesOn = (answer: object): Answered => ({ answer, ends: false });
 
 /** Time left for a real step, which takes none of the simulation's. */
 const deadline = (): number => Date.now() + lambdaTimeoutSeconds * 1000;
 
-export async function spend({ clock, processors }: Stage, { lambda, database }: Work): Promise<void> {
+async function spend({ clock, processors }: StepContext, { lambda, database }: Work): Promise<void> {
   if (lambda > 0) await clock.sleep(lambda);
   if (database <= 0) return;
   await processors.enter();
@@ -82,90 +81,88 @@ export async function spend({ clock, processors }: Stage, { lambda, database }: 
 
 const recordsOf = ({ fragments, recordsPerFragment }: Batch): number => fragments * recordsPerFragment;
 
-export async function validate(stage: Stage, flight: Flight, event: ValidateRequest): Promise<Answered> {
-  const { clock, costs, world, real } = stage;
-  const { batch } = flight;
-  flight.polls += 1;
-  await spend(stage, workOf(costs["validate-batch"], batch.fragments, recordsOf(batch)));
+export async function validate(context: StepContext, execution: Execution, event: ValidateRequest): Promise<Answered> {
+  const { clock, durations, world, real } = context;
+  const { batch } = execution;
+  execution.polls += 1;
+  await spend(context, workOf(durations["validate-batch"], batch.fragments, recordsOf(batch)));
   const answer: ValidateAnswer = await real(() => validateBatch(world.ports, event));
-  if (answer.next === "later") flight.pause = answer.waitSeconds ?? 0;
+  if (answer.next === "later") execution.pause = answer.waitSeconds ?? 0;
   if (answer.next === "stage") {
-    flight.admittedAt = clock.now();
-    flight.free = batch.fragments;
-    flight.open = batch.fragments;
-    flight.toArchive = batch.fragments;
-    flight.live = answer.workers.length;
-    clock.fork(flight.live - 1);
+    execution.admittedAt = clock.now();
+    execution.free = batch.fragments;
+    execution.open = batch.fragments;
+    execution.toArchive = batch.fragments;
+    execution.live = answer.workers.length;
+    clock.fork(execution.live - 1);
   }
   return goesOn(answer);
 }
 
-/** As in the step itself: a worker does not begin what it could not end, and has some patience with the others. */
+/** The same limits as in the step: a worker begins no fragment that it could not end, and waits a little for the others. */
 const look = stagePatience.lookMilliseconds / 1000;
 
-export async function stageItems(stage: Stage, flight: Flight, event: StageRequest): Promise<Answered> {
-  const { clock, costs, world, real, effects } = stage;
+export async function stageItems(context: StepContext, execution: Execution, event: StageRequest): Promise<Answered> {
+  const { clock, durations, world, real, effects } = context;
   const { run, worker } = event;
-  const { batch } = flight;
-  const each = workOf({ ...costs["stage-fragments"], base: nothing }, 1, batch.recordsPerFragment);
+  const { batch } = execution;
+  const each = workOf({ ...durations["stage-fragments"], base: noWork }, 1, batch.recordsPerFragment);
   const end = clock.now() + lambdaTimeoutSeconds - stageReserveSeconds;
-  await spend(stage, costs["stage-fragments"].base);
-  while (flight.free > 0) {
+  await spend(context, durations["stage-fragments"].base);
+  while (execution.free > 0) {
     if (clock.now() >= end) {
       await real(() => world.ports.claims.renew(run as Run));
       return goesOn({ next: "more", worker });
     }
-    flight.free -= 1;
-    await spend(stage, each);
-    flight.open -= 1;
+    execution.free -= 1;
+    await spend(context, each);
+    execution.open -= 1;
   }
-  for (let waited = 0; flight.open > 0 && waited < stagePatience.seconds; waited += look) await clock.sleep(look);
-  if (flight.open > 0) {
-    flight.waits.set(worker, stageWait.firstSeconds);
+  for (let waited = 0; execution.open > 0 && waited < stagePatience.seconds; waited += look) await clock.sleep(look);
+  if (execution.open > 0) {
+    execution.waits.set(worker, stageWait.firstSeconds);
     return goesOn({ next: "wait", worker });
   }
-  flight.live -= 1;
-  if (flight.live > 0) return { answer: { next: "done", worker }, ends: true };
+  execution.live -= 1;
+  if (execution.live > 0) return { answer: { next: "done", worker }, ends: true };
   return goesOn(effects ? await real(() => stageFragments(world.ports, event, deadline())) : { next: "done", worker });
 }
 
-const nothing: Work = { lambda: 0, database: 0 };
-
-export async function commit(stage: Stage, flight: Flight, event: TaskRequest): Promise<Answered> {
-  const { costs, world, real, effects, clock } = stage;
-  const { batch } = flight;
-  await spend(stage, workOf(costs["commit-batch"], batch.fragments, recordsOf(batch)));
+export async function commit(context: StepContext, execution: Execution, event: TaskRequest): Promise<Answered> {
+  const { durations, world, real, effects, clock } = context;
+  const { batch } = execution;
+  await spend(context, workOf(durations["commit-batch"], batch.fragments, recordsOf(batch)));
   const answer = effects ? await real(() => commitBatch(world.ports, event, deadline())) : { next: "committed" };
-  flight.committedAt = clock.now();
+  execution.committedAt = clock.now();
   return goesOn(answer);
 }
 
 const fragmentsAtOnce = 50;
 
-export async function archive(stage: Stage, flight: Flight, event: TaskRequest): Promise<Answered> {
-  const { clock, costs, world, real, effects } = stage;
-  const cost = costs["archive-fragments"];
+export async function archive(context: StepContext, execution: Execution, event: TaskRequest): Promise<Answered> {
+  const { clock, durations, world, real, effects } = context;
+  const cost = durations["archive-fragments"];
   const end = clock.now() + lambdaTimeoutSeconds - archiveReserveSeconds;
-  await spend(stage, cost.base);
-  while (flight.toArchive > 0) {
+  await spend(context, cost.base);
+  while (execution.toArchive > 0) {
     if (clock.now() >= end) {
       if (effects) await real(() => world.ports.claims.renew(event.run as Run));
       return goesOn({ next: "more" });
     }
-    const moved = Math.min(fragmentsAtOnce, flight.toArchive);
-    await spend(stage, workOf({ ...cost, base: nothing }, moved, moved * flight.batch.recordsPerFragment));
-    flight.toArchive -= moved;
+    const moved = Math.min(fragmentsAtOnce, execution.toArchive);
+    await spend(context, workOf({ ...cost, base: noWork }, moved, moved * execution.batch.recordsPerFragment));
+    execution.toArchive -= moved;
   }
   return goesOn(effects ? await real(() => archiveFragments(world.ports, event, deadline())) : { next: "done" });
 }
 
-export async function close(stage: Stage, flight: Flight, event: TaskRequest): Promise<Answered> {
-  const { costs, world, real, effects } = stage;
-  const { batch } = flight;
-  await spend(stage, workOf(costs["close-batch"], batch.fragments, recordsOf(batch)));
+export async function close(context: StepContext, execution: Execution, event: TaskRequest): Promise<Answered> {
+  const { durations, world, real, effects } = context;
+  const { batch } = execution;
+  await spend(context, workOf(durations["close-batch"], batch.fragments, recordsOf(batch)));
   const answer = effects ? await real(() => closeBatch(world.ports, event)) : { next: "closed", result: notReported };
   return goesOn(answer);
 }
 
-/** Where nothing takes effect, there is nothing to report but what the machine reads. */
+/** Without effects there is no report; the machine reads these fields. */
 const notReported = { status: "success", code: "", message: "", notice: "simulated" };

@@ -5,18 +5,17 @@ import { functionSizes, type HandlerName } from "../../lib/infra/capacity.ts";
 import { createPauseOverrides, createTaskHandlers, type Definition } from "../../lib/local/interpreter.ts";
 import type { LambdaFunction } from "../../lib/local/lambda.ts";
 import { openRandom } from "../../lib/local/sample/values.ts";
-import { openClock, type VirtualClock } from "./clock.ts";
-import type { Costs } from "./durations.ts";
-import { type Gate, openGate } from "./gate.ts";
+import { type Gate, openClock, openGate, type VirtualClock } from "./clock.ts";
 import { type History, type Logged, openHistory } from "./history.ts";
+import type { Durations } from "./recording.ts";
 import {
   type Answered,
   archive,
   type Batch,
   close,
   commit,
-  type Flight,
-  type Stage,
+  type Execution,
+  type StepContext,
   stageItems,
   validate,
 } from "./replay.ts";
@@ -26,17 +25,17 @@ import { dataset, dateAt, openWorld, type World, type WorldOptions } from "./wor
 
 export type SimulationOptions = WorldOptions & {
   readonly definition: Definition;
-  readonly costs: Costs;
+  readonly durations: Durations;
   readonly batches: readonly Batch[];
-  /** Of the database. */
+  /** Number of the database's processors. */
   readonly processors: number;
-  /** False where only the planner runs for real. @default true */
+  /** False if only the planner runs for real. @default true */
   readonly effects?: boolean;
   /** Reserved concurrency in place of the deployed one. @default none */
   readonly reserved?: Partial<Record<HandlerName, number>>;
 };
 
-export type Ended = Pick<Flight, "batch" | "polls" | "admittedAt" | "committedAt"> & {
+export type EndedExecution = Pick<Execution, "batch" | "polls" | "admittedAt" | "committedAt"> & {
   readonly status: "succeeded" | "failed";
   readonly output: unknown;
   readonly endedAt: number;
@@ -44,13 +43,13 @@ export type Ended = Pick<Flight, "batch" | "polls" | "admittedAt" | "committedAt
 };
 
 export type Outcome = {
-  readonly executions: readonly Ended[];
+  readonly executions: readonly EndedExecution[];
   /** Rows in the target: one for each fragment that took effect. */
   readonly rows: number;
   /** Share of the places taken on average, by function and of the database's processors. */
   readonly usage: Readonly<Record<string, number>>;
   readonly mostConnections: number;
-  /** By which the ledger grew. */
+  /** Growth of the ledger. */
   readonly ledgerBytes: number;
 };
 
@@ -63,9 +62,9 @@ export async function simulate(options: SimulationOptions): Promise<Outcome> {
   }
 }
 
-type Simulation = Stage & {
+type Simulation = StepContext & {
   readonly gates: Readonly<Record<string, Gate>>;
-  readonly flights: Map<string, Flight>;
+  readonly executions: Map<string, Execution>;
   readonly refusals: Map<string, number>;
   readonly chance: () => number;
 };
@@ -79,8 +78,8 @@ async function run(world: World, options: SimulationOptions): Promise<Outcome> {
   const gates = openGates(clock, options);
   const connections = (): number => Object.values(gates).reduce((sum, gate) => sum + gate.taken(), 0);
   const simulation: Simulation = {
-    ...{ clock, world, gates, costs: options.costs, effects: options.effects ?? true },
-    ...{ processors: openGate(clock, options.processors), flights: new Map(), refusals: new Map() },
+    ...{ clock, world, gates, durations: options.durations, effects: options.effects ?? true },
+    ...{ processors: openGate(clock, options.processors), executions: new Map(), refusals: new Map() },
     chance: chanceOf(batches.length),
     real: async (step) => {
       mostConnections = Math.max(mostConnections, connections());
@@ -90,7 +89,7 @@ async function run(world: World, options: SimulationOptions): Promise<Outcome> {
   };
   const start = openExecutions(simulation, definition);
   const ending = batches.map((batch) => {
-    const { promise, resolve } = Promise.withResolvers<Ended>();
+    const { promise, resolve } = Promise.withResolvers<EndedExecution>();
     clock.begin(batch.startsAt, () => void start(batch).then(resolve));
     return promise;
   });
@@ -100,14 +99,14 @@ async function run(world: World, options: SimulationOptions): Promise<Outcome> {
   return { executions, rows: await world.rows(), usage: usageOf(simulation), mostConnections, ledgerBytes };
 }
 
-/** @throws Error where executions wait for each other for ever */
-function ended(ending: readonly Promise<Ended>[], { finished }: VirtualClock): Promise<Ended[]> {
+/** @throws Error if executions wait for each other for ever */
+function ended(ending: readonly Promise<EndedExecution>[], { finished }: VirtualClock): Promise<EndedExecution[]> {
   const stuck = finished.then(async () => {
-    // those that have ended say so in a microtask
+    // An execution that has ended says so in a microtask.
     await new Promise((resolve) => setTimeout(resolve, 1000));
     throw new Error("simulation: every thread waits for another one");
   });
-  return Promise.race([Promise.all(ending), stuck]) as Promise<Ended[]>;
+  return Promise.race([Promise.all(ending), stuck]) as Promise<EndedExecution[]>;
 }
 
 async function deliver({ sql, bucket }: World, batches: readonly Batch[]): Promise<void> {
@@ -119,7 +118,7 @@ async function deliver({ sql, bucket }: World, batches: readonly Batch[]): Promi
   }
 }
 
-/** The reserved concurrency of the deployment; stage and commit have what the planner deals out. */
+/** The reserved concurrency of the deployment; stage and commit have the shares that the planner deals out. */
 function openGates(clock: VirtualClock, options: SimulationOptions): Record<string, Gate> {
   const { maxWorkers, maxLoads, reserved } = options;
   const given: SimulationOptions["reserved"] = {
@@ -138,7 +137,7 @@ function chanceOf(seed: number): () => number {
   return () => random.int(0, 999_999) / 1_000_000;
 }
 
-type Step = (stage: Stage, flight: Flight, event: never) => Promise<Answered>;
+type Step = (context: StepContext, execution: Execution, event: never) => Promise<Answered>;
 
 const steps: Readonly<Record<Exclude<TaskState, "FailBatch" | "RollbackBatch">, Step>> = {
   ValidateBatch: validate,
@@ -152,18 +151,18 @@ function openExecutions(simulation: Simulation, definition: Definition) {
   const functions = Object.entries(taskStates).map(([state, name]) => [state, toFunction(simulation, state, name)]);
   const overrides = {
     taskResourceLocalHandlers: createTaskHandlers(definition, { functions: Object.fromEntries(functions) }),
-    // what the machine waits for is slept by whoever is called next
+    // The next handler that is called sleeps in place of the Wait state.
     ...createPauseOverrides(definition, { waitMilliseconds: 0, retryMilliseconds: 0 }),
   };
   const machine = new StateMachine(definition as never, { validationOptions: { noValidate: true } });
-  return async (batch: Batch): Promise<Ended> => {
-    const { clock, flights } = simulation;
-    const execution = `arn:aws:states:us-east-1:000000000000:execution:LoadBatch:${batch.batchId}`;
-    const flight = openFlight(batch);
-    flights.set(execution, flight);
+  return async (batch: Batch): Promise<EndedExecution> => {
+    const { clock, executions } = simulation;
+    const arn = `arn:aws:states:us-east-1:000000000000:execution:LoadBatch:${batch.batchId}`;
+    const execution = openExecution(batch);
+    executions.set(arn, execution);
     const running = machine.run(
       { batchId: batch.batchId, source: "arrival" } as never,
-      { overrides, context: { Execution: { Id: execution, Name: batch.batchId } } } as never,
+      { overrides, context: { Execution: { Id: arn, Name: batch.batchId } } } as never,
     );
     const history = openHistory(definition);
     const logs = (async () => {
@@ -176,11 +175,11 @@ function openExecutions(simulation: Simulation, definition: Definition) {
     const endedAt = clock.now();
     clock.leave();
     await logs;
-    return { ...flight, ...result, endedAt, history: history.total() };
+    return { ...execution, ...result, endedAt, history: history.total() };
   };
 }
 
-function openFlight(batch: Batch): Flight {
+function openExecution(batch: Batch): Execution {
   const counts = { pause: 0, rounds: 0, polls: 0, free: 0, open: 0, live: 0, toArchive: 0 };
   return { batch, ...counts, admittedAt: null, committedAt: null, waits: new Map() };
 }
@@ -193,42 +192,42 @@ class TooManyRequests extends Error {
 type Event = { readonly execution: string; readonly worker?: number; readonly rounds?: number };
 
 function toFunction(simulation: Simulation, state: string, name: HandlerName): LambdaFunction {
-  const { gates, clock, flights } = simulation;
+  const { gates, clock, executions } = simulation;
   const step = steps[state as keyof typeof steps] as Step | undefined;
   const gate = gates[name] as Gate;
   const handler = async (event: unknown): Promise<object> => {
-    const { execution, worker = 0 } = event as Event;
-    const flight = flights.get(execution);
-    if (!flight || !step) throw new Error(`simulation: ${state} was not expected to run`);
-    await waitBefore(simulation, flight, event as Event);
-    if (!gate.tryEnter()) return refuse(simulation, `${execution} ${state} ${worker}`);
-    simulation.refusals.delete(`${execution} ${state} ${worker}`);
-    const { answer, ends } = await step(simulation, flight, event as never).finally(gate.exit);
+    const { execution: arn, worker = 0 } = event as Event;
+    const execution = executions.get(arn);
+    if (!execution || !step) throw new Error(`simulation: ${state} was not expected to run`);
+    await waitBefore(simulation, execution, event as Event);
+    if (!gate.tryEnter()) return refuse(simulation, `${arn} ${state} ${worker}`);
+    simulation.refusals.delete(`${arn} ${state} ${worker}`);
+    const { answer, ends } = await step(simulation, execution, event as never).finally(gate.exit);
     if (ends) clock.leave();
     return answer;
   };
   return { name, handler };
 }
 
-/** What the machine's Wait states would have waited. */
-async function waitBefore({ clock }: Simulation, flight: Flight, { worker, rounds = 0 }: Event): Promise<void> {
+/** Sleeps as long as the machine's Wait states would have waited. */
+async function waitBefore({ clock }: Simulation, execution: Execution, { worker, rounds = 0 }: Event): Promise<void> {
   if (worker !== undefined) {
-    const seconds = flight.waits.get(worker) ?? 0;
-    flight.waits.delete(worker);
+    const seconds = execution.waits.get(worker) ?? 0;
+    execution.waits.delete(worker);
     if (seconds > 0) await clock.sleep(seconds);
     return;
   }
-  const seconds = flight.pause;
-  flight.pause = 0;
+  const seconds = execution.pause;
+  execution.pause = 0;
   if (seconds > 0) await clock.sleep(seconds);
-  else if (rounds > flight.rounds) await clock.sleep(blockedSeconds(rounds));
-  flight.rounds = Math.max(flight.rounds, rounds);
+  else if (rounds > execution.rounds) await clock.sleep(blockedSeconds(rounds));
+  execution.rounds = Math.max(execution.rounds, rounds);
 }
 
 const blockedSeconds = (round: number): number =>
   Math.min(blockedWait.longestSeconds, blockedWait.firstSeconds * 2 ** (round - 1));
 
-/** As the machine's retrier does it, with full jitter. */
+/** Sleeps as the machine's retrier does, with full jitter. */
 async function refuse({ clock, refusals, chance }: Simulation, who: string): Promise<never> {
   const times = refusals.get(who) ?? 0;
   refusals.set(who, times + 1);

@@ -1,5 +1,7 @@
 import postgres from "postgres";
 import { overrideEnvironment } from "../../lib/config.ts";
+import { contractsKey, loadedPrefix, stagingPrefix, stagingPrefixOf, successMarker } from "../../lib/core/keys.ts";
+import type { ListedObject, ObjectArchive, ObjectStore, ObjectVersion } from "../../lib/core/objects.ts";
 import { openContractStore } from "../../lib/ledger/contracts.ts";
 import { migrate } from "../../lib/ledger/migrate.ts";
 import type { LocalPostgres } from "../../lib/local/postgres.ts";
@@ -7,26 +9,25 @@ import { closeSql, openSql } from "../../lib/postgres/connection.ts";
 import { openLoader } from "../../lib/wiring.ts";
 import { asSuperuser } from "../database.ts";
 import { blood, tableSql } from "../datasets.ts";
-import { type MemoryBucket, openMemoryBucket } from "./memory-bucket.ts";
 
 /**
- * What the real steps meet in a simulation: a database of their own whose clock, sessions and limit of connections are
- * the simulation's, and a bucket in memory.
+ * The surroundings of the real steps in a simulation: a database of their own whose clock, sessions and limit of
+ * connections are the simulation's, and a bucket in memory.
  */
 export type World = {
   readonly sql: postgres.Sql;
   readonly bucket: MemoryBucket;
   readonly ports: LoaderPorts;
-  /** What the database believes from now on. */
+  /** Sets the time and the number of sessions that the database reports. */
   set(state: { readonly seconds: number; readonly connections: number }): Promise<void>;
   /** Rows in the table that is loaded. */
   rows(): Promise<number>;
-  /** What the ledger and the control tables take on disk, with their indexes. */
+  /** Size of the ledger and the control tables on disk, with their indexes. */
   ledgerBytes(): Promise<number>;
   close(): Promise<void>;
 };
 
-export type LoaderPorts = Awaited<ReturnType<typeof openLoader>>["ports"];
+type LoaderPorts = Awaited<ReturnType<typeof openLoader>>["ports"];
 
 export type WorldOptions = {
   readonly server: LocalPostgres;
@@ -36,8 +37,8 @@ export type WorldOptions = {
 };
 
 export const dataset = blood();
-/** When simulated time begins. */
-export const epoch = Date.UTC(2026, 0, 1);
+/** Beginning of simulated time. */
+const epoch = Date.UTC(2026, 0, 1);
 export const dateAt = (seconds: number): Date => new Date(epoch + seconds * 1000);
 
 let worlds = 0;
@@ -107,7 +108,7 @@ async function openPorts(login: Login, { maxWorkers, maxLoads }: WorldOptions, b
     ...{ DB_HOST: host, DB_PORT: String(port), DB_NAME: database, DB_USER: user, DB_PASSWORD: password },
     ...{ DB_AUTH: "password", DB_TLS: "off", DB_POOL_MIN: "1", DB_POOL_MAX: "1" },
     ...{ MAX_WORKERS: String(maxWorkers), MAX_LOADS: String(maxLoads), BATCH_ID_PATTERN: "^batch_[0-9]+_[0-9]+$" },
-    // nobody is called there: the bucket in memory stands in for S3
+    // Nothing is called there: the bucket in memory stands in for S3.
     ...{ LOCAL_ENDPOINT: "http://127.0.0.1:9", LOG_LEVEL: "SILENT" },
   });
   const loader = await openLoader();
@@ -136,4 +137,79 @@ function recordOf(stagedKey: string): object {
   const required = fields.filter(({ notNull, name }) => notNull && !key.includes(name));
   const values = required.map(({ name, type }) => [name, type === "date" ? "2026-01-01" : "simulated"]);
   return { ...Object.fromEntries(key.map((name) => [name, stagedKey])), ...Object.fromEntries(values) };
+}
+
+/**
+ * A bucket in memory for a simulation: objects have the size that the simulation wants, and hold one record each.
+ * It counts nothing and takes no time; the clock adds the time of S3.
+ */
+type MemoryBucket = ObjectStore &
+  ObjectArchive & {
+    /** Puts the parts of one table, and the marker that it is complete, into staging. */
+    stage(batch: StagedBatch): void;
+  };
+
+type StagedBatch = {
+  readonly batchId: string;
+  readonly table: string;
+  readonly fragments: number;
+  /** Size of each fragment in the listing. */
+  readonly bytes: number;
+  readonly at: Date;
+};
+
+function openMemoryBucket(contracts: string, recordOf: (stagedKey: string) => object): MemoryBucket {
+  const folders = new Map<string, Map<string, ListedObject>>();
+  const texts = new Map([[contractsKey, contracts]]);
+  const folderAt = (key: string): Map<string, ListedObject> => {
+    const name = folderOf(key);
+    const folder = folders.get(name) ?? new Map<string, ListedObject>();
+    folders.set(name, folder);
+    return folder;
+  };
+  const put = (object: ListedObject): void => void folderAt(object.key).set(object.key, object);
+  const remove = ({ key }: ObjectVersion): void => void folderAt(key).delete(key);
+  return {
+    stage: ({ batchId, table, fragments, bytes, at }) => {
+      const folder = `${stagingPrefixOf(batchId)}${table}/`;
+      const names = Array.from({ length: fragments }, (_, index) => `part-${String(index).padStart(5, "0")}.json`);
+      for (const name of names) put(objectOf(`${folder}${name}`, bytes, at));
+      put(objectOf(`${folder}${successMarker}`, 0, at));
+    },
+    list: async function* (prefix) {
+      for (const object of folderAt(prefix).values()) if (object.key.startsWith(prefix)) yield object;
+    },
+    folders: async function* () {},
+    keys: async () => [],
+    read: async ({ key }) => ({ bytes: bytesOf(JSON.stringify({ records: [recordOf(key)] })), contentEncoding: null }),
+    readText: async (key) => {
+      const text = texts.get(key);
+      return text === undefined ? null : { text, etag: "text" };
+    },
+    write: async (key, json) => void texts.set(key, json),
+    move: async (version, toKey) => {
+      put({ ...version, key: toKey, isLatest: true });
+      remove(version);
+    },
+    remove: async (version) => remove(version),
+  };
+}
+
+const objectOf = (key: string, size: number, lastModified: Date): ListedObject => ({
+  key,
+  versionId: "1",
+  etag: "one",
+  size,
+  lastModified,
+  isLatest: true,
+});
+
+/** The folder of a batch in staging or in the archive. */
+function folderOf(key: string): string {
+  const root = [stagingPrefix, loadedPrefix].find((prefix) => key.startsWith(prefix)) ?? "";
+  return `${root}${key.slice(root.length).split("/")[0]}/`;
+}
+
+async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text);
 }

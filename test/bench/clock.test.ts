@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { openClock } from "../../bench/scale/clock.ts";
-import { openGate } from "../../bench/scale/gate.ts";
+import { openClock, openGate } from "../../bench/scale/clock.ts";
 
 test("threads sleep in simulated time, in the order in which they wake", async () => {
   const clock = openClock();

@@ -7,14 +7,16 @@ import {
   idleItems,
   loadSeconds,
   millionItems,
+  type Prices,
+  priceOf,
+  readPrices,
   secondsOf,
   totalOf,
 } from "../../bench/cost/bill.ts";
 import { renderCost } from "../../bench/cost/page.ts";
-import { type Prices, priceOf, readPrices } from "../../bench/cost/prices.ts";
 import { countResources } from "../../bench/cost/stack-counts.ts";
 import { renderScale } from "../../bench/scale/page.ts";
-import type { Recording } from "../../bench/scale/record.ts";
+import type { Recording } from "../../bench/scale/recording.ts";
 import type { ScaleResults } from "../../bench/scale/results.ts";
 
 const read = (name: string): string => readFileSync(new URL(`../../docs/${name}`, import.meta.url), "utf8");

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { fitLine, type Point, valueAt } from "../../bench/scale/fit.ts";
-import { parseStat } from "../../bench/scale/server-time.ts";
+import { parseStat } from "../../bench/scale/record.ts";
 
 const points = (of: (fragments: number, records: number) => number): Point[] =>
   [

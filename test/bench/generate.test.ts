@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { blood, type Dataset, narrow, rowOf, tableSql, wide } from "../../bench/datasets.ts";
-import { csvOf, jsonOf, rowsOf } from "../../bench/generate.ts";
+import { blood, csvOf, type Dataset, jsonOf, narrow, rowOf, rowsOf, tableSql, wide } from "../../bench/datasets.ts";
 
 const nine = blood();
 const textOf = (chunks: Iterable<string>): string => [...chunks].join("");

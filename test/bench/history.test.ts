@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { kindOf } from "../../bench/meter.ts";
-import { brokenClaims, type Simulated } from "../../bench/scale/claims.ts";
-import { type Figures, manyBatches, mostOvertaken } from "../../bench/scale/experiments.ts";
+import { manyBatches, mostOvertaken } from "../../bench/scale/experiments.ts";
 import { openHistory } from "../../bench/scale/history.ts";
+import { brokenClaims, type Figures, type Simulated } from "../../bench/scale/results.ts";
 
 const definition = {
   StartAt: "Plan",

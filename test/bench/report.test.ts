@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { judgeBars } from "../../bench/bars.ts";
-import type { Profile } from "../../bench/profile.ts";
+import { type Profile, renderProfile } from "../../bench/profile.ts";
 import { renderDocument, renderReport } from "../../bench/report.ts";
-import { renderProfile } from "../../bench/report-profile.ts";
 import { everything } from "./support.ts";
 
 const facts = { date: "2026-07-14", machine: "2 cores" };

@@ -1,9 +1,8 @@
-import type { OurLoad } from "../../bench/ours.ts";
-import type { Results, ScenarioResult } from "../../bench/results.ts";
+import type { LoadResult, Results, ScenarioResult } from "../../bench/results.ts";
 
 /** Results as a run would leave them, with figures that are easy to divide. */
 
-const load: OurLoad = {
+const load: LoadResult = {
   seconds: 10,
   phases: { validate: 1, stage: 4, commit: 5 },
   waited: 0,

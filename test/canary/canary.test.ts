@@ -11,18 +11,18 @@ import { onCrashPoint } from "../../lib/wiring.ts";
 import { recordIo } from "../cli/support.ts";
 import { sweepOnce } from "../support/crash.ts";
 import { type Flow, openFlow, type RunResult } from "../support/flow.ts";
-import { openMarks } from "./marks.ts";
-import { openSearcher } from "./searcher.ts";
-import { openTraceDaemon, type TraceDaemon } from "./trace-daemon.ts";
+import { openMarks, openSearcher } from "./marks.ts";
 import {
   deadLetterTraces,
   ledgerTraces,
   machineTraces,
+  openTraceDaemon,
   recordOutput,
   reportsOf,
   resultTraces,
   serverTraces,
   type Trace,
+  type TraceDaemon,
   watchHandlers,
 } from "./traces.ts";
 import { brokenRecords, contracts, logTersely, schema, vaultRecord } from "./world.ts";

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { hex, openMarks } from "./marks.ts";
-import { openSearcher } from "./searcher.ts";
+import { hex, openMarks, openSearcher } from "./marks.ts";
 import { recordOutput } from "./traces.ts";
 
 /** The searcher itself: a leak that it does not see would make every other test of the canary worthless. */

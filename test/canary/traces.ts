@@ -1,4 +1,7 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
 import { vi } from "vitest";
 import { type LoadFunction, loadFunction } from "../../lib/local/lambda.ts";
 import type { Flow } from "../support/flow.ts";
@@ -45,7 +48,7 @@ export function watchHandlers(note: (trace: Trace) => void, before: (name: strin
         note({ where: `output of ${name}`, text: JSON.stringify(answer) ?? "" });
         return answer;
       } catch (error) {
-        // more than a runtime would print of it
+        // This is more of the error than a runtime would print.
         note({ where: `error of ${name}`, text: textsIn(error) });
         throw error;
       }
@@ -54,7 +57,7 @@ export function watchHandlers(note: (trace: Trace) => void, before: (name: strin
   };
 }
 
-/** Where SPEC P8 allows record values: the tables that keep records, and what error_log.json is made of. */
+/** Places that SPEC P8 allows to hold record values: the tables that keep records, and sources of error_log.json. */
 const keepsRecords = new Set([
   ...["audit_log.old_values", "audit_log.new_values", "audit_log.record_id"],
   ...["failed_records.record_data", "failed_records.error_message"],
@@ -110,7 +113,7 @@ export async function reportsOf({ objects, bucket }: Flow): Promise<string> {
 
 const entry = /^\d{4}-\d\d-\d\d [\d:.]+ \w+ \[\d+\] (\w+): {2}/m;
 
-/** What the server logged, by the kind of the line: ERROR, DETAIL, STATEMENT and so on. */
+/** Log of the server, by the kind of the line: ERROR, DETAIL, STATEMENT and so on. */
 export async function serverTraces({ database }: Flow): Promise<Trace[]> {
   const end = `end of ${database.name} ${Math.random()}`;
   await database.sql.unsafe(`do $$ begin raise log '${end}'; end $$`);
@@ -124,4 +127,42 @@ export async function serverTraces({ database }: Flow): Promise<Trace[]> {
   return parts.flatMap((kind, index) =>
     index % 2 === 0 ? [{ where: `the server's ${kind}`, text: parts[index + 1] ?? "" }] : [],
   );
+}
+
+/** A subsegment, as the daemon of X-Ray gets it. */
+type Segment = {
+  readonly name: string;
+  readonly annotations: Readonly<Record<string, string | number | boolean>>;
+  readonly metadata?: unknown;
+  readonly cause?: { readonly exceptions: readonly { readonly message: string; readonly type: string }[] };
+};
+
+export type TraceDaemon = {
+  /** Packets so far, as they came. */
+  readonly texts: readonly string[];
+  segments(): Segment[];
+  close(): void;
+};
+
+/**
+ * Stands in for the daemon beside a Lambda and for Lambda's environment. The tracer looks at both when it is loaded, so
+ * that it has to be opened before any handler is imported.
+ */
+export async function openTraceDaemon(): Promise<TraceDaemon> {
+  const texts: string[] = [];
+  const socket = createSocket("udp4").bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  socket.on("message", (message) => texts.push(message.toString()));
+  const { port } = socket.address() as AddressInfo;
+  const lambda = {
+    AWS_EXECUTION_ENV: "AWS_Lambda_nodejs24.x",
+    LAMBDA_TASK_ROOT: "/var/task",
+    AWS_XRAY_DAEMON_ADDRESS: `127.0.0.1:${port}`,
+    _X_AMZN_TRACE_ID: "Root=1-66000000-000000000000000000000001;Parent=0000000000000001;Sampled=1",
+    _HANDLER: "index.handler",
+  };
+  for (const [name, value] of Object.entries(lambda)) vi.stubEnv(name, value);
+  // A line of the protocol comes before the segment.
+  const segments = (): Segment[] => texts.map((text) => JSON.parse(text.slice(text.indexOf("\n"))) as Segment);
+  return { texts, segments, close: () => socket.close() };
 }

@@ -7,8 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { findFreePort } from "../../lib/local/free-port.ts";
-import { openPython, type PythonPackage } from "../support/python-environment.ts";
-import { startPythonServer } from "../support/python-server.ts";
+import { openPython, type PythonPackage, startPythonServer } from "../support/python.ts";
 
 /** The deployment emulator: MiniStack (PyPI) with TLS and with IAM enforced; docs/emulator.md says what it is good for. */
 

@@ -2,7 +2,7 @@ import { HeadObjectCommand } from "@aws-sdk/client-s3";
 import { GetQueueAttributesCommand, ReceiveMessageCommand, SendMessageCommand } from "@aws-sdk/client-sqs";
 import { afterAll, describe, expect, inject, test } from "vitest";
 import type { SampleFragment } from "../../lib/local/sample/values.ts";
-import { brokenRules } from "../support/invariant-rules.ts";
+import { brokenRules } from "../support/invariants.ts";
 import { bloods, subjects } from "../support/records.ts";
 import { account, region } from "./emulator.ts";
 import { openPipeline } from "./pipeline.ts";

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, inject, test } from "vitest";
 import { brokenBatch, sampleBatch, secondBatch } from "../../lib/local/sample/sample-batch.ts";
 import { sampleTables } from "../../lib/local/sample/values.ts";
-import { brokenRules } from "../support/invariant-rules.ts";
+import { brokenRules } from "../support/invariants.ts";
 import { openPipeline } from "./pipeline.ts";
 
 /** Batches for the ten tables, from the first object that arrives to the archive. In this order. */

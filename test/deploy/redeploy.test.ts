@@ -4,7 +4,7 @@ import { DescribeStateMachineCommand, GetExecutionHistoryCommand, ListExecutions
 import { afterAll, expect, inject, test } from "vitest";
 import { contractsKey } from "../../lib/core/keys.ts";
 import type { SampleFragment } from "../../lib/local/sample/values.ts";
-import { brokenRules } from "../support/invariant-rules.ts";
+import { brokenRules } from "../support/invariants.ts";
 import { bloods, subjects } from "../support/records.ts";
 import { openPipeline } from "./pipeline.ts";
 import { copyProject, deploy, synthesize } from "./stack.ts";

@@ -1,16 +1,42 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { connectionsInUse, functionSizes } from "../../lib/infra/capacity.ts";
+import { type LoadFunction, loadFunction } from "../../lib/local/lambda.ts";
 import { newBatch, type TestBatch } from "../support/batches.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 import { expectInvariants } from "../support/invariants.ts";
 import { subjects } from "../support/records.ts";
-import { loadWithReservedConcurrency } from "../support/reserved-concurrency.ts";
 
 const maxLoads = functionSizes["commit-batch"].connections ?? 0;
 const maxWorkers = functionSizes["stage-fragments"].connections ?? 0;
-/** Of the test itself. */
+/** Connections of the test itself. */
 const testerConnections = 6;
 const batchCount = 100;
+
+/** Lambda's answer to more invocations at a time than the function may have. */
+class TooManyRequests extends Error {
+  override readonly name = "Lambda.TooManyRequestsException";
+}
+
+/** The handlers with the reserved concurrency of the deployment: further calls are refused, as by Lambda. */
+function loadWithReservedConcurrency(): LoadFunction {
+  return async (name) => {
+    const lambda = await loadFunction(name);
+    const most = functionSizes[name].connections ?? Number.POSITIVE_INFINITY;
+    let running = 0;
+    return {
+      ...lambda,
+      handler: async (event, context) => {
+        if (running >= most) throw new TooManyRequests(`${name}: rate exceeded`);
+        running += 1;
+        try {
+          return await lambda.handler(event, context);
+        } finally {
+          running -= 1;
+        }
+      },
+    };
+  };
+}
 
 let flow: Flow;
 beforeAll(async () => {

@@ -4,8 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { parseContext, rdsAuthorities, rdsRegions, readAuthoritiesFile } from "../../lib/infra/context.ts";
-import { selfSigned } from "../ledger/support/self-signed.ts";
-import { signed } from "../ledger/support/signed.ts";
+import { selfSigned, signed } from "../ledger/support/certificates.ts";
 import { root } from "../support/sources.ts";
 import { existingDatabase } from "./support/synthesize.ts";
 

@@ -6,7 +6,7 @@ import { openPipeline, type Pipeline } from "../deploy/pipeline.ts";
 import { deploy, synthesize } from "../deploy/stack.ts";
 import { until } from "../deploy/waiting.ts";
 import { contextOf, openWorld, type World } from "../deploy/world.ts";
-import { brokenRules } from "../support/invariant-rules.ts";
+import { brokenRules } from "../support/invariants.ts";
 import { type MotoServer, startMoto } from "../support/moto-server.ts";
 import { bloods, subjects } from "../support/records.ts";
 import { type Definition, deployedDefinition, type Interpreter, openInterpreter, thrown, visited } from "./machine.ts";

@@ -8,8 +8,7 @@ import { type LocalPostgres, openPostgres } from "../../lib/local/postgres.ts";
 import { readAuthorities } from "../../lib/postgres/client.ts";
 import { closeSql, openSql } from "../../lib/postgres/connection.ts";
 import { inTransaction } from "../../lib/postgres/transaction.ts";
-import { selfSigned } from "./support/self-signed.ts";
-import { signed } from "./support/signed.ts";
+import { selfSigned, signed } from "./support/certificates.ts";
 
 /** X10, on a real server whose certificate an authority of its own has signed. */
 

@@ -4,7 +4,7 @@ import { createSecureContext, TLSSocket } from "node:tls";
 import { afterEach, describe, expect, test } from "vitest";
 import { closeSql, openSql } from "../../lib/postgres/connection.ts";
 import { inTransaction } from "../../lib/postgres/transaction.ts";
-import { selfSigned } from "./support/self-signed.ts";
+import { selfSigned } from "./support/certificates.ts";
 
 const closing: (() => void)[] = [];
 afterEach(() => {

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";
-import type { Holding } from "../support/hold-transaction.ts";
+import type { Holding } from "./support/hold-transaction.ts";
 
 /** A killed Lambda leaves no backend working and no lock behind. */
 
@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.close());
 
-const script = fileURLToPath(new URL("../support/hold-transaction.ts", import.meta.url));
+const script = fileURLToPath(new URL("./support/hold-transaction.ts", import.meta.url));
 
 /** Starts a process that works on the database, kills it in the middle, and answers the number of its backend. */
 async function killWhile(what: Holding["what"]): Promise<number> {

@@ -4,7 +4,7 @@ import type { MetricId } from "./template.ts";
 /** One measured value, as CloudWatch would take it from a line of the embedded format. */
 export type Point = MetricId & { readonly unit: string; readonly value: number; readonly at: number };
 
-type Turns = Readonly<Record<string, unknown>> & {
+type EmfLine = Readonly<Record<string, unknown>> & {
   readonly _aws: {
     readonly Timestamp: number;
     readonly CloudWatchMetrics: readonly {
@@ -15,7 +15,7 @@ type Turns = Readonly<Record<string, unknown>> & {
   };
 };
 
-/** What is measured while `work` goes on, read from what this process writes to stdout. */
+/** Points that are measured during `work`, read from the stdout of this process. */
 export async function recordPoints(work: () => Promise<unknown>): Promise<Point[]> {
   const { written } = await recordOutput(work);
   return parsePoints(written);
@@ -23,11 +23,11 @@ export async function recordPoints(work: () => Promise<unknown>): Promise<Point[
 
 export function parsePoints(written: string): Point[] {
   const lines = written.split("\n").filter((line) => line.startsWith('{"_aws":'));
-  return lines.flatMap((line) => toPoints(JSON.parse(line) as Turns));
+  return lines.flatMap((line) => toPoints(JSON.parse(line) as EmfLine));
 }
 
 /** A value that is a list stands for as many values. */
-function toPoints(line: Turns): Point[] {
+function toPoints(line: EmfLine): Point[] {
   const { Timestamp: at, CloudWatchMetrics } = line._aws;
   return CloudWatchMetrics.flatMap(({ Namespace: namespace, Dimensions, Metrics }) =>
     Dimensions.flatMap((names) => {

@@ -1,7 +1,7 @@
 import type { Lab } from "../faults/lab/lab.ts";
 import { newBatch, type TestBatch } from "../support/batches.ts";
 import { bloods, specimens, subjects } from "../support/records.ts";
-import { persist } from "./persist.ts";
+import { persist } from "./faults.ts";
 import type { BatchKind } from "./plan.ts";
 
 /** The batches of a soak. All of them meet on the rows of one base batch, or on none. */

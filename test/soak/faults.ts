@@ -2,10 +2,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Act } from "../faults/lab/exchanges.ts";
 import type { Lab } from "../faults/lab/lab.ts";
 import { testerName } from "../support/database.ts";
-import { persist } from "./persist.ts";
 import type { FaultKind, PlannedFault } from "./plan.ts";
 
-/** What happens in the middle of an exchange; anything else happens beside it. */
+/** Faults in the middle of an exchange; all others happen beside it. */
 const acts: Readonly<Partial<Record<FaultKind, Act>>> = {
   "worker killed before an effect": "kill-before",
   "worker killed after an effect": "kill-after",
@@ -13,7 +12,7 @@ const acts: Readonly<Partial<Record<FaultKind, Act>>> = {
   "reply lost": "reset-after",
 };
 
-/** Waits for its exchange, and does it. Answers false where it met nothing that it could have been done to. */
+/** Waits for the exchange of a fault, and causes it. Answers false if there was nothing to hit. */
 export async function strike(lab: Lab, { kind, afterExchanges }: PlannedFault): Promise<boolean> {
   const { exchanges } = lab.network;
   const number = exchanges.seen.length + afterExchanges;
@@ -51,11 +50,11 @@ const beside: Readonly<Partial<Record<FaultKind, (lab: Lab) => Promise<unknown>>
   },
 };
 
-const backendPatienceMilliseconds = 60_000;
+const patienceMilliseconds = 60_000;
 
 /** One of the loader's, by SIGKILL: the server ends all others with it, and recovers. */
 async function killBackend({ sql, server }: Lab): Promise<boolean> {
-  const until = Date.now() + backendPatienceMilliseconds;
+  const until = Date.now() + patienceMilliseconds;
   while (Date.now() < until) {
     const [backend] = await persist(
       () => sql<{ pid: number }[]>`
@@ -63,16 +62,29 @@ async function killBackend({ sql, server }: Lab): Promise<boolean> {
       where datname = current_database() and application_name <> ${testerName} and backend_type = 'client backend'
       order by xact_start nulls last limit 1`,
     );
-    // until it has recovered: PostgreSQL 18 does not come to an end when it is stopped in the middle of that
+    // Waits for the recovery: PostgreSQL 18 does not end if it is stopped in the middle of it.
     if (backend && (await server.killBackends([backend.pid]))) return true;
     await pause(10);
   }
   return false;
 }
 
-/** As long as so many requests went to the bucket, or nothing asks for anything any more. */
+/** Waits for so many exchanges, or until there are none any more. */
 async function whileExchanges({ network }: Lab, count: number): Promise<void> {
   const until = network.exchanges.seen.length + count;
   const deadline = Date.now() + 3_000;
   while (network.exchanges.seen.length < until && Date.now() < deadline) await pause(50);
+}
+
+/** Repeats work that may be done twice until it succeeds: the test's own connections die with the server, too. */
+export async function persist<T>(work: () => PromiseLike<T>): Promise<T> {
+  const deadline = Date.now() + patienceMilliseconds;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await pause(100);
+    }
+  }
 }

@@ -1,6 +1,6 @@
 import { openRandom, sample } from "../faults/lab/random.ts";
 
-/** What a soak does, decided by its seed alone: the batches in their order, and what befalls them when. */
+/** The plan of a soak, decided by its seed alone: the batches in their order, and the faults with their times. */
 
 export type BatchKind = "new rows" | "changed rows" | "many parts" | "broken record" | "delivered twice";
 
@@ -27,6 +27,10 @@ export type SoakPlan = { readonly batches: readonly BatchKind[]; readonly faults
 
 export type SoakSize = { readonly seed: number; readonly batches: number; readonly faults: number };
 
+/** The size of the soak in CI. */
+export const usualSize: SoakSize = { seed: 1, batches: 30, faults: 60 };
+export const longSize: Omit<SoakSize, "seed"> = { batches: 300, faults: 1000 };
+
 const batchWeights: Readonly<Record<BatchKind, number>> = {
   "new rows": 8,
   "changed rows": 5,
@@ -49,7 +53,7 @@ const faultWeights: Readonly<Record<FaultKind, number>> = {
   "S3 body cut": 1,
 };
 
-/** A load has some eighty exchanges, and several are on their way: most faults meet another one. */
+/** A load has some eighty exchanges, and several loads run at a time: most faults meet another one. */
 const mostExchanges = 40;
 
 export function planSoak({ seed, batches, faults }: SoakSize): SoakPlan {
@@ -66,7 +70,7 @@ export function planSoak({ seed, batches, faults }: SoakSize): SoakPlan {
 export const batchKinds = Object.keys(batchWeights);
 export const faultKinds = Object.keys(faultWeights);
 
-/** Every kind once, so that no seed leaves one out; then whatever comes. */
+/** Every kind once, so that no seed leaves one out; then at random. */
 function draw<Kind extends string>(
   random: () => number,
   weights: Readonly<Record<Kind, number>>,

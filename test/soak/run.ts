@@ -4,8 +4,7 @@ import { brokenInvariants, evidenceOf } from "../faults/lab/invariants.ts";
 import type { Lab } from "../faults/lab/lab.ts";
 import type { TestBatch } from "../support/batches.ts";
 import { deliver, deliverAgain } from "./batches.ts";
-import { strike } from "./faults.ts";
-import { persist } from "./persist.ts";
+import { persist, strike } from "./faults.ts";
 import { type BatchKind, planSoak, type SoakPlan, type SoakSize } from "./plan.ts";
 
 export type SoakFigures = {

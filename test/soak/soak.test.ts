@@ -1,9 +1,8 @@
 import { writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Lab, openLab } from "../faults/lab/lab.ts";
-import { batchKinds, faultKinds, planSoak } from "./plan.ts";
+import { batchKinds, faultKinds, planSoak, usualSize } from "./plan.ts";
 import { runSoak } from "./run.ts";
-import { usualSize } from "./size.ts";
 
 /** The size comes from the environment, where `soak.ts` puts its flags. */
 const size = {

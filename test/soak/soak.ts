@@ -6,10 +6,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { parseCount } from "../../lib/cli/options.ts";
-import type { SoakSize } from "./plan.ts";
+import { longSize, type SoakSize, usualSize } from "./plan.ts";
 import { toPage } from "./report.ts";
 import type { SoakFigures } from "./run.ts";
-import { longSize, usualSize } from "./size.ts";
 
 /** `npm run soak`: a soak for every seed, one after the other, each in a laboratory of its own. */
 

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { loadedPrefix } from "../../lib/core/keys.ts";
 import type { CrashPoint } from "../../lib/core/ports.ts";
 import { onCrashPoint } from "../../lib/wiring.ts";
 import {
@@ -12,10 +13,10 @@ import {
   type TestBatch,
 } from "../support/batches.ts";
 import { buryTheDead, crashAt, expectNothingToHeal, sweepOnce, takeOver } from "../support/crash.ts";
+import { takeSnapshot } from "../support/database.ts";
 import { type Flow, openFlow } from "../support/flow.ts";
 import { expectInvariants } from "../support/invariants.ts";
 import { bloods, subjects } from "../support/records.ts";
-import { archiveOf, takeSnapshot } from "../support/restore.ts";
 
 /** I3: what lies in the archive without a commit takes effect once again, read where it lies. */
 
@@ -29,13 +30,15 @@ afterAll(() => {
 });
 afterEach(() => onCrashPoint(() => undefined));
 
+const archiveOf = (batchId: string): string[] => flow.objects(`${loadedPrefix}${batchId}/`);
+
 async function expectLoadedOnce(batch: TestBatch): Promise<void> {
   expect(await batch.probe()).toEqual(sampleLoaded);
   expect(await ledgerOf(flow, batch)).toMatchObject({ state: "loaded" });
   expect(await queueOf(flow, batch)).toEqual({ subject: "loaded", blood: "loaded" });
   expect(flow.objects(batch.key(""))).toEqual([]);
   const archived = ["blood.json", "load_result.json", "subject.json"].map((name) => `loaded/${batch.id}/${name}`);
-  expect(archiveOf(flow, batch.id)).toEqual(archived);
+  expect(archiveOf(batch.id)).toEqual(archived);
   expect(flow.objects(`failed/${batch.id}/`)).toEqual([]);
   await expectNothingToHeal(flow);
   await expectInvariants(flow);
@@ -180,7 +183,7 @@ describe("the ledger knows nothing of a batch in the archive", () => {
     await flow.sql`alter table blood add constraint restored check (volume_ml < 3) not valid`;
     const swept = await sweepOnce(flow);
     expect(swept.runs).toMatchObject([{ status: "FAILED", error: "RECORDS_REJECTED" }]);
-    expect(archiveOf(flow, batch.id)).toContain(`loaded/${batch.id}/subject.json`);
+    expect(archiveOf(batch.id)).toContain(`loaded/${batch.id}/subject.json`);
     expect(flow.objects(`failed/${batch.id}/`)).not.toContain(`failed/${batch.id}/subject.json`);
     await expectNothingToHeal(flow);
     await flow.sql`alter table blood drop constraint restored`;

@@ -23,7 +23,7 @@ export function buryTheDead(): void {
   for (const end of buried.splice(0)) end();
 }
 
-export type CrashOptions = {
+type CrashOptions = {
   readonly input?: object;
   /** Which time the point is reached. @default 1 */
   readonly time?: number;
@@ -76,7 +76,7 @@ export async function expireLease({ sql }: Flow, { id }: TestBatch): Promise<voi
   await sql`update table_loader.batches set lease_until = now() - interval '1 second' where batch_id = ${id}`;
 }
 
-export type Swept = {
+type Swept = {
   readonly ran: boolean;
   readonly started: readonly string[];
   readonly healed: Readonly<Record<string, number>>;

@@ -22,7 +22,7 @@ export type TestServer = {
 };
 
 /** The synthesized machine as JSON text, or why there is none: only tests of whole flows need it. */
-export type TestMachine = { readonly definition: string | null; readonly fault: string | null };
+type TestMachine = { readonly definition: string | null; readonly fault: string | null };
 
 declare module "vitest" {
   interface ProvidedContext {

@@ -1,7 +1,6 @@
 import type { TestProject } from "vitest/node";
 import { findFreePort } from "../../lib/local/free-port.ts";
-import { openPython, type PythonPackage } from "./python-environment.ts";
-import { type PythonServer, startPythonServer } from "./python-server.ts";
+import { openPython, type PythonPackage, type PythonServer, startPythonServer } from "./python.ts";
 
 /** A stand-in for a versioned S3, and a second interpreter of state machines: moto (PyPI). */
 

@@ -12,8 +12,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { inject, vi } from "vitest";
 import { type ObjectCreatedEvent, toObjectCreatedEvent } from "../../lib/local/object-event.ts";
-import { openTestBucket, type TestBucket } from "../support/bucket.ts";
-import { type Flow, type FlowOptions, openFlow } from "../support/flow.ts";
+import { type Flow, type FlowOptions, openFlow, openTestBucket, type TestBucket } from "../support/flow.ts";
 
 /** A version, or a delete marker, of a key. */
 export type Listed = {
@@ -30,7 +29,7 @@ export type VersionedBucket = TestBucket & {
   putVersion(key: string, body: string | Uint8Array): Promise<string>;
   /** Everything below a prefix, oldest first within a key, delete markers included. */
   versions(prefix: string): Promise<Listed[]>;
-  /** Text of a version; without one, of the current object; null where there is none. */
+  /** Text of a version; without one, of the current object; null if there is none. */
   textOf(key: string, versionId?: string): Promise<string | null>;
   /** Deletes a version; without one, hides the key behind a delete marker. */
   delete(key: string, versionId?: string): Promise<void>;
@@ -73,13 +72,7 @@ export async function openVersionedBucket(onArrival: (event: ObjectCreatedEvent)
     region,
     endpoint: inject("motoEndpoint"),
     events,
-    variables: {
-      ...queues.variables,
-      S3_BUCKET: name,
-      S3_VERSIONING: "enabled",
-      AWS_REGION: region,
-      LOCAL_ENDPOINT: inject("motoEndpoint"),
-    },
+    variables: { ...queues.variables, ...variablesOf(name) },
     s3,
     put: async (key, body) => void (await putVersion(key, body)),
     get: async (key) => toBytes(await textOf(key)),
@@ -100,10 +93,16 @@ export async function openVersionedBucket(onArrival: (event: ObjectCreatedEvent)
   };
 }
 
+const variablesOf = (bucket: string): Record<string, string> => ({
+  S3_BUCKET: bucket,
+  S3_VERSIONING: "enabled",
+  AWS_REGION: region,
+  LOCAL_ENDPOINT: inject("motoEndpoint"),
+});
 const place = (bucket: string) => ({ bucket, region });
 const toBytes = (text: string | null): Uint8Array | null => (text === null ? null : new TextEncoder().encode(text));
 
-/** As EventBridge tells of it where the bucket is versioned. */
+/** The event as EventBridge sends it for a bucket with versions. */
 function withVersion(event: ObjectCreatedEvent, versionId: string): ObjectCreatedEvent {
   const object = { ...event.detail.object, "version-id": versionId };
   return { ...event, detail: { ...event.detail, object } };
@@ -137,7 +136,7 @@ async function readText(s3: S3Client, { Bucket, Key, VersionId }: Named): Promis
 
 type Page = Pick<ListObjectVersionsCommandOutput, "Versions" | "DeleteMarkers">;
 
-/** A thousand a page. */
+/** Reads all pages; each has at most a thousand. */
 async function listAllVersions(s3: S3Client, place: { Bucket: string; Prefix: string }): Promise<Required<Page>> {
   const all = { Versions: [], DeleteMarkers: [] } as Required<Page>;
   let next: { KeyMarker?: string | undefined; VersionIdMarker?: string | undefined } | null = {};
@@ -200,7 +199,7 @@ export async function openVersionedFlow(options: Omit<FlowOptions, "openBucket">
 const toBody = (body: unknown): string | Uint8Array =>
   typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
 
-/** What the work deletes, in its order, as `<key> <version>`; the requests themselves go through. */
+/** Records the deletions of some work, in their order, as `<key> <version>`; the requests themselves go through. */
 export async function watchS3<Answer>(work: () => Promise<Answer>): Promise<{ answer: Answer; deleted: string[] }> {
   const send = vi.spyOn(S3Client.prototype, "send");
   try {

@@ -5,8 +5,8 @@ import { sweep } from "../../lib/steps/sweep.ts";
 import { onCrashPoint, openStarter } from "../../lib/wiring.ts";
 import { ledgerOf, nothingLoaded, sampleLoaded, stageSample, type TestBatch } from "../support/batches.ts";
 import { buryTheDead, crashAt, expectNothingToHeal, sweepOnce, takeOver } from "../support/crash.ts";
+import { takeSnapshot } from "../support/database.ts";
 import { bloods } from "../support/records.ts";
-import { takeSnapshot } from "../support/restore.ts";
 import { openVersionedFlow, type VersionedFlow } from "./support.ts";
 
 /** What the sweep heals, on a bucket with versions. */

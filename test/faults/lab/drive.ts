@@ -7,7 +7,7 @@ import type { Death } from "./sandboxes.ts";
 
 /** Runs the machine on a batch until something that the test has ordered kills a sandbox. */
 
-export type Crashing = {
+type Crashing = {
   readonly input?: object;
   /** Orders the death, after everything is ready for it. */
   readonly order: () => void;

@@ -1,12 +1,14 @@
 import type postgres from "postgres";
 import { contractsKey } from "../../../lib/core/keys.ts";
-import type { VersionedEvidence } from "./invariants.ts";
+import type { Evidence } from "../../support/invariants.ts";
 import { naturalKeys } from "./probe.ts";
 
 /**
- * I1: what the targets have to hold, played again from the archived fragments of the committed batches in the order of
- * their commits. It knows of the strategies as much as its tests use, and nothing of how the loader works.
+ * I1: the expected rows of the targets, replayed from the archived fragments of the committed batches in the order of
+ * their commits. It knows the strategies that its tests use, and nothing of how the loader works.
  */
+
+export type TargetEvidence = Pick<Evidence, "sql" | "json"> & { text(key: string): Promise<string | null> };
 
 type JsonRecord = Readonly<Record<string, unknown>>;
 type Contract = {
@@ -19,7 +21,7 @@ type Contract = {
 type Archived = { readonly table: string; readonly batch: string; readonly key: string | null };
 
 /** Rows that are missing, unknown or of other content, each by table and key. */
-export async function targetFaults(evidence: VersionedEvidence): Promise<object[]> {
+export async function targetFaults(evidence: TargetEvidence): Promise<object[]> {
   const { tables: contracts } = (await evidence.json(contractsKey)) as { tables: Record<string, Contract> };
   const archived = await committedFragments(evidence.sql);
   const faults: object[] = [];

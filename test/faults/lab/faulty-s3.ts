@@ -14,7 +14,7 @@ export type FalseAnswer =
   /** The real answer with other headers. */
   | { readonly headers: Readonly<Record<string, string>> };
 
-export type S3Rule = {
+type S3Rule = {
   /** `GET /bucket/key?versionId=...`, decoded. */
   readonly when: (asked: string) => boolean;
   readonly answer: FalseAnswer;
@@ -51,7 +51,7 @@ export function openS3Faults(): S3Faults {
   };
 }
 
-export type FaultyS3Options = {
+type FaultyS3Options = {
   /** The stand-in: `http://127.0.0.1:<port>`. */
   readonly upstream: string;
   readonly owner: Owner;
@@ -59,7 +59,7 @@ export type FaultyS3Options = {
   readonly faults: S3Faults;
 };
 
-export type FaultyS3 = { readonly port: number; close(): Promise<void> };
+type FaultyS3 = { readonly port: number; close(): Promise<void> };
 
 type Proxy = FaultyS3Options & { readonly agent: Agent };
 

@@ -1,19 +1,19 @@
 import { expect } from "vitest";
 import { testerName } from "../../support/database.ts";
-import { brokenRules, type Evidence } from "../../support/invariant-rules.ts";
+import { brokenRules, type Evidence } from "../../support/invariants.ts";
 import type { Listed, VersionedFlow } from "../../versions/support.ts";
-import { targetFaults } from "./expected-targets.ts";
+import { type TargetEvidence, targetFaults } from "./expected-targets.ts";
 
 /**
- * The one checker of I1 to I7 on a bucket with versions: it reads tables and bucket, never the machine. I8 is for
- * whoever previews: it compares `worldOf` before and after.
+ * The one checker of I1 to I7 on a bucket with versions: it reads tables and bucket, never the machine. Tests of previews
+ * check I8: they compare `worldOf` before and after.
  */
 
-export type VersionedEvidence = Evidence & {
-  text(key: string): Promise<string | null>;
-  versions(prefix: string): Promise<readonly Listed[]>;
-  uploads(): Promise<number>;
-};
+type VersionedEvidence = Evidence &
+  TargetEvidence & {
+    versions(prefix: string): Promise<readonly Listed[]>;
+    uploads(): Promise<number>;
+  };
 
 export function evidenceOf({
   sql,
@@ -24,7 +24,7 @@ export function evidenceOf({
   return { sql, keys: current, text, json, versions, uploads };
 }
 
-/** Fails with the rules that do not hold, each with what breaks it. For when nothing runs. */
+/** Fails with the rules that do not hold, each with the rows that break it. Nothing may run meanwhile. */
 export async function expectInvariants(flow: Pick<VersionedFlow, "sql" | "bucket" | "current">): Promise<void> {
   expect(await brokenInvariants(evidenceOf(flow))).toEqual({});
 }

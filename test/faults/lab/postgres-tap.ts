@@ -1,10 +1,9 @@
 import type { Act, Exchanges } from "./exchanges.ts";
-import { type Message, openFraming, textOf } from "./postgres-messages.ts";
 import type { Tap, TapEnds } from "./tcp-relay.ts";
 
-/** What the server says on the way to the end of an exchange, and the client may need in order to go on. */
+/** Messages of the server before the end of an exchange, which the client may need in order to go on. */
 const onTheWay = new Set(["R", "S", "K", "N", "1", "2", "t", "T", "n"]);
-/** ReadyForQuery, and CopyInResponse: now it is the client's turn. */
+/** ReadyForQuery and CopyInResponse: now it is the client's turn. */
 const ends = new Set(["Z", "G"]);
 const copyData = new Set(["d", "c", "f"]);
 
@@ -12,12 +11,12 @@ type Conversation = TapEnds & {
   readonly exchanges: Exchanges;
   /** Undefined between two exchanges. */
   act: Act | null | undefined;
-  /** What waits until a rule's function has ended. */
+  /** Messages that wait until a rule's function has ended. */
   waiting: Buffer[] | null;
   copying: boolean;
 };
 
-/** Watches one connection to the database, and does to its exchanges what the rules say. */
+/** Watches one connection to the database, and applies the rules to its exchanges. */
 export function tapPostgres(tapped: TapEnds, exchanges: Exchanges): Tap {
   const conversation: Conversation = { ...tapped, exchanges, act: undefined, waiting: null, copying: false };
   const [fromClient, fromServer] = [openFraming("client"), openFraming("server")];
@@ -74,4 +73,47 @@ function takeAnswer(conversation: Conversation, { type, bytes }: Message): void 
   if (!isEnd) return;
   conversation.act = undefined;
   conversation.copying = type === "G";
+}
+
+/** The framing of PostgreSQL's protocol: a type byte and an int32 length; the first message of a client has no type byte. */
+export type Message = {
+  /** One letter; empty for the first packet of a client. */
+  readonly type: string;
+  readonly bytes: Buffer;
+};
+
+const typeLength = 1;
+const sizeLength = 4;
+
+/** Cuts a stream of one direction into whole messages. */
+function openFraming(side: "client" | "server"): (chunk: Buffer) => Message[] {
+  let rest: Buffer = Buffer.alloc(0);
+  let untyped = side === "client";
+  return (chunk) => {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    const messages: Message[] = [];
+    for (;;) {
+      const head = untyped ? 0 : typeLength;
+      if (rest.length < head + sizeLength) return messages;
+      const end = head + rest.readInt32BE(head);
+      if (rest.length < end) return messages;
+      messages.push({ type: untyped ? "" : String.fromCharCode(rest[0] ?? 0), bytes: rest.subarray(0, end) });
+      rest = rest.subarray(end);
+      untyped = false;
+    }
+  };
+}
+
+/** The request in a client's message, in words. */
+export function textOf({ type, bytes }: Message): string {
+  if (type === "") return "startup";
+  if (type === "Q") return toText(bytes.subarray(typeLength + sizeLength));
+  if (type === "d" || type === "c") return "copy data";
+  if (type !== "P") return `message ${type}`;
+  const statement = bytes.subarray(typeLength + sizeLength);
+  return toText(statement.subarray(statement.indexOf(0) + 1));
+}
+
+function toText(bytes: Buffer): string {
+  return bytes.subarray(0, bytes.indexOf(0)).toString("utf8").replaceAll(/\s+/g, " ").trim();
 }

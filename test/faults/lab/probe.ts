@@ -5,7 +5,7 @@ import type { LocalPostgres } from "../../../lib/local/postgres.ts";
  * A log of every write to a target and to the commits, kept by triggers that the loader knows nothing of. A row that
  * is written twice, or by a transaction that commits nothing, is seen there.
  */
-export const probeSql = `
+const probeSql = `
   create schema probe;
   create table probe.writes (
     id bigint generated always as identity primary key,

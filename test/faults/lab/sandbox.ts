@@ -37,7 +37,7 @@ export type Sandbox = {
 
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
 
-export type SandboxOptions = {
+type SandboxOptions = {
   readonly variables: Readonly<Record<string, string>>;
   /** JSON of the bucket's limits. */
   readonly limits: string;

@@ -4,7 +4,7 @@ import type { OpenNetwork } from "./links.ts";
 import { type Exit, InvocationFault, openSandbox, type Sandbox } from "./sandbox.ts";
 import type { Order } from "./sandbox-child.ts";
 
-export type SandboxesOptions = {
+type SandboxesOptions = {
   readonly network: OpenNetwork;
   /** The settings of the deployed functions, but for the addresses of database and bucket. */
   readonly variables: Readonly<Record<string, string>>;
@@ -18,7 +18,7 @@ export type SandboxesOptions = {
 export type Death = Exit & { readonly name: FunctionName | null; readonly output: string };
 
 /** From now on, whoever waits for a sandbox that died is kept waiting until `release`. */
-export type HeldDeaths = {
+type HeldDeaths = {
   /** The first death since then. */
   readonly first: Promise<Death>;
   release(): void;

@@ -8,17 +8,17 @@ import { findLastingPort } from "./lasting-port.ts";
 import { createProbe } from "./probe.ts";
 
 /**
- * A PostgreSQL of the laboratory's own. Commits are durable against a crash of the server, which takes back what was
+ * Settings of the laboratory's own PostgreSQL. Commits survive a crash of the server, which loses everything that was
  * not written; the machine does not crash, so nothing is synced.
  */
 const parameters = {
   fsync: "off",
   full_page_writes: "off",
   max_connections: "100",
-  // the order of the commits is part of what the targets have to be
+  // The expected targets depend on the order of the commits.
   track_commit_timestamp: "on",
   checkpoint_timeout: "30min",
-  // a crash takes back all that no commit has waited for, not only the last moments of it
+  // A crash loses all that no commit has waited for, not only the last moments of it.
   wal_writer_delay: "10s",
   wal_writer_flush_after: "1GB",
 };
@@ -26,19 +26,19 @@ const parameters = {
 const template = "lab_template";
 
 export type LabServer = {
-  /** For openTestDatabase. */
+  /** Argument of openTestDatabase. */
   readonly server: TestServer;
   /** Immediate shutdown: sessions die, and nothing that was not written survives. */
   crash(): Promise<void>;
-  /** SIGKILL to the server's first process: the others are told nothing, and end as they notice it. */
+  /** SIGKILL to the server's first process: the others get no signal, and end as they notice it. */
   kill(): Promise<void>;
   /** A stop as an operator would do it. */
   stop(): Promise<void>;
-  /** On the same port, after `crash`, `kill` or `stop`. */
+  /** Starts again on the same port, after `crash`, `kill` or `stop`. */
   start(): Promise<void>;
   /**
    * SIGKILL: the server ends all other backends, too, and recovers by itself. Answers when it takes connections again:
-   * false where none was left to kill, and nothing has happened.
+   * false if none was left to kill, and nothing has happened.
    */
   killBackends(pids: readonly number[]): Promise<boolean>;
   /** The server's log. */
@@ -72,17 +72,7 @@ export async function openLabServer(): Promise<LabServer> {
     },
     stop: () => running.close(),
     start,
-    killBackends: async (pids) => {
-      const before = startsIn(logFile);
-      if (pids.filter((pid) => signal(pid, "SIGKILL")).length === 0) return false;
-      // Right after the kill it would still take a connection. One that was ending anyway is nothing to recover from.
-      const until = Date.now() + longestRecovery;
-      while (startsIn(logFile) === before && Date.now() < until) {
-        if (!signal(running.pid, 0)) await start();
-        await pause(20);
-      }
-      return startsIn(logFile) > before;
-    },
+    killBackends: (pids) => killBackends(pids, { logFile, server: () => running, start }),
     log: () => readFileSync(logFile, "utf8"),
     close: async () => {
       await running.close();
@@ -93,7 +83,25 @@ export async function openLabServer(): Promise<LabServer> {
 
 const longestRecovery = 30_000;
 
-/** What a killed server shared with its processes is in use until the last of them has ended; none starts beside them. */
+type Killing = {
+  readonly logFile: string;
+  readonly server: () => LocalPostgres;
+  readonly start: () => Promise<void>;
+};
+
+async function killBackends(pids: readonly number[], { logFile, server, start }: Killing): Promise<boolean> {
+  const before = startsIn(logFile);
+  if (pids.filter((pid) => signal(pid, "SIGKILL")).length === 0) return false;
+  // Right after the kill it would still take a connection. One that was ending anyway is nothing to recover from.
+  const until = Date.now() + longestRecovery;
+  while (startsIn(logFile) === before && Date.now() < until) {
+    if (!signal(server().pid, 0)) await start();
+    await pause(20);
+  }
+  return startsIn(logFile) > before;
+}
+
+/** Opens a server again: the memory of a killed one is in use until the last of its processes has ended. */
 async function onceFree(open: () => Promise<LocalPostgres>): Promise<LocalPostgres> {
   const until = Date.now() + longestRecovery;
   for (;;) {
@@ -110,7 +118,7 @@ async function onceFree(open: () => Promise<LocalPostgres>): Promise<LocalPostgr
 const startsIn = (logFile: string): number =>
   readFileSync(logFile, "utf8").split("database system is ready to accept connections").length - 1;
 
-/** False where it has ended by itself meanwhile. */
+/** False if it has ended by itself meanwhile. */
 function signal(pid: number, name: "SIGKILL" | 0): boolean {
   try {
     return process.kill(pid, name);

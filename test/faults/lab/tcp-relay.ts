@@ -23,7 +23,7 @@ export type TapEnds = {
 /** Takes every chunk, and hands on what it wants to. */
 export type Tap = { fromClient(chunk: Buffer): void; fromServer(chunk: Buffer): void };
 
-export type Direction = "up" | "down";
+type Direction = "up" | "down";
 
 /** What the links of one kind suffer; changed while they work. */
 export type LinkFaults = {
@@ -33,7 +33,7 @@ export type LinkFaults = {
 };
 
 /** What becomes of a connection when so many bytes have gone `up` (to the server) or `down`. */
-export type Cut = {
+type Cut = {
   readonly direction: Direction;
   readonly afterBytes: number;
   times: number;
@@ -48,7 +48,7 @@ export function noFaults(): LinkFaults {
   return { latencyMilliseconds: 0, cut: null };
 }
 
-export type RelayOptions = {
+type RelayOptions = {
   readonly targetPort: number;
   readonly owner: Owner;
   readonly faults: LinkFaults;

@@ -5,16 +5,16 @@ import { pathToFileURL } from "node:url";
 import { type Handler, invokeLambda } from "../lib/local/lambda.ts";
 import { meterProcess } from "./meter.ts";
 
-/** One deployed function in a process of its own, as in Lambda. It answers an event a message. */
+/** Entry of a process that holds one deployed function, as Lambda does. It answers every event by a message. */
 
 const [name = "", file = "", profileFolder] = process.argv.slice(2);
-// before the handler is imported: its logger may take hold of what it writes to
+// Before the handler is imported: its logger may keep the stream as it finds it.
 const takeUsage = meterProcess();
 const { handler } = (await import(pathToFileURL(file).href)) as { handler: Handler };
 
 /**
- * Bytes that this process has held at most. The kernel hands `ru_maxrss` on from the parent to what it starts, so
- * the peak is read where it belongs to this program alone.
+ * Peak memory of this process. The kernel passes `ru_maxrss` on from a parent to its child, so that the peak is read
+ * from a file that tells of this program alone.
  */
 function peakBytes(): number {
   if (process.platform !== "linux") return process.resourceUsage().maxRSS * 1024;
@@ -24,7 +24,7 @@ function peakBytes(): number {
 
 let profiles = 0;
 
-/** Leaves a CPU profile of the invocation alone: what it takes to start is the bundle's matter. */
+/** Writes a CPU profile of the invocation alone; the time to start is measured with the bundles. */
 async function profiled<T>(folder: string, work: () => Promise<T>): Promise<T> {
   const session = new Session();
   session.connect();
@@ -50,7 +50,7 @@ process.on("message", async (event) => {
     process.send?.({ answer: null, fault: String(error), peakBytes: peakBytes(), usage: takeUsage() });
   }
 });
-// Ctrl-C reaches the whole group; whoever asked ends us.
+// Ctrl-C reaches the whole group; the parent ends us.
 process.on("SIGINT", () => {});
 process.once("disconnect", () => process.exit());
 process.send?.({ answer: null, fault: null, peakBytes: peakBytes(), usage: takeUsage() });

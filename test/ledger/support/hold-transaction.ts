@@ -1,7 +1,7 @@
 import { text } from "node:stream/consumers";
-import { openSql } from "../../lib/postgres/connection.ts";
-import { inTransaction } from "../../lib/postgres/transaction.ts";
-import { openCopy } from "../../lib/targets/postgres/staging.ts";
+import { openSql } from "../../../lib/postgres/connection.ts";
+import { inTransaction } from "../../../lib/postgres/transaction.ts";
+import { openCopy } from "../../../lib/targets/postgres/staging.ts";
 
 /**
  * A process for a test to kill: reads the connection and what to do from its standard input, takes the lock of one
