@@ -58,7 +58,9 @@ type Found = { readonly node: Node; readonly name: string; readonly seconds: rea
 export function durationBreaches(sources: readonly Source[], { shared, allowed }: DurationRule): string[] {
   const copies = sources.flatMap((source) =>
     durationsOf(source).flatMap((found) => {
-      const original = Object.keys(shared).find((name) => isCopy(found, name, shared[name] as number));
+      const names = Object.keys(shared);
+      const original =
+        names.find((name) => name === found.name) ?? names.find((name) => isCopy(found, name, shared[name] as number));
       const what = `${found.name} ${found.seconds[0]}`;
       return original
         ? [{ key: `${source.path} ${what}`, text: at(source, found.node, `${what} is ${original}`) }]
@@ -73,7 +75,6 @@ export function durationBreaches(sources: readonly Source[], { shared, allowed }
 }
 
 function isCopy({ name, seconds }: Found, original: string, value: number): boolean {
-  if (name === original) return true;
   const length = inSeconds(original, value);
   if (!seconds.some((candidate) => Math.abs(candidate - length) < 0.0005)) return false;
   return length > chanceSeconds || wordsOf(name).some((word) => isTelling(word) && wordsOf(original).includes(word));
