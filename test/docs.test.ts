@@ -1,5 +1,5 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { exitCodes } from "../lib/cli/outcomes.ts";
 import { parseContracts } from "../lib/core/contract.ts";
@@ -346,6 +346,28 @@ const slugOf = (heading: string): string =>
 
 const slugsOf = (path: string): string[] =>
   [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, heading]) => slugOf(heading as string));
+
+describe("architecture.md", () => {
+  const files = existsSync(join(root, "docs/architecture.md")) ? filesIn(read("docs/architecture.md")) : [];
+
+  test("names files that are there, in full: `lib/core/decide.ts`, or a folder as `lib/core/`", () => {
+    expect(files.length).toBeGreaterThan(0);
+    expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([]);
+  });
+
+  test("names every folder of lib", () => {
+    const folders = globSync("lib/*/", { cwd: root }).map((path) => basename(path));
+    expect(folders.filter((name) => !files.some((file) => file.startsWith(`lib/${name}/`)))).toEqual([]);
+  });
+});
+
+/** What a text names in code as a path of ours: from a folder at the root, or with the end of a source's name. */
+function filesIn(text: string): string[] {
+  const names = [...text.matchAll(/`([\w.*/-]+)`/g)].map(([, name]) => name as string);
+  const isPath = (name: string): boolean =>
+    /^(lib|bin|functions|test|bench|docs|events|config)\//.test(name) || /\.(ts|sql|svg|md)$/.test(name);
+  return names.filter((name) => isPath(name) && !name.includes("*"));
+}
 
 describe("runbook.md", () => {
   const [alarms] = readSources("lib/infra/alarms.ts");

@@ -22,6 +22,8 @@ export type Import = {
   /** Gone at run time. */
   readonly typeOnly: boolean;
   readonly dynamic: boolean;
+  /** The exports that it takes, by their names over there; `*` for all of them. */
+  readonly names: readonly string[];
 };
 
 export type Source = {
@@ -38,6 +40,13 @@ export type Source = {
   readonly imports: readonly Import[];
 };
 
+/** The text of every file that matches a pattern, in the order of the paths. */
+export function readTexts(...patterns: readonly string[]): string[] {
+  return globSync([...patterns], { cwd: root })
+    .toSorted()
+    .map((path) => readFileSync(join(root, path), "utf8"));
+}
+
 /** Every source that matches a pattern such as `lib/**\/*.ts`, in the order of the paths. */
 export function readSources(...patterns: readonly string[]): Source[] {
   return globSync([...patterns], { cwd: root })
@@ -50,7 +59,8 @@ export function parseSource(path: string, text: string): Source {
   if (errors.length > 0) throw new Error(`${path} cannot be parsed: ${errors[0]?.message}`);
   const nodes = nodesOf(program);
   const body = program.body as unknown as Node[];
-  const imports = nodes.flatMap((node) => toImport(path, node) ?? []);
+  const unpacked = unpackedNames(nodes);
+  const imports = nodes.flatMap((node) => toImport(path, node, unpacked) ?? []);
   return { path, folder: folderOf(path), text, lines: text.trimEnd().split("\n").length, body, nodes, imports };
 }
 
@@ -87,11 +97,48 @@ export function textsOf({ nodes }: Source): { readonly node: Node; readonly text
 const isStatic = (type: string): boolean =>
   ["ImportDeclaration", "ExportNamedDeclaration", "ExportAllDeclaration"].includes(type);
 
-function toImport(path: string, node: Node): Import | null {
-  if (isStatic(node.type))
-    return node.source ? named(path, node, { typeOnly: isTypeOnly(node), dynamic: false }) : null;
-  if (node.type === "TSImportType") return named(path, node, { typeOnly: true, dynamic: false });
-  return node.type === "ImportExpression" ? named(path, node, { typeOnly: false, dynamic: true }) : null;
+type Names = readonly string[];
+
+function toImport(path: string, node: Node, unpacked: ReadonlyMap<unknown, Names>): Import | null {
+  if (isStatic(node.type)) {
+    const kind = { typeOnly: isTypeOnly(node), dynamic: false, names: namesOf(node) };
+    return node.source ? named(path, node, kind) : null;
+  }
+  if (node.type === "TSImportType") return named(path, node, { typeOnly: true, dynamic: false, names: typeName(node) });
+  const names = unpacked.get(node) ?? ["*"];
+  return node.type === "ImportExpression" ? named(path, node, { typeOnly: false, dynamic: true, names }) : null;
+}
+
+const textOf = (name: unknown): string => String((name as Node | null)?.name ?? (name as Node | null)?.value ?? "");
+
+/** Of `import { a as b }` and of `export { a as b } from`: a. */
+function namesOf({ type, specifiers }: Node): Names {
+  if (type === "ExportAllDeclaration") return ["*"];
+  return ((specifiers ?? []) as readonly Node[]).map((specifier) => {
+    if (specifier.type === "ImportDefaultSpecifier") return "default";
+    return specifier.type === "ImportNamespaceSpecifier" ? "*" : textOf(specifier.imported ?? specifier.local);
+  });
+}
+
+/** Of `import("../core/run.ts").Run`: Run. */
+function typeName({ qualifier }: Node): Names {
+  const first = nodesOf(qualifier).find(({ type }) => type === "Identifier");
+  return first ? [textOf(first)] : ["*"];
+}
+
+/** What is taken at once of a dynamic import: `const { a } = await import(...)`. */
+function unpackedNames(nodes: readonly Node[]): Map<unknown, Names> {
+  const found = new Map<unknown, Names>();
+  for (const { type, id, init } of nodes) {
+    const awaited = (init as Node | null)?.type === "AwaitExpression" ? (init as Node).argument : null;
+    if (type !== "VariableDeclarator" || !awaited || (id as Node).type !== "ObjectPattern") continue;
+    const properties = (id as Node).properties as readonly Node[];
+    found.set(
+      awaited,
+      properties.map(({ key }) => textOf(key) || "*"),
+    );
+  }
+  return found;
 }
 
 function isTypeOnly(node: Node): boolean {
@@ -100,7 +147,7 @@ function isTypeOnly(node: Node): boolean {
   return specifiers.length > 0 && specifiers.every(({ importKind }) => importKind === "type");
 }
 
-function named(path: string, node: Node, kind: { typeOnly: boolean; dynamic: boolean }): Import {
+function named(path: string, node: Node, kind: Pick<Import, "typeOnly" | "dynamic" | "names">): Import {
   const specifier = specifierOf(node.source as Node);
   const own = specifier.startsWith(".");
   const target = own ? relative(root, join(root, dirname(path), specifier)) : null;
