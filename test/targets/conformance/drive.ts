@@ -55,6 +55,7 @@ export function drive(home: TargetHome): TargetUnderTest {
     ...home,
     load: (batch, { loseStaging = false } = {}) => play(batch, "load", loseStaging),
     preview: (batch) => play(batch, "preview", false),
+    begin: (batch) => begin(home, batch, {}),
     stage: async (batch, options = {}) => {
       const delivery = await begin(home, batch, options);
       await stage(delivery);
@@ -162,19 +163,14 @@ export async function stage(delivery: Delivery): Promise<void> {
   }
 }
 
-/** Stages the first slice of every fragment, and loses the checkpoints: the slices are to be staged once more. */
-export async function stageUnnoticed(delivery: Delivery): Promise<void> {
-  for (const item of delivery.items) await stageSlice(delivery, sliceOf(delivery, item));
-}
-
-/** Writes the first slice of every fragment, and gives it up before its end. */
-export async function stageAndGiveUp(delivery: Delivery): Promise<void> {
+/** Writes the first slice of every fragment, and dies behind its end, or gives it up; the ledger never hears of it. */
+export async function stageInVain(delivery: Delivery, ending: "end" | "abort"): Promise<void> {
   for (const item of delivery.items) {
     const slice = sliceOf(delivery, item);
     await delivery.home.ledger.transact("staging", async (within) => {
       const sink = await openSink(delivery, slice, within);
       await encode(delivery, slice, sink);
-      await sink.abort();
+      await sink[ending]();
       return dropped(null);
     });
   }
@@ -310,16 +306,21 @@ function toReport(
 }
 
 async function restage(delivery: Delivery, lost: readonly number[]): Promise<void> {
-  const { home, target, plan, items } = delivery;
-  await home.ledger.transact("staging", async (within) => {
-    await target.staging.rows.forget(plan, lost, within);
-    await home.ledger.forgetRejects(within, lost);
-    return kept(null);
-  });
+  const { items } = delivery;
+  await forget(delivery, lost);
   for (const [place, item] of items.entries()) {
     if (lost.includes(item.itemId)) items[place] = { ...notBegun(item, item.itemId), slices: item.slices + 1 };
   }
   await stage(delivery);
+}
+
+/** Deletes what is staged of items, without a word to their checkpoints. */
+export async function forget({ home, target, plan }: Delivery, items: readonly number[]): Promise<void> {
+  await home.ledger.transact("staging", async (within) => {
+    await target.staging.rows.forget(plan, items, within);
+    await home.ledger.forgetRejects(within, items);
+    return kept(null);
+  });
 }
 
 class Died extends Error {}

@@ -3,8 +3,10 @@ import { constraintObligations } from "./constraint-obligations.ts";
 import { drive } from "./drive.ts";
 import { effectObligations } from "./effect-obligations.ts";
 import type { Obligation } from "./obligation.ts";
+import { portObligations } from "./port-obligations.ts";
 import { recordObligations } from "./record-obligations.ts";
 import type { Capability, TargetHome, TargetUnderTest } from "./target-under-test.ts";
+import { undoObligations } from "./undo-obligations.ts";
 import { valueObligations } from "./value-obligations.ts";
 
 /** What every target owes to the loader, whatever database it is. */
@@ -14,6 +16,8 @@ export const obligations: readonly Obligation[] = [
   ...recordObligations,
   ...constraintObligations,
   ...effectObligations,
+  ...portObligations,
+  ...undoObligations,
 ];
 
 /**

@@ -106,6 +106,8 @@ export type TargetUnderTest = TargetHome & {
   load(batch: Batch, options?: LoadOptions): Promise<LoadReport>;
   /** The same as a dry run. */
   preview(batch: Batch): Promise<LoadReport>;
-  /** Plans and stages only; drive.ts has the other steps. */
+  /** Plans only; drive.ts has the other steps. */
+  begin(batch: Batch): Promise<Delivery>;
+  /** Plans and stages. */
   stage(batch: Batch, options?: DeliveryOptions): Promise<Delivery>;
 };
