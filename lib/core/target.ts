@@ -40,7 +40,10 @@ declare const ledgerTransaction: unique symbol;
 export type LedgerTransaction = { readonly [ledgerTransaction]: true };
 
 export interface TargetCatalog {
-  /** The shapes of the named tables; those that do not exist are left out. `within` sees what that transaction sees. */
+  /**
+   * The shapes of the named tables, in the order of their names whatever that of the question: a plan is bound to their
+   * hash. Those that do not exist are left out. `within` sees what that transaction sees.
+   */
   read(tables: readonly string[], within?: LedgerTransaction | null): Promise<Catalog>;
 }
 
@@ -100,11 +103,14 @@ export type SliceEncoder = {
 /** What one slice came to besides its rows. */
 export type EncodedSlice = Pick<SliceProgress, "rejects" | "rejected" | "nulled" | "fingerprint">;
 
-/** The commit: what is staged is judged and merged, and takes effect once. */
+/**
+ * The commit: what is staged is judged and merged, and takes effect once. A target that keeps a fence of its own
+ * throws StaleFence from each method once a newer one was raised.
+ */
 export interface TargetCommit {
   /** Comes first, before anything is read: takes the locks, or raises the fence if the target keeps one of its own. */
   prepare(request: CommitRequest): Promise<void>;
-  /** Begins the commit, or answers what became of it if its marker is there. */
+  /** Begins the commit, or answers what became of it if its marker is there. What was rejected begins anew. */
   submit(request: CommitRequest): Promise<CommitAnswer>;
   /** Asks again for what was `pending`. */
   ask(handle: string, request: CommitRequest): Promise<CommitAnswer>;
@@ -182,8 +188,9 @@ type RejectColumn =
   /** True for a record that is staged, false for one that the encoder left out. */
   | "staged";
 
-/** Takes back what a commit wrote. */
+/** Takes back what a commit wrote. What is submitted again after `done` takes nothing back. */
 export interface TargetUndo {
+  /** Comes first, and so takes the locks or raises the fence, as `prepare` of a commit does. */
   submit(request: UndoRequest): Promise<UndoAnswer>;
   ask(handle: string, request: UndoRequest): Promise<UndoAnswer>;
 }

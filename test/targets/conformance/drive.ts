@@ -263,7 +263,7 @@ function commitOnce(delivery: Delivery): Promise<Looked> {
   });
 }
 
-function requestOf({ run, plan, items }: Delivery, within: Within): CommitRequest {
+export function requestOf({ run, plan, items }: Delivery, within: Within): CommitRequest {
   return { run, part: 0, plan, items: [...items], sinks, within, mayRace: false, enter: () => undefined };
 }
 
