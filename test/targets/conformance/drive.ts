@@ -353,6 +353,13 @@ export async function prepare(delivery: Delivery): Promise<void> {
   });
 }
 
+/** Submits without the beginning of a commit, as a process that was frozen behind it. */
+export function submitLate(delivery: Delivery): Promise<CommitAnswer> {
+  return delivery.home.ledger.transact("commit", async (within) =>
+    kept(await delivery.target.commit.submit(requestOf(delivery, within))),
+  );
+}
+
 /** Takes back what the delivery committed. */
 export function undo(delivery: Delivery): Promise<Settled<UndoAnswer>> {
   const { home, target, asker } = delivery;

@@ -82,7 +82,7 @@ export function openMemoryTarget(store: MemoryStore): Target {
       submit: async ({ run, part, plan, items }) => {
         requireFence(store, run);
         const task = structuredClone({ run, part, plan, items });
-        return committed(store, task) ?? submitJob(store.commits, `commit of plan ${plan.planId}, part ${part}`, task);
+        return submitJob(store.commits, `commit of plan ${plan.planId}, part ${part}`, task);
       },
       ask: async (handle, { run }) => {
         requireFence(store, run);

@@ -1,4 +1,5 @@
 import { expect } from "vitest";
+import { errorNames } from "../../../lib/core/errors.ts";
 import * as driver from "./drive.ts";
 import { column, content, keyedBy, type Obligation, one, sorted } from "./obligation.ts";
 import type { TargetUnderTest } from "./target-under-test.ts";
@@ -88,6 +89,19 @@ export const undoObligations: readonly Obligation[] = [
       await driver.undo(driver.takeOver(delivery)).catch(() => null);
       expect(await sorted(target, "undone_twice", columns)).toEqual(rows);
       await driver.discard(delivery);
+    },
+  },
+  {
+    name: "P4: an older fence may neither undo nor commit once a newer one has undone",
+    needs: ["undo", "own commits"],
+    fulfil: async (target) => {
+      const older = await committed(target, "undone_by_another");
+      await driver.undo(driver.takeOver(older));
+      const stale = { name: errorNames.staleFence };
+      await expect(driver.submitLate(older)).rejects.toMatchObject(stale);
+      await expect(driver.undo(older)).rejects.toMatchObject(stale);
+      expect(await sorted(target, "undone_by_another", columns)).toEqual(beforeRows);
+      await driver.discard(older);
     },
   },
   {
