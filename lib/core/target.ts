@@ -40,7 +40,10 @@ declare const ledgerTransaction: unique symbol;
 export type LedgerTransaction = { readonly [ledgerTransaction]: true };
 
 export interface TargetCatalog {
-  /** The shapes of the named tables; those that do not exist are left out. `within` sees what that transaction sees. */
+  /**
+   * The shapes of the named tables, in the order of their names whatever that of the question: a plan is bound to their
+   * hash. Those that do not exist are left out. `within` sees what that transaction sees.
+   */
   read(tables: readonly string[], within?: LedgerTransaction | null): Promise<Catalog>;
 }
 
@@ -100,11 +103,14 @@ export type SliceEncoder = {
 /** What one slice came to besides its rows. */
 type EncodedSlice = Pick<SliceProgress, "rejects" | "rejected" | "nulled" | "fingerprint">;
 
-/** The commit: what is staged is judged and merged, and takes effect once. */
+/**
+ * The commit: what is staged is judged and merged, and takes effect once. A target that keeps a fence of its own
+ * throws StaleFence from each method once a newer one was raised.
+ */
 export interface TargetCommit {
   /** Comes first, before anything is read: takes the locks, or raises the fence if the target keeps one of its own. */
   prepare(request: CommitRequest): Promise<void>;
-  /** Begins the commit, or answers what became of it if its marker is there. */
+  /** Begins the commit, or answers what became of it if its marker is there. What was rejected begins anew. */
   submit(request: CommitRequest): Promise<CommitAnswer>;
   /** Asks again for what was `pending`. */
   ask(handle: string, request: CommitRequest): Promise<CommitAnswer>;
@@ -125,7 +131,7 @@ export type CommitRequest = {
 };
 
 /** `rejected`: records were rejected, and nothing may take effect. */
-type CommitAnswer =
+export type CommitAnswer =
   | {
       readonly outcome: "done" | "rejected";
       readonly tables: readonly TableOutcome[];
@@ -135,7 +141,7 @@ type CommitAnswer =
   | Pending;
 
 /** The target is at work; `handle` is what it is asked by later, also by another process. */
-type Pending = { readonly outcome: "pending"; readonly handle: string };
+export type Pending = { readonly outcome: "pending"; readonly handle: string };
 
 /** What judge and merge made of one table. */
 export type TableOutcome = {
@@ -182,21 +188,22 @@ type RejectColumn =
   /** True for a record that is staged, false for one that the encoder left out. */
   | "staged";
 
-/** Takes back what a commit wrote. */
+/** Takes back what a commit wrote. What is submitted again after `done` takes nothing back. */
 interface TargetUndo {
+  /** Comes first, and so takes the locks or raises the fence, as `prepare` of a commit does. */
   submit(request: UndoRequest): Promise<UndoAnswer>;
   ask(handle: string, request: UndoRequest): Promise<UndoAnswer>;
 }
 
-type UndoRequest = Pick<CommitRequest, "run" | "part" | "plan" | "sinks" | "within">;
+export type UndoRequest = Pick<CommitRequest, "run" | "part" | "plan" | "sinks" | "within">;
 
 /** `rejected`: rows were changed since, so that nothing was taken back. */
-type UndoAnswer =
+export type UndoAnswer =
   | { readonly outcome: "done"; readonly rows: Readonly<Record<string, number>> }
   | { readonly outcome: "rejected"; readonly conflicts: readonly UndoConflict[] }
   | Pending;
 
-type UndoConflict = { readonly table: string; readonly key: string; readonly reason: string };
+export type UndoConflict = { readonly table: string; readonly key: string; readonly reason: string };
 
 /** What doctor asks. */
 export interface TargetInspect {

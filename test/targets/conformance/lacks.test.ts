@@ -1,24 +1,24 @@
 import { expect, test } from "vitest";
-import { openPostgresTarget } from "./postgres-target.ts";
+import { openPostgresHome } from "./postgres-target.ts";
 import { describeTarget, obligations } from "./suite.ts";
-import { type Capability, capabilities, type TableDescription, type TargetUnderTest } from "./target-under-test.ts";
+import { type Capability, capabilities, type TableDescription, type TargetHome } from "./target-under-test.ts";
 
 /** A target that can do less: the suite shows each lack, and asks for everything else all the same. */
 
-const lacks: TargetUnderTest["lacks"] = {
+const lacks = {
   enums: "this target has no enum types",
   "foreign keys": "this target knows foreign keys, and does not enforce them",
-};
+} as const satisfies TargetHome["lacks"];
 
-async function openLesserTarget(): Promise<TargetUnderTest> {
-  const whole = await openPostgresTarget();
+async function openLesserTarget(): Promise<TargetHome> {
+  const whole = await openPostgresHome();
   const createTable = async (table: TableDescription): Promise<void> => {
     const kinds = table.columns.map(({ kind }) => kind);
     if (kinds.some((kind) => typeof kind === "object" && "labels" in kind)) throw new Error(lacks.enums);
     const { references: _, ...unenforced } = table;
     await whole.createTable(unenforced);
   };
-  return { ...whole, lacks, createTable };
+  return { ...whole, lacks: { ...whole.lacks, ...lacks }, createTable };
 }
 
 describeTarget("a target without enums and foreign keys", openLesserTarget);

@@ -1,26 +1,40 @@
-import { type Loaded, openTarget } from "../support.ts";
-import type { ColumnKind, LoadReport, TableDescription, TargetUnderTest } from "./target-under-test.ts";
+import { openSql } from "../../../lib/postgres/connection.ts";
+import { openPostgresTarget } from "../../../lib/targets/postgres/postgres-target.ts";
+import { openTestDatabase } from "../../support/database.ts";
+import { openSharedLedger } from "./driven-ledger.ts";
+import type { ColumnKind, TableDescription, TargetHome } from "./target-under-test.ts";
 
-/** PostgreSQL as the conformance suite sees it. */
+/** PostgreSQL as the conformance suite sees it: the target of lib, tables made by SQL, and rows read by SQL. */
 
-export async function openPostgresTarget(): Promise<TargetUnderTest> {
-  const bench = await openTarget();
-  await bench.sql.unsafe("create extension if not exists citext");
+const lacks: TargetHome["lacks"] = {
+  "own commits": "its commit is part of the ledger's transaction, and the ledger keeps fence and marker there",
+  undo: "a rollback is not built yet",
+};
+
+export async function openPostgresHome(): Promise<TargetHome> {
+  const database = await openTestDatabase();
+  const { host, port, user, password } = database.server;
+  const login = { host, port, user, database: database.name, password: () => password, tls: null };
+  const sql = openSql({ ...login, connections: 4 });
+  await database.sql.unsafe("create extension if not exists citext");
   const tables = new Map<string, TableDescription>();
   return {
-    lacks: {},
+    lacks,
+    ledger: openSharedLedger(sql),
+    open: () => openPostgresTarget({ open: async () => sql, schema: "public" }),
     async createTable(table) {
-      await bench.sql.unsafe(createSql(table, tables));
+      await database.sql.unsafe(createSql(table, tables));
       tables.set(table.name, table);
     },
-    load: async (batch, options = {}) => toReport(await bench.load(batch, options)),
-    preview: async (batch) => toReport(await bench.preview(batch)),
     async rows(table, columns) {
       const texts = columns.map((name) => `(${textOf(tables.get(table), name)})::text`);
-      const query = bench.sql.unsafe(`select ${texts.join(", ")} from ${quote(table)}`).values();
+      const query = database.sql.unsafe(`select ${texts.join(", ")} from ${quote(table)}`).values();
       return [...(await query)] as (string | null)[][];
     },
-    close: () => bench.close(),
+    async close() {
+      await sql.end({ timeout: 1 });
+      await database.close();
+    },
   };
 }
 
@@ -78,20 +92,4 @@ function textOf(table: TableDescription | undefined, name: string): string {
     return kind === "json" ? `replace(replace(${quote(name)}::text, ': ', ':'), ', ', ',')` : quote(name);
   const seconds = `to_char(${quote(name)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US')`;
   return `rtrim(rtrim(${seconds}, '0'), '.') || 'Z'`;
-}
-
-function toReport(loaded: Loaded): LoadReport {
-  const counts = Object.entries(loaded.tables).map(([table, outcome]) => {
-    const named = Object.entries(outcome.counts).filter(([, count]) => count > 0);
-    return [table, Object.fromEntries(named.map(([name, count]) => [name.replace("records_", ""), count]))];
-  });
-  const rejects = loaded.rejects.map(({ table, record, field, code, constraint }) => ({
-    table,
-    record,
-    field,
-    code,
-    constraint,
-  }));
-  const status = loaded.rejected > 0 ? "rejected" : "committed";
-  return { status, counts: Object.fromEntries(counts), rejects, restaged: loaded.restaged };
 }

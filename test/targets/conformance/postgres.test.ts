@@ -1,4 +1,4 @@
-import { openPostgresTarget } from "./postgres-target.ts";
+import { openPostgresHome } from "./postgres-target.ts";
 import { describeTarget } from "./suite.ts";
 
-describeTarget("PostgreSQL", openPostgresTarget);
+describeTarget("PostgreSQL", openPostgresHome);

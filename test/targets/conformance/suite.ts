@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { constraintObligations } from "./constraint-obligations.ts";
+import { drive } from "./drive.ts";
 import { effectObligations } from "./effect-obligations.ts";
 import type { Obligation } from "./obligation.ts";
+import { portObligations } from "./port-obligations.ts";
 import { recordObligations } from "./record-obligations.ts";
-import type { Capability, TargetUnderTest } from "./target-under-test.ts";
+import type { Capability, TargetHome, TargetUnderTest } from "./target-under-test.ts";
+import { undoObligations } from "./undo-obligations.ts";
 import { valueObligations } from "./value-obligations.ts";
 
 /** What every target owes to the loader, whatever database it is. */
@@ -13,17 +16,19 @@ export const obligations: readonly Obligation[] = [
   ...recordObligations,
   ...constraintObligations,
   ...effectObligations,
+  ...portObligations,
+  ...undoObligations,
 ];
 
 /**
  * Declares a test for every obligation. One that needs what the target lacks has to fail, and its test says what is
  * lacking: a lack that has gone unnoticed is found by it.
  */
-export function describeTarget(name: string, openTarget: () => Promise<TargetUnderTest>): void {
+export function describeTarget(name: string, openHome: () => Promise<TargetHome>): void {
   describe(`${name} as a target`, () => {
     let target: TargetUnderTest;
     beforeAll(async () => {
-      target = await openTarget();
+      target = drive(await openHome());
     });
     afterAll(() => target.close());
 

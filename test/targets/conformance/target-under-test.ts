@@ -1,3 +1,7 @@
+import type { Target } from "../../../lib/core/target.ts";
+import type { Delivery, DeliveryOptions } from "./drive.ts";
+import type { DrivenLedger } from "./driven-ledger.ts";
+
 /** What the conformance suite needs of a target, in words that hold for any of them: no SQL, no type names of a server. */
 
 export type ColumnKind =
@@ -76,20 +80,34 @@ export const capabilities = [
   "foreign keys",
   "deferred constraints",
   "concurrent loads",
+  "own commits",
+  "undo",
 ] as const;
 export type Capability = (typeof capabilities)[number];
 
-export type TargetUnderTest = {
+/** What a target brings along: instances of itself, its tables, and the ledger beside it. */
+export type TargetHome = {
   /** What this target cannot do, and why. */
   readonly lacks: Readonly<Partial<Record<Capability, string>>>;
+  readonly ledger: DrivenLedger;
+  /** Another instance over the same tables, as another process would have it. */
+  open(): Target;
   createTable(table: TableDescription): Promise<void>;
-  load(batch: Batch, options?: LoadOptions): Promise<LoadReport>;
-  /** The same as a dry run. */
-  preview(batch: Batch): Promise<LoadReport>;
   /**
    * Every row with its columns as texts, in any order: numbers as plain decimals with the column's scale, true and
    * false, 2026-01-31, 2026-01-31T12:00:00.123456Z without trailing zeros of the fraction, JSON without spaces.
    */
   rows(table: string, columns: readonly string[]): Promise<(string | null)[][]>;
   close(): Promise<void>;
+};
+
+/** The target as the obligations see it, with the driver around it. */
+export type TargetUnderTest = TargetHome & {
+  load(batch: Batch, options?: LoadOptions): Promise<LoadReport>;
+  /** The same as a dry run. */
+  preview(batch: Batch): Promise<LoadReport>;
+  /** Plans only; drive.ts has the other steps. */
+  begin(batch: Batch): Promise<Delivery>;
+  /** Plans and stages. */
+  stage(batch: Batch, options?: DeliveryOptions): Promise<Delivery>;
 };
