@@ -1,6 +1,6 @@
 import type { Fault } from "./errors.ts";
 
-/** `doctor`: what it looks at, what it says, and the ports that it needs. */
+/** `doctor`: its areas, its verdicts and findings, the facts that it reads, and the ports that read them. */
 
 export const doctorAreas = [
   "cli",
@@ -18,19 +18,19 @@ export const doctorAreas = [
 export type DoctorArea = (typeof doctorAreas)[number];
 
 export type Finding = {
-  /** Stands in docs/reference/doctor.md, or is that of an error. */
+  /** One of docs/reference/doctor.md, or the code of an error. */
   readonly code: string;
   readonly severity: Severity;
   readonly what: string;
-  /** The thing that it is about: a table, a parameter, a queue. */
+  /** What the finding is about: a table, a parameter, a queue. */
   readonly where: string;
   readonly got: string;
   readonly expected: string;
-  /** What to do, as a statement or command where there is one. */
+  /** What to do, as a statement or command if there is one. */
   readonly fix: string;
 };
 
-/** What one check says: of a healthy environment a line of facts, and no finding. */
+/** The result of one check: in a healthy environment a line of facts, and no finding. */
 export type Verdict = { readonly said: string; readonly findings: readonly Finding[] };
 
 export type CheckOutcome = "ok" | Severity | "skipped";
@@ -42,14 +42,14 @@ export type Check = Verdict & {
 };
 
 type QueueRole = "arrivals" | "dead letters" | "undelivered";
-/** Of a queue that this environment does not have, the URL is null. */
+/** The URL is null if this environment has no such queue. */
 export type QueueAddress = { readonly role: QueueRole; readonly url: string | null };
 
 export type Diagnosis = {
   readonly checks: readonly Check[];
-  /** What answered, and the settings that it runs with; no secret among them. */
+  /** The loader that answered, and its settings without secrets. */
   readonly loader: Readonly<Record<string, string | number | boolean | null>>;
-  /** Asked by the CLI itself: there is no way to SQS from beside the database. */
+  /** Queues that the CLI itself asks, since a function beside the database cannot reach SQS. */
   readonly queues: readonly QueueAddress[];
 };
 
@@ -59,10 +59,15 @@ export function finding(code: FindingCode, particulars: Particulars): Finding {
   return { code, ...findingKinds[code], ...particulars };
 }
 
-/** What a load would do about a fault: nothing to tell somebody who asks what is wrong. */
+/** The verdict of a check that has one finding. */
+export function oneFinding(code: FindingCode, particulars: Particulars): Verdict {
+  return { said: "", findings: [finding(code, particulars)] };
+}
+
+/** Ends of messages that tell what a load does about a fault, which is no answer to what is wrong. */
 const nextSteps = /; (it is tried again|the step starts again)$/;
 
-/** What an error says, as a finding of its own code. */
+/** A fault as a finding, under its own code. */
 export function faultFinding({ code, message }: Fault, rest: Omit<Particulars, "got"> & { what: string }): Finding {
   return { code, severity: "error", got: message.replace(nextSteps, ""), ...rest };
 }
@@ -74,7 +79,7 @@ export function outcomeOf(findings: readonly Finding[]): CheckOutcome {
 
 export type SettingFault = { readonly variable: string; readonly expected: string };
 
-/** What doctor wants to know of the settings. */
+/** The settings as far as doctor looks at them. */
 export type DoctorSettings = {
   readonly database: {
     readonly host: string;
@@ -101,7 +106,7 @@ export type DoctorSettings = {
   readonly localEndpoint: string | null;
 };
 
-/** Settings as far as they can be read: what is wrong stands at its default, and among the faults. */
+/** Settings as far as they are valid: one that is wrong has its default here, and stands among the faults. */
 export type InspectedSettings = { readonly settings: DoctorSettings; readonly faults: readonly SettingFault[] };
 
 export type ConnectionLimit = { readonly of: string; readonly limit: number; readonly used: number };
@@ -110,15 +115,15 @@ export type ServerFacts = {
   readonly version: string;
   readonly role: string;
   readonly encrypted: boolean;
-  /** A standby, or a server or login that only reads by default. */
+  /** Set for a standby, and for a server or login that only reads by default. */
   readonly readOnly: "standby" | "default_transaction_read_only" | null;
-  /** Of the server for logins without special rights, and of database and role where they have limits of their own. */
+  /** Limits of the server for logins without special rights, and those of database and role if they have any. */
   readonly connections: readonly ConnectionLimit[];
   /** Processes of the role that have been idle in a transaction for more than a minute. */
   readonly stuckSessions: readonly number[];
-  /** Milliseconds that the server's clock is ahead. */
+  /** Milliseconds by which the server's clock is ahead. */
   readonly clockAhead: number;
-  /** As a new session of this login would have them, in the server's own units; absent where it has none such. */
+  /** Values that a new session of this login has, in the server's own units; absent if the server has no such parameter. */
   readonly parameters: Readonly<Record<string, string>>;
 };
 
@@ -131,30 +136,30 @@ export type ControlFacts = {
   readonly requiredColumns: readonly string[];
 };
 
-/** What the role lacks on one thing, as `grant` says it: `table public.blood`. */
+/** The rights that the role lacks on one object, named as in `grant`: `table public.blood`. */
 export type MissingRight = { readonly object: string; readonly rights: readonly string[] };
 
 export type RightsFacts = {
   readonly role: string;
   readonly missing: readonly MissingRight[];
-  /** Why the role may change structure: `superuser`, `owns table public.blood`. */
+  /** Reasons why the role may change structure: `superuser`, `owns table public.blood`. */
   readonly excessive: readonly string[];
 };
 
 export type UnindexedKey = { readonly table: string; readonly constraint: string; readonly columns: readonly string[] };
 
 export type ContractFacts = {
-  /** True where this very text was found valid before: then it is in force, whatever the catalog says by now. */
+  /** True if this very text was found valid before: then it is in force, even if the catalog has changed since. */
   readonly known: boolean;
   readonly lastGood: { readonly hash: string; readonly body: string; readonly validAt: string } | null;
-  /** Tables that the queue wants loaded. */
+  /** Tables with rows in the queue that are to be loaded. */
   readonly queuedTables: readonly string[];
 };
 
 export type ReasonedBatch = { readonly batchId: string; readonly reason: string };
 
 export type LoadFacts = {
-  /** Seconds since a sweep was at work; null where none ever was. */
+  /** Seconds since a sweep was at work; null if none ever was. */
   readonly sweptSecondsAgo: number | null;
   /** Seconds since the control tables were made. */
   readonly ageSeconds: number;
@@ -166,14 +171,14 @@ export type LoadFacts = {
   readonly missedEvents: number;
 };
 
-/** The database, looked at and never changed. Each method is one transaction that only reads. */
+/** Reads the database's facts. Each method is one transaction that only reads. */
 export interface DatabaseDoctor {
   /** Opens the connection. */
   server(): Promise<ServerFacts>;
   control(): Promise<ControlFacts>;
-  /** Of the control tables; the target tells its own. */
+  /** Rights on the control tables; a target tells those on its own tables. */
   rights(): Promise<RightsFacts>;
-  /** @param text the contracts as they lie in the bucket; null where there are none */
+  /** @param text the contracts as they lie in the bucket; null if there are none */
   contracts(text: string | null): Promise<ContractFacts>;
   loads(): Promise<LoadFacts>;
 }
@@ -181,43 +186,36 @@ export interface DatabaseDoctor {
 export type LifecycleRule = {
   readonly id: string;
   readonly prefix: string;
-  /** Deletes current objects. */
+  /** True if it deletes current objects. */
   readonly expires: boolean;
-  /** Gives up copies in parts. */
+  /** True if it gives up unfinished copies in parts. */
   readonly abortsUploads: boolean;
 };
 
-/** The bucket's settings, read and never tried: a probe would leave versions behind. */
+/** Reads the bucket's settings and tries nothing: a probe would leave versions behind. */
 export interface BucketDoctor {
-  /** Throws where the bucket is not there, belongs to somebody else, or may not be listed. */
+  /** Throws if the bucket is missing, belongs to another account, or may not be listed. */
   crashPoint(): Promise<void>;
   versioning(): Promise<"enabled" | "suspended" | "off">;
-  /** `aws:kms`, `AES256`; null where there is no rule. */
+  /** `aws:kms`, `AES256`; null if there is no rule. */
   encryption(): Promise<string | null>;
   sendsEvents(): Promise<boolean>;
   lifecycle(): Promise<readonly LifecycleRule[]>;
-  /** Copies in parts that were begun before a time; at most a page of them. */
+  /** Number of unfinished copies in parts that were begun before a time; at most a page of them is counted. */
   unfinished(before: Date): Promise<number>;
 }
-
-type RunningExecution = { readonly name: string; readonly startedAt: Date };
 
 export interface MachineDoctor {
   /** `ACTIVE` or `DELETING`. */
   status(): Promise<string>;
   /** At most a page of them. */
-  running(): Promise<readonly RunningExecution[]>;
+  running(): Promise<readonly { readonly name: string; readonly startedAt: Date }[]>;
 }
 
 export interface QueueDoctor {
-  /** Messages that wait, and messages that somebody has taken. */
+  /** Number of messages that wait, and of those that a consumer has taken. */
   measure(url: string): Promise<{ readonly waiting: number; readonly inFlight: number }>;
 }
-
-/**
- * What `doctor` may find, each with how bad it is and what is wrong. docs/reference/doctor.md says of every one what to
- * do. What cannot be reached at all, or could not be loaded, has the code of its error instead (docs/reference/errors.md).
- */
 
 type Severity = "warning" | "error";
 type FindingKind = { readonly severity: Severity; readonly what: string };
@@ -225,6 +223,11 @@ type FindingKind = { readonly severity: Severity; readonly what: string };
 const error = (what: string): FindingKind => ({ severity: "error", what });
 const warning = (what: string): FindingKind => ({ severity: "warning", what });
 
+/**
+ * Everything that `doctor` may find, with its severity and what is wrong; docs/reference/doctor.md says what to do. A
+ * service that cannot be reached and a table that cannot be loaded have the code of their error instead
+ * (docs/reference/errors.md).
+ */
 export const findingKinds = {
   // the command line
   CLI_REGION: error("the function lies in another region than the one that is asked"),

@@ -31,7 +31,8 @@ type ArchivePorts = {
   readonly crashPoint: CrashPointHook;
   readonly now: () => number;
 };
-/** Objects moved at a time, and what they may hold together: who is out of time still has to end with them. */
+
+/** Objects moved at a time. Number and bytes are limited because an invocation still ends the moves that it began. */
 export const movesAtOnce = 16;
 const bytesAtOnce = 1024 ** 3;
 
@@ -47,20 +48,20 @@ export async function archiveFragments(
   const items = await ports.items.list(run.planId);
   const folder = archiveFolder(run, state);
   if (state === "failing" && fault) {
-    const log = toErrorLog({ run, fault, items, rejects: await ports.attempts.rejects(run) });
-    await writeReport(ports.store, { key: errorLogKey(folder), content: log }, () => ports.claims.renew(run));
+    const log = toErrorLog(run, fault, items, await ports.attempts.rejects(run));
+    await writeReport(ports.store, errorLogKey(folder), log, () => ports.claims.renew(run));
   }
   const open = archiveOrder(items.filter((item) => item.archivedKey === null));
   const mayBeGone = state === "failing" || !kinds[run.kind].commits;
   for (const group of groupMoves(open)) {
     if (ports.now() >= deadline - archiveReserveSeconds * 1000) return { next: "more" };
-    await archiveGroup(ports, run, { group, folder, mayBeGone });
+    await archiveGroup(ports, run, group, { folder, mayBeGone });
   }
   await ports.crashPoint("after-archive");
   return { next: await ports.attempts.archived(run) };
 }
 
-/** Nothing leaves staging before its rows are committed, whatever led here. */
+/** Keeps objects in staging until their rows are committed, whatever the machine did. */
 function refuseUncommitted({ batchId, kind }: Run, state: BatchState): void {
   if (!kinds[kind].commits || ["committed", "archived", "failing"].includes(state)) return;
   throw new BlockedError("LOADER_BUG", `batch ${batchId} is ${state}: expected a committed or a failed one to archive`);
@@ -73,9 +74,9 @@ function archiveFolder(run: Run, state: BatchState): string {
 const kindOrder = { superseded: 0, fragment: 1, marker: 2 } as const;
 
 /**
- * Older versions first, oldest first: deleting the newest would make an older one current again, without an event.
- * S3 may give times in whole seconds; items were planned in the order of the listing, which is newest first.
- * Markers last: as long as one is there, its table's parts count as complete.
+ * Puts older versions first, the oldest of them at the head: deleting the newest would make an older one current again,
+ * without an event. Times may be whole seconds in S3; of one second, items count by the listing, which is newest first.
+ * Markers come last: as long as one is there, its table's parts count as complete.
  */
 function archiveOrder(items: readonly WorkItem[]): WorkItem[] {
   return items.toSorted(
@@ -86,7 +87,7 @@ function archiveOrder(items: readonly WorkItem[]): WorkItem[] {
   );
 }
 
-/** What may be moved at the same time, in this order: of one kind, and no two versions of one key. */
+/** Groups that are moved at the same time, in this order: objects of one kind, and no two versions of one key. */
 export function groupMoves(items: readonly WorkItem[]): WorkItem[][] {
   const groups: WorkItem[][] = [];
   for (const item of items) {
@@ -105,46 +106,47 @@ function fits(group: readonly WorkItem[], { kind, object }: WorkItem): boolean {
 
 type Destination = {
   readonly folder: string;
-  /** Nothing was loaded from it: where it is gone, the batch ends all the same. */
+  /** True if nothing was loaded from the objects: even if one is gone, the batch ends. */
   readonly mayBeGone: boolean;
 };
 
-/** All are waited for, whatever becomes of one: a Lambda that ends leaves nothing running. */
+/** Waits for all moves even if one fails, since a Lambda that ends leaves nothing running. */
 async function archiveGroup(
   ports: ArchivePorts,
   run: Run,
-  { group, ...destination }: Destination & { readonly group: readonly WorkItem[] },
+  group: readonly WorkItem[],
+  destination: Destination,
 ): Promise<void> {
-  const moves = await Promise.allSettled(group.map((item) => archiveItem(ports, run, { item, ...destination })));
+  const moves = await Promise.allSettled(group.map((item) => archiveItem(ports, run, item, destination)));
   const archived = moves.flatMap((move) => (move.status === "fulfilled" ? [move.value] : []));
   await ports.items.markArchived(run, archived);
   for (const move of moves) if (move.status === "rejected") throw move.reason;
 }
 
-type Placed = Destination & { readonly item: WorkItem };
-
-/** Answers where the item is now. */
-async function archiveItem(ports: ArchivePorts, run: Run, { item, folder, mayBeGone }: Placed): Promise<ArchivedItem> {
+async function archiveItem(
+  ports: ArchivePorts,
+  run: Run,
+  item: WorkItem,
+  { folder, mayBeGone }: Destination,
+): Promise<ArchivedItem> {
   if (item.kind === "superseded") {
     await ports.archive.remove(item.object);
     return { item, archivedKey: item.object.key };
   }
-  // What was read in the archive stays there, even where the batch fails: nothing is ever taken out of it.
+  // An object that was read in the archive stays there, even if the batch fails: nothing is ever taken out of it.
   if (parseArchivedKey(item.object.key)) return { item, archivedKey: item.object.key };
   const isDuplicate = kinds[run.kind].archivesTo === "duplicates";
   const home = isDuplicate ? duplicatePrefixOf(run.batchId, versionLabel(item.object)) : folder;
   const toKey = `${home}${keyBelowBatch(item.stagedKey, stagingPrefixOf(run.batchId))}`;
   await ports.crashPoint("before-archive-copy");
-  const moved = await move(ports, item, toKey).catch((error: unknown) => {
-    if (!mayBeGone || !(error instanceof PermanentError) || error.code !== "S3_MISSING") throw error;
-    ports.log.warn("nothing left to archive", { code: error.code, key: item.object.key, table: item.table });
-    return item.object.key;
-  });
+  const archivedKey = await ports.archive
+    .move(item.object, toKey)
+    .then(() => toKey)
+    .catch((error: unknown) => {
+      if (!mayBeGone || !(error instanceof PermanentError) || error.code !== "S3_MISSING") throw error;
+      ports.log.warn("nothing left to archive", { code: error.code, key: item.object.key, table: item.table });
+      return item.object.key;
+    });
   await ports.crashPoint("after-archive-copy");
-  return { item, archivedKey: moved };
-}
-
-async function move({ archive }: ArchivePorts, { object }: WorkItem, toKey: string): Promise<string> {
-  await archive.move(object, toKey);
-  return toKey;
+  return { item, archivedKey };
 }

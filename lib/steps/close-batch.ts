@@ -26,7 +26,7 @@ type ClosePorts = {
   readonly settings: { readonly requireApproval: boolean };
 };
 
-/** What the machine sees of a load: ids and counts. The table results stay in the stored report. */
+/** The load result as the machine sees it: ids and counts, with its first error as `code` and `message`. */
 type CloseAnswer = {
   readonly next: Answer<"CloseBatch">;
   readonly result: Omit<LoadResult, "errors"> & {
@@ -42,13 +42,13 @@ export async function closeBatch(ports: ClosePorts, { run }: TaskRequest): Promi
   if (attemptStatus.closed) return toAnswer(await lookAgain(ports, run, attemptStatus), attemptStatus.closed);
   const result = toResult(run, attemptStatus);
   if (result.report_key) {
-    await writeReport(ports.store, { key: result.report_key, content: result }, async () => {
+    await writeReport(ports.store, result.report_key, result, async () => {
       await ports.attempts.attemptStatus(run);
       await ports.crashPoint("before-report");
     });
   }
   await ports.crashPoint("after-report");
-  const state = finalState(attemptStatus);
+  const state: BatchState = attemptStatus.state === "failing" ? "failed" : "loaded";
   const ended = await ports.attempts.close(run, { state, result, fault: attemptStatus.fault });
   if (kinds[run.kind].measured) ports.gauges.emit(measuresOfResult(result));
   await ports.crashPoint("after-close");
@@ -56,9 +56,8 @@ export async function closeBatch(ports: ClosePorts, { run }: TaskRequest): Promi
 }
 
 /**
- * A wake mostly comes from the very objects that were loaded. The batch is free by now, so whatever arrives from here
- * on finds it free; only where something lies in staging that can be loaded is it looked at again. A failed batch is
- * not: it ends as a failure, and nothing but a retry goes on with it.
+ * Looks again at a batch only if staging holds something to load or compare: most wakes come from the very objects that
+ * were loaded, and an arrival from here on finds the batch free. A failed batch is left to a retry.
  */
 async function lookAgain(ports: ClosePorts, run: Run, attemptStatus: AttemptStatus): Promise<CloseAnswer["next"]> {
   if (attemptStatus.state === "failing" || attemptStatus.state === "failed" || attemptStatus.fault) return "closed";
@@ -72,7 +71,7 @@ async function lookAgain(ports: ClosePorts, run: Run, attemptStatus: AttemptStat
   return decision.do === "load" || decision.do === "compare" ? "again" : "closed";
 }
 
-/** The preview's report is its only trace; its counts go back with the execution. */
+/** Answers the counts of the preview's report, which is its only trace. */
 async function closePreview({ plans, store }: ClosePorts, run: Run): Promise<CloseAnswer> {
   await plans.discard(run.planId);
   const key = previewKey(run.batchId, run.runId);
@@ -92,10 +91,6 @@ async function closePreview({ plans, store }: ClosePorts, run: Run): Promise<Clo
 }
 
 const previewLost: Fault = { code: "PREVIEW_LOST", message: "the preview came to no report; start it again" };
-
-function finalState({ state }: AttemptStatus): BatchState {
-  return state === "failing" ? "failed" : "loaded";
-}
 
 function statusOf(run: Run, attemptStatus: AttemptStatus): LoadStatus {
   const { commits, status } = kinds[run.kind];
@@ -135,7 +130,7 @@ function emptyResult(run: Run): LoadResult {
   };
 }
 
-/** Step Functions carries 256 KiB at most: of very many tables only the totals go back, the report has them all. */
+/** Step Functions carries 256 KiB at most: of more tables only the totals go back, and the report has them all. */
 const maxTablesInAnswer = 200;
 
 function toAnswer(next: CloseAnswer["next"], result: LoadResult): CloseAnswer {

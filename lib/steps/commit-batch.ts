@@ -51,10 +51,10 @@ type Time = {
 
 type Ending = (ports: CommitPorts, staged: Staged, time: Time) => Promise<CommitAnswer>;
 
-/** Last step for the records that were read. */
+/** What each kind of plan does with the records that were read. */
 const endings: Readonly<Record<PlanKind, Ending>> = { load: commit, compare, preview };
 
-/** Every worker ended with an outcome of its own; here it is read from the ledger and thrown as one. */
+/** Throws one error for all workers that stopped early: each of them noted in the ledger what blocks it. */
 async function refusePending({ claims }: CommitPorts, run: Run, items: readonly WorkItem[]): Promise<void> {
   const pending = items.filter(({ state }) => state === "pending");
   if (pending.length === 0) return;
@@ -67,12 +67,12 @@ async function refusePending({ claims }: CommitPorts, run: Run, items: readonly 
 type Staged = { readonly run: Run; readonly plan: Plan; readonly items: readonly WorkItem[] };
 
 async function commit(ports: CommitPorts, staged: Staged, { deadline, budget }: Time): Promise<CommitAnswer> {
-  const { run, plan, items } = staged;
+  const { run, plan } = staged;
   refuseFaulty(ports, staged);
   await ports.crashPoint("before-commit");
   const outcome = await ports.commits.commit(run, plan, budget);
   await ports.crashPoint("after-commit");
-  if (outcome.outcome === "rejected") return reject(ports, { run, items, judgement: outcome.judgement }, deadline);
+  if (outcome.outcome === "rejected") return reject(ports, staged, outcome.judgement, deadline);
   return { next: outcome.outcome };
 }
 
@@ -85,13 +85,16 @@ function refuseFaulty({ settings }: CommitPorts, { run, plan, items }: Staged): 
   }
   verifyCounts(plan, items);
   const records = items.reduce((sum, item) => sum + item.records, 0);
-  const large = refuseLargeBatch({ batchId: run.batchId, records, limit: settings.maxRecordsPerBatch });
+  const large = refuseLargeBatch(run.batchId, records, settings.maxRecordsPerBatch);
   if (large) throw new PermanentError(large.code, large.message);
 }
 
-type Rejected = { readonly run: Run; readonly items: readonly WorkItem[]; readonly judgement: Judgement };
-
-async function reject(ports: CommitPorts, { run, items, judgement }: Rejected, deadline: number): Promise<never> {
+async function reject(
+  ports: CommitPorts,
+  { run, items }: Staged,
+  judgement: Judgement,
+  deadline: number,
+): Promise<never> {
   const rejects = await fillRejectTexts(ports, { items, rejects: judgement.rejects }, deadline);
   await ports.attempts.keepRejects(run, { ...judgement, rejects });
   const read = judgement.tables.reduce((sum, { counts }) => sum + counts.records_read, 0);

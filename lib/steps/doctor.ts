@@ -22,8 +22,8 @@ import { loadChecks, settingsChecks, wrongVariable } from "./doctor/load-checks.
 import { type Runner, runChecks } from "./doctor/run-checks.ts";
 
 /**
- * doctor: everything that is wrong with an environment, at once. What can be asked is asked and nothing is tried, so
- * that it leaves no trace; what cannot be asked is said.
+ * doctor: finds everything that is wrong with an environment at once. It asks and tries nothing, so that it leaves no
+ * trace, and reports what it could not ask.
  */
 
 export type DoctorPorts = ContractPorts & {
@@ -31,13 +31,13 @@ export type DoctorPorts = ContractPorts & {
   readonly database: DatabaseDoctor;
   readonly inspect: TargetInspect;
   readonly bucket: BucketDoctor;
-  /** Null where the settings name none. */
+  /** Null if the settings name none. */
   readonly machine: MachineDoctor | null;
   readonly within: Runner["within"];
   readonly now: () => number;
 };
 
-/** What was begun has to end before the function does. */
+/** Time kept back for the end of the function, after the last check. */
 const reserveSeconds = 10;
 
 const databaseVariables = /^DB_|^AWS_REGION$/;
@@ -46,30 +46,26 @@ const machineVariables = /^STATE_MACHINE_ARN$|^LOCAL_MACHINE_ENDPOINT$|^AWS_REGI
 
 /** @param deadline milliseconds since the epoch, when this invocation ends */
 export async function diagnose(ports: DoctorPorts, deadline: number): Promise<Diagnosis> {
-  const { inspected, database, bucket, now } = ports;
+  const { inspected, database, bucket, machine, now } = ports;
   const { settings } = inspected;
   const end = Math.min(deadline - reserveSeconds * 1000, now() + doctorSeconds * 1000);
   const runner: Runner = { within: ports.within, secondsLeft: () => (end - now()) / 1000 };
-  const { machine } = ports;
   const arn = settings.stateMachineArn;
   const machinePorts = machine && arn !== null ? { machine, arn, now } : null;
-  // Each of them waits for somebody else.
+  // At the same time: each of them waits for another service.
   const [own, server, store, states] = await Promise.all([
     runChecks(runner, settingsChecks(inspected)),
     runChecks(runner, databaseChecks(database, settings), wrongVariable(inspected, databaseVariables)),
     runChecks(runner, bucketChecks({ bucket, settings, now }), wrongVariable(inspected, bucketVariables)),
     runChecks(runner, machineChecks(machinePorts), wrongVariable(inspected, machineVariables)),
   ]);
-  // On the one connection that a function has.
+  // One after the other: a function has one connection.
   const view = openContractView(ports);
   const control = await runChecks(runner, controlChecks(database), server.stopped);
   const file = await runChecks(runner, contractFileChecks(view), store.stopped);
   const contracts = await runChecks(runner, contractChecks(view, ports), store.stopped ?? server.stopped);
-  const targets = await runChecks(
-    runner,
-    targetChecks(view, { database, inspect: ports.inspect, settings }),
-    server.stopped,
-  );
+  const targetPorts = { database, inspect: ports.inspect, settings };
+  const targets = await runChecks(runner, targetChecks(view, targetPorts), server.stopped);
   const loads = await runChecks(runner, loadChecks(database), server.stopped);
   const ran = [own, server, control, file, contracts, targets, store, states, loads];
   return {

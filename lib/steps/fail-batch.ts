@@ -18,7 +18,7 @@ type FailPorts = {
 type FailAnswer = { readonly next: Answer<"FailBatch"> };
 
 export async function failBatch(ports: FailPorts, { run, error }: FailRequest): Promise<FailAnswer> {
-  const fault = readCause(error.Cause);
+  const fault = parseFault(messageOf(error.Cause), errorNames.permanent);
   ports.log.warn("batch failed", { batchId: run.batchId, code: fault.code });
   if (kinds[run.kind].report === "preview") {
     const report = JSON.stringify(toFailedPreview(run, fault), null, 2);
@@ -29,11 +29,7 @@ export async function failBatch(ports: FailPorts, { run, error }: FailRequest): 
   return { next: ended === "compared" ? "close" : "archive" };
 }
 
-/** Step Functions hands over the Lambda's error as JSON text in Cause, a Pass state only its message. */
-function readCause(cause: string): Fault {
-  return parseFault(messageOf(cause), errorNames.permanent);
-}
-
+/** The message in `Cause`, which is JSON text of Lambda's error, or of a Pass state the message itself. */
 function messageOf(cause: string): string {
   try {
     const parsed: unknown = JSON.parse(cause);
@@ -44,7 +40,7 @@ function messageOf(cause: string): string {
   }
 }
 
-/** Notes why a load does not move; where the disk is full, what it has staged makes room, and is staged again later. */
+/** Notes why a load does not move; if the disk is full, its staged rows are dropped to make room, and staged again later. */
 export async function noteBlocked(
   { claims, plans }: { claims: Pick<Claims, "noteBlocked">; plans: Pick<Plans, "emptyStaging"> },
   { run, execution }: { readonly run: Run; readonly execution: string },

@@ -12,6 +12,8 @@ import { type Manifest, parseManifest, refuseLargeManifest } from "../core/manif
 import type { ListedObject, ObjectStore } from "../core/objects.ts";
 import type { BatchRecords, SeenObject } from "../core/ports.ts";
 
+/** What a batch could be loaded from, as listed in staging, archive and `failed/`, and the facts of its decision. */
+
 type SourcePorts = {
   readonly store: ObjectStore;
   readonly records: Pick<BatchRecords, "tableStates" | "queue" | "seenVersions">;
@@ -20,13 +22,13 @@ type SourcePorts = {
 type SourceSearch = {
   readonly batchId: string;
   readonly epoch: number;
-  /** Whether what lies in `failed/` is read, too. */
+  /** True to find the fragments in `failed/`, too. */
   readonly retry: boolean;
-  /** Whether to look into the archive, too, where the ledger knows of nothing in it. */
+  /** True to list the archive even if the ledger knows of no uncommitted object in it. */
   readonly lookInArchive: boolean;
 };
 
-/** Everything that a batch could be loaded from. Of namesakes staging counts first, then the archive, then `failed/`. */
+/** Everything that a batch could be loaded from. For one key staging counts first, then the archive, then `failed/`. */
 export async function findSources(ports: SourcePorts, search: SourceSearch): Promise<Source[]> {
   const { store, records } = ports;
   const { batchId, epoch, retry, lookInArchive } = search;
@@ -40,8 +42,8 @@ export async function findSources(ports: SourcePorts, search: SourceSearch): Pro
 }
 
 /**
- * Every table that is known of the batch is loaded, also those that only the queue names: nothing that an event could
- * load lies in the archive, which may be long. What nobody has queued is found by the sweep's walk through the archive.
+ * True if every known table of the batch is loaded, those that only the queue names included. Then the archive, which
+ * may be long, need not be listed; the sweep's walk through it finds objects of tables that are not queued.
  */
 async function isLoaded({ records }: SourcePorts, { batchId, epoch }: SourceSearch): Promise<boolean> {
   const states = await records.tableStates(batchId, epoch);
@@ -49,15 +51,25 @@ async function isLoaded({ records }: SourcePorts, { batchId, epoch }: SourceSear
   return (await records.queue(batchId)).every(({ table }) => states.has(table));
 }
 
-/** Those whose namesakes do not lie there as well. */
-export function without(sources: readonly Source[], others: readonly Source[]): Source[] {
-  const there = new Set(others.filter(({ object }) => object.isLatest).map(({ stagedKey }) => stagedKey));
-  return sources.filter(({ stagedKey }) => !there.has(stagedKey));
+/**
+ * Lists the versions in staging for a batch, older ones included. Folders, foreign files and versions that a delete
+ * marker hides are left out.
+ */
+export async function findStagedSources(store: ObjectStore, batchId: string): Promise<Source[]> {
+  const sources: Source[] = [];
+  const current = new Set<string>();
+  // newest first within a key: a key whose first version is not the latest is hidden
+  for await (const object of store.list(stagingPrefixOf(batchId))) {
+    if (object.isLatest) current.add(object.key);
+    if (!current.has(object.key) || parseFragmentKey(object.key, stagingPrefix)?.batchId !== batchId) continue;
+    sources.push({ object, stagedKey: object.key, origin: "staging" });
+  }
+  return sources;
 }
 
 /**
- * What lies in the archive of a batch although its tables are not committed, as after a restore of the database. What
- * was read there by an attempt that failed is left to a retry.
+ * Lists the objects in the archive of a batch whose tables are not committed, as after a restore of the database. Those
+ * that a failed attempt has read there are left to a retry.
  */
 export async function findArchivedSources(
   { store, records }: SourcePorts,
@@ -76,33 +88,17 @@ export async function findArchivedSources(
 }
 
 /**
- * Lists what lies in staging for a batch, older versions included. Folders, foreign files and what a delete marker
- * hides are left out.
- */
-export async function findStagedSources(store: ObjectStore, batchId: string): Promise<Source[]> {
-  const sources: Source[] = [];
-  const current = new Set<string>();
-  // newest first within a key: a key whose first version is not the latest is hidden
-  for await (const object of store.list(stagingPrefixOf(batchId))) {
-    if (object.isLatest) current.add(object.key);
-    if (!current.has(object.key) || parseFragmentKey(object.key, stagingPrefix)?.batchId !== batchId) continue;
-    sources.push({ object, stagedKey: object.key, origin: "staging" });
-  }
-  return sources;
-}
-
-/**
- * The fragments of failed attempts, where they lie in `failed/`: only what the ledger knows as archived there, and of
- * several namesakes the one that was seen last. An object in staging supersedes its namesake.
+ * Finds the fragments of failed attempts in `failed/`: only those that the ledger knows there, and of several with one
+ * key the one that was seen last. An object in staging supersedes them.
  */
 async function findFailedSources(
   store: ObjectStore,
   seen: readonly SeenVersion[],
-  staged: readonly Source[],
+  superseding: readonly Source[],
 ): Promise<Source[]> {
-  const inStaging = new Set(staged.filter(({ object }) => object.isLatest).map(({ stagedKey }) => stagedKey));
+  const superseded = currentKeys(superseding);
   const failed = seen
-    .filter(({ state, key }) => state === "failed" && !inStaging.has(key))
+    .filter(({ state, key }) => state === "failed" && !superseded.has(key))
     .toSorted((a, b) => a.firstSeen.getTime() - b.firstSeen.getTime());
   const objects = await currentObjects(store, new Set(failed.flatMap(({ archivedKey }) => archivedKey ?? [])));
   const newest = new Map<string, Source>();
@@ -113,11 +109,9 @@ async function findFailedSources(
   return [...newest.values()];
 }
 
-const folderOf = (key: string): string => key.slice(0, key.lastIndexOf("/") + 1);
-
 async function currentObjects(store: ObjectStore, keys: ReadonlySet<string>): Promise<Map<string, ListedObject>> {
   const found = new Map<string, ListedObject>();
-  for (const folder of new Set([...keys].map(folderOf))) {
+  for (const folder of new Set([...keys].map((key) => key.slice(0, key.lastIndexOf("/") + 1)))) {
     for await (const object of store.list(folder)) {
       if (object.isLatest && keys.has(object.key)) found.set(object.key, object);
     }
@@ -125,34 +119,23 @@ async function currentObjects(store: ObjectStore, keys: ReadonlySet<string>): Pr
   return found;
 }
 
-/** The manifests among the sources, in the version listed; one that cannot be used comes with its fault. */
-async function readManifests(store: ObjectStore, sources: readonly Source[]): Promise<Manifest[]> {
-  const manifests: Manifest[] = [];
-  for (const { object, stagedKey } of sources.filter((source) => source.object.isLatest)) {
-    const parsed = parseFragmentKey(stagedKey);
-    if (parsed?.kind !== "marker" || parsed.marker !== manifestMarker) continue;
-    const large = refuseLargeManifest(object.size, parsed);
-    const found = large ? null : await store.readText(object.key, object);
-    if (large) manifests.push(large);
-    if (found) manifests.push(parseManifest(found.text, parsed));
-  }
-  return manifests;
+/** The sources whose keys are not current among the others. */
+export function without(sources: readonly Source[], others: readonly Source[]): Source[] {
+  const current = currentKeys(others);
+  return sources.filter(({ stagedKey }) => !current.has(stagedKey));
+}
+
+function currentKeys(sources: readonly Source[]): ReadonlySet<string> {
+  return new Set(sources.filter(({ object }) => object.isLatest).map(({ stagedKey }) => stagedKey));
 }
 
 export function toSeenObject({ object, stagedKey }: Source): SeenObject {
-  const parsed = parseFragmentKey(stagedKey);
-  return { stagedKey, table: parsed?.table ?? "", object: object as ListedObject, isLatest: object.isLatest };
+  return { stagedKey, table: parseFragmentKey(stagedKey)?.table ?? "", object, isLatest: object.isLatest };
 }
 
-type FactPorts = {
-  readonly records: Pick<BatchRecords, "tableStates" | "queue" | "seenVersions">;
-  readonly store: ObjectStore;
-  readonly settings: { readonly requireApproval: boolean };
-};
-
-/** Reads what the decision rests on, besides the sources that were found. */
+/** Reads the facts of a decision, which come to the sources that were found. */
 export async function readFacts(
-  { records, store, settings }: FactPorts,
+  { records, store, settings }: SourcePorts & { readonly settings: { readonly requireApproval: boolean } },
   { batchId, epoch, state }: { batchId: string; epoch: number; state: BatchState },
   sources: readonly Source[],
 ): Promise<BatchFacts> {
@@ -166,4 +149,18 @@ export async function readFacts(
     manifests: await readManifests(store, sources),
     requireApproval: settings.requireApproval,
   };
+}
+
+/** Reads the manifests among the sources in the listed version; one that cannot be used carries its fault. */
+async function readManifests(store: ObjectStore, sources: readonly Source[]): Promise<Manifest[]> {
+  const manifests: Manifest[] = [];
+  for (const { object, stagedKey } of sources.filter((source) => source.object.isLatest)) {
+    const parsed = parseFragmentKey(stagedKey);
+    if (parsed?.kind !== "marker" || parsed.marker !== manifestMarker) continue;
+    const large = refuseLargeManifest(object.size, parsed);
+    const found = large ? null : await store.readText(object.key, object);
+    if (large) manifests.push(large);
+    if (found) manifests.push(parseManifest(found.text, parsed));
+  }
+  return manifests;
 }

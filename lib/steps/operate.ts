@@ -18,7 +18,7 @@ import { type DoctorPorts, diagnose } from "./doctor.ts";
 import { findSources, toSeenObject } from "./find-sources.ts";
 import type { ErrorLog } from "./reports.ts";
 
-/** operate: the CLI's arm beside the database. */
+/** operate: answers what the CLI asks, from beside the database. */
 
 type OperatePorts = {
   readonly executions: Executions;
@@ -29,9 +29,7 @@ type OperatePorts = {
   readonly settings: { readonly batchIdPattern: RegExp };
 };
 
-type Asked<Operation extends OperateRequest["operation"]> = Extract<OperateRequest, { operation: Operation }>;
-
-/** Opened when they are asked for: a diagnosis has to say what the others would only fail with. */
+/** Opened on demand: a diagnosis has to report what the ports of all other operations would fail with. */
 type OperatorPorts = {
   readonly starter: () => Promise<OperatePorts>;
   readonly doctor: () => DoctorPorts;
@@ -43,9 +41,10 @@ export async function operate(ports: OperatorPorts, request: OperateRequest, dea
   return perform(await ports.starter(), request);
 }
 
-type BatchRequest = Exclude<OperateRequest, { operation: "doctor" }>;
-
-async function perform(ports: OperatePorts, request: BatchRequest): Promise<unknown> {
+async function perform(
+  ports: OperatePorts,
+  request: Exclude<OperateRequest, { operation: "doctor" }>,
+): Promise<unknown> {
   switch (request.operation) {
     case "start":
       return start(ports, request.input);
@@ -74,18 +73,19 @@ function checkedId({ settings }: OperatePorts, batchId: string): string {
 
 async function start(ports: OperatePorts, input: ExecutionInput): Promise<{ executionArn: string }> {
   const batchId = checkedId(ports, input.batchId);
-  const { executionArn } = await ports.executions.start(
-    `${batchId}-${input.action}-${ports.newId().slice(0, 8)}`,
-    input,
-  );
+  const name = `${batchId}-${input.action}-${ports.newId().slice(0, 8)}`;
+  const { executionArn } = await ports.executions.start(name, input);
   return { executionArn };
 }
 
 /**
- * Records the approval of what is there, and starts the load. The versions that are there are written down first: an
- * approval covers them, even where a key was replaced before.
+ * Records the approval of a batch. The versions in staging are recorded first: the approval covers them, even if a key
+ * was replaced before.
  */
-async function approve(ports: OperatePorts, { batchId, tables, approvedBy }: Asked<"approve">): Promise<object> {
+async function approve(
+  ports: OperatePorts,
+  { batchId, tables, approvedBy }: Extract<OperateRequest, { operation: "approve" }>,
+): Promise<object> {
   const id = checkedId(ports, batchId);
   const epoch = await ports.operations.epochOf(id);
   const sources = await findSources(ports, { batchId: id, epoch, retry: false, lookInArchive: true });

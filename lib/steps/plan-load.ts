@@ -5,47 +5,60 @@ import type { ExecutionInput } from "../core/execution.ts";
 import type { Answer } from "../core/machine.ts";
 import type { Manifest } from "../core/manifest.ts";
 import { hashOf, loaderVersion, type PlanBody, type PlanOptions, planTables, type TablePlan } from "../core/plan.ts";
-import type { ContractStore, Gauges, Log } from "../core/ports.ts";
+import type { NewPlan } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
-import type { TargetCatalog } from "../core/target.ts";
 import type { NewItem } from "../core/work-item.ts";
 import { numberWorkers, secondsUntilAsked, type Turn, wantedWorkers } from "../core/workers.ts";
 import { findSources } from "./find-sources.ts";
 import type { ValidatePorts, Visit } from "./validate-batch.ts";
 import { refuseLargeBatch } from "./verify-counts.ts";
 
-/** How a load that may begin gets its turn, its plan and its workers. */
+/**
+ * What ValidateBatch does with a batch that may begin: it takes a turn, writes the plan of a load, a comparison or a
+ * preview with its work items and workers, and answers the machine.
+ */
 
-type Asking = { readonly tables: readonly TableSources[]; readonly queue: readonly QueueRow[] };
+export type ValidateAnswer = Run & {
+  readonly next: Answer<"ValidateBatch">;
+  readonly code?: string;
+  readonly message?: string;
+  /** With `later`: seconds until the batch asks again. */
+  readonly waitSeconds?: number;
+};
 
-/** A load that is planned again keeps the place that it has; one that is planned only to fail needs none. */
-export async function takeTurn(ports: ValidatePorts, visit: Visit, asking: Asking): Promise<Turn> {
-  const wanted = wantedWorkers(sizesOf(toItems(asking.tables)));
+type Ready = { readonly tables: readonly TableSources[]; readonly queue: readonly QueueRow[] };
+
+/** Asks for a turn. A load that is planned again keeps its place, and one that is planned only to fail needs none. */
+export async function takeTurn(ports: ValidatePorts, visit: Visit, ready: Ready): Promise<Turn> {
+  const wanted = wantedWorkers(sizesOf(toItems(ready.tables)));
   if (visit.claim.state === "loading" || visit.claim.aborted) return { turn: "now", workers: null };
   const { batchId } = visit.input;
-  const approvedAt = lastApproval(asking) ?? new Date(0);
+  const approvedAt = lastApproval(ready) ?? new Date(0);
   return ports.turns.enter({ batchId, fence: visit.claim.fence, owner: visit.execution, approvedAt, wanted });
 }
 
-/** A batch is approved when the last of its tables is. */
-function lastApproval({ tables, queue }: Asking): Date | null {
+/** The time of the batch's approval, which is that of its last table. */
+function lastApproval({ tables, queue }: Ready): Date | null {
   const names = new Set(tables.map(({ table }) => table));
   const times = queue.flatMap(({ table, approvedAt }) => (names.has(table) && approvedAt ? [approvedAt] : []));
   return times.reduce<Date | null>((last, time) => (last === null || time > last ? time : last), null);
 }
 
-export function inLine(batchId: string, ahead: number): Fault {
-  const message = `batch ${batchId} is ready, and waits until the database has room for it; ${ahead} batches are ahead of it`;
-  return { code: "IN_LINE", message };
-}
+type ChosenTables = {
+  readonly tables: readonly TableSources[];
+  readonly held: readonly string[];
+  readonly manifests: readonly Manifest[];
+  /** Records by table, as the queue declares them. */
+  readonly totals: Readonly<Record<string, number>>;
+};
 
-type Later = Turn & { readonly turn: "later" };
+/** The declarations for a preview or a comparison, which take what is there. */
+export const noDeclarations = { manifests: [], totals: {} } as const;
 
-/** For an execution that stands in line and could not look how far it is. */
-export const askAgain: Later = { turn: "later", ahead: 0, waitSeconds: secondsUntilAsked(0, 0) };
-
-export function answerLater(batchId: string, turn: Later): ValidateAnswer {
-  return { ...answer("later", emptyRun(batchId), inLine(batchId, turn.ahead)), waitSeconds: turn.waitSeconds };
+export function totalsOf(queue: readonly QueueRow[]): Record<string, number> {
+  return Object.fromEntries(
+    queue.flatMap(({ table, totalRecords }) => (totalRecords === null ? [] : [[table, totalRecords]])),
+  );
 }
 
 export async function planLoad(
@@ -60,7 +73,7 @@ export async function planLoad(
   return fault ? answer("fail", run, fault) : answer("stage", run);
 }
 
-/** A redelivery is read and compared beside whatever else is loaded: it takes no turn, and what room there is. */
+/** Plans the comparison of a redelivery. It takes no turn, and the workers that other loads leave free. */
 export async function planComparison(
   ports: ValidatePorts,
   visit: Visit,
@@ -72,21 +85,16 @@ export async function planComparison(
   return fault ? answer("fail", run, fault) : answer("stage", run);
 }
 
-type Planning = {
-  readonly kind: "load" | "compare";
-  readonly body: PlanBody;
-  readonly items: readonly NewItem[];
-  /** Null where nobody has dealt them out yet. */
-  readonly workers: number | null;
-};
+/** A plan to be written; `workers` is null if none were assigned with a turn. */
+type Planning = Pick<NewPlan, "kind" | "body" | "items"> & { readonly workers: number | null };
 
 async function createPlan(ports: ValidatePorts, { input, execution, claim }: Visit, planning: Planning): Promise<Run> {
-  // Planned again after a takeover or a change of catalog or approval, it is still the same attempt.
+  // A load that is planned again, after a takeover or a change of catalog or approval, is still the same attempt.
   const attempt = claim.state === "loading" ? claim.attempt : claim.attempt + 1;
   const ids = { batchId: input.batchId, epoch: claim.epoch, attempt, fence: claim.fence, runId: execution };
-  const { kind, body, items } = planning;
-  const source = input.source;
-  const planId = await ports.plans.create({ ...ids, source, kind, body, items, workers: planning.workers ?? 0 });
+  const { kind, items } = planning;
+  const planned = { ...planning, workers: planning.workers ?? 0 };
+  const planId = await ports.plans.create({ ...ids, ...planned, source: input.source });
   await ports.crashPoint("after-plan");
   const workers = planning.workers ?? (await ports.turns.assign(planId, wantedWorkers(sizesOf(items))));
   return { ...ids, kind, planId, workers: numberWorkers(workers) };
@@ -99,8 +107,8 @@ function sizesOf(items: readonly NewItem[]): number[] {
 const firstEpoch = 1;
 
 /**
- * Plans a dry run: no approval, no claim, no batch row. It works on a plan of its own, beside a load if there is one,
- * and leaves nothing but its report.
+ * Plans a dry run, which needs no approval, claim or batch row. It has a plan of its own, beside that of a load if there
+ * is one, and leaves nothing but its report.
  */
 export async function planPreview(
   ports: ValidatePorts,
@@ -127,48 +135,9 @@ export async function planPreview(
   return answer("stage", run);
 }
 
-/** What planning a load and planning a preview have in common. */
-
-type PlanningPorts = {
-  readonly contracts: ContractStore;
-  readonly catalog: TargetCatalog;
-  readonly log: Log;
-  readonly gauges: Gauges;
-  readonly settings: {
-    readonly batchSize: number;
-    readonly requireApproval: boolean;
-    readonly maxRecordsPerBatch: number | null;
-  };
-};
-
-type ChosenTables = {
-  readonly tables: readonly TableSources[];
-  readonly held: readonly string[];
-  readonly manifests: readonly Manifest[];
-  /** Records by table, as the queue declares them. */
-  readonly totals: Readonly<Record<string, number>>;
-};
-
-/** For a preview or a comparison, which take what is there. */
-export const noDeclarations = { manifests: [], totals: {} } as const;
-
-export function totalsOf(queue: readonly QueueRow[]): Record<string, number> {
-  return Object.fromEntries(
-    queue.flatMap(({ table, totalRecords }) => (totalRecords === null ? [] : [[table, totalRecords]])),
-  );
-}
-
-export type ValidateAnswer = Run & {
-  readonly next: Answer<"ValidateBatch">;
-  readonly code?: string;
-  readonly message?: string;
-  /** With `later`: seconds until it is asked again. */
-  readonly waitSeconds?: number;
-};
-
-/** A plan that cannot be made still gets its items: they say what goes to `failed/`. */
+/** Plans the tables. A fault leaves a plan without tables, whose items still say what goes to `failed/`. */
 async function planBody(
-  ports: PlanningPorts,
+  ports: ValidatePorts,
   input: ExecutionInput,
   chosen: ChosenTables,
 ): Promise<{ readonly body: PlanBody; readonly fault: Fault | null }> {
@@ -191,8 +160,9 @@ async function planBody(
     parts: chosen.manifests.flatMap(({ parts }) => parts),
     totals: chosen.totals,
   });
-  const size = { batchId: input.batchId, records: declaredRecords(chosen), limit: ports.settings.maxRecordsPerBatch };
-  const fault = faultOfManifests(chosen) ?? refuseLargeBatch(size);
+  const { maxRecordsPerBatch } = ports.settings;
+  const fault =
+    faultOfManifests(chosen) ?? refuseLargeBatch(input.batchId, declaredRecords(chosen), maxRecordsPerBatch);
   if (fault) return { body: toBody([]), fault };
   try {
     return { body: toBody(planTables(tables, { contracts, catalog, input })), fault: null };
@@ -206,7 +176,7 @@ function optionsOf({ action, tables, strategy, batchSize }: ExecutionInput): Pla
   return { action, ...(tables && { tables }), ...(strategy && { strategy }), ...(batchSize && { batchSize }) };
 }
 
-/** A manifest that cannot be used, or parts that it does not name. */
+/** The fault of a manifest that cannot be used, or that does not name every part. */
 function faultOfManifests({ tables, manifests }: ChosenTables): Fault | null {
   for (const manifest of manifests) {
     const sources = tables.find(({ table }) => table === manifest.table);
@@ -221,7 +191,7 @@ function faultOfManifests({ tables, manifests }: ChosenTables): Fault | null {
   return null;
 }
 
-/** As many records as queue and manifests say there are at least; what else comes is counted when it is read. */
+/** The least number of records by what queue and manifests declare; the real number is known once they are read. */
 function declaredRecords({ tables, manifests, totals }: ChosenTables): number {
   return tables.reduce((sum, { table }) => {
     const parts = manifests.find((manifest) => manifest.table === table)?.parts ?? [];
@@ -246,9 +216,23 @@ export function emptyRun(batchId: string): Run {
   return { batchId, kind: "load", planId: 0, fence: 0, epoch: 0, attempt: 0, runId: "", workers: [] };
 }
 
-/** `fail` goes to FailBatch by way of the machine, which hands on the message alone: so that carries the code, too. */
+/** Answers the machine. With `fail` it passes the message alone to FailBatch, so that the message carries the code, too. */
 export function answer(next: ValidateAnswer["next"], run: Run, fault?: Fault): ValidateAnswer {
   if (!fault) return { ...run, next };
   const message = next === "fail" ? `${fault.code}: ${fault.message}` : fault.message;
   return { ...run, next, code: fault.code, message };
+}
+
+export function inLine(batchId: string, ahead: number): Fault {
+  const message = `batch ${batchId} is ready, and waits until the database has room for it; ${ahead} batches are ahead of it`;
+  return { code: "IN_LINE", message };
+}
+
+type Later = Turn & { readonly turn: "later" };
+
+/** The turn of an execution that waits for it already and could not ask for its place. */
+export const askAgain: Later = { turn: "later", ahead: 0, waitSeconds: secondsUntilAsked(0, 0) };
+
+export function answerLater(batchId: string, turn: Later): ValidateAnswer {
+  return { ...answer("later", emptyRun(batchId), inLine(batchId, turn.ahead)), waitSeconds: turn.waitSeconds };
 }

@@ -5,8 +5,8 @@ import type { TaskRequest } from "../core/run.ts";
 type RollbackAnswer = { readonly next: Answer<"RollbackBatch"> };
 
 /**
- * RollbackBatch: not available yet. ValidateBatch refuses the action before it gets here, so that arriving here is a
- * fault of the deployment: it blocks, and touches nothing. The undo images that it will need are kept by every commit.
+ * RollbackBatch: not available yet. ValidateBatch refuses the action, so that a run that gets here is a fault of the
+ * deployment: it blocks, and nothing is touched. Every commit keeps the undo images that a rollback will need.
  */
 export async function rollbackBatch(_ports: object, { run }: TaskRequest): Promise<RollbackAnswer> {
   throw new BlockedError("ROLLBACK_NOT_AVAILABLE", `rollback of ${run.batchId} is not available in this version`);

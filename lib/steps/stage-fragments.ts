@@ -19,6 +19,7 @@ export type ReadRecords = (
   version: ObjectVersion,
   options: { from: ReadPosition | null; take?: TakeRecord; limits?: { groupRecords?: number } },
 ) => AsyncGenerator<RecordGroup, unknown>;
+
 type StagePorts = {
   readonly plans: Plans;
   readonly items: WorkItems;
@@ -31,7 +32,7 @@ type StagePorts = {
   readonly crashPoint: CrashPointHook;
   readonly now: () => number;
   readonly pause: (milliseconds: number) => Promise<void>;
-  /** Resident memory as a share of the limit; 0 where there is none. */
+  /** Resident memory as a share of the limit; 0 if there is no limit. */
   readonly memoryShare: () => number;
 };
 
@@ -101,7 +102,7 @@ function openPacer({ memoryShare }: StagePorts, { body }: Plan): Pacer {
   };
 }
 
-/** A fragment that cannot be read is the batch's fault, but the others are staged all the same: all faults are named. */
+/** Notes the fault of a fragment that cannot be read; the others are staged all the same, so that all faults are named. */
 async function stageItem(shift: Shift, item: WorkItem, table: StagedTable | null): Promise<void> {
   let current = item;
   try {
@@ -121,8 +122,8 @@ async function stageItem(shift: Shift, item: WorkItem, table: StagedTable | null
 const maxReads = 3;
 
 /**
- * Bytes that do not match their checksum were damaged on the way, or lie so in the bucket. The second is the object's
- * own fault: so they are read a few times at once.
+ * Reads up to three times at once if a checksum does not match: bytes may be damaged on the way. If they are each time,
+ * they lie so in the bucket, which is the object's own fault.
  */
 async function readingAgain<T>(read: () => Promise<T>): Promise<T> {
   for (let n = 1; ; n += 1) {
@@ -141,7 +142,7 @@ async function stageSlice(shift: Shift, item: WorkItem, table: StagedTable | nul
   const slice = { run: request.run, worker: request.worker, item, staging };
   const reading = beginReading(shift, item, table);
   try {
-    // What S3 refuses is known before there is a transaction.
+    // The first group is read before there is a transaction, so that a refusal by S3 needs none.
     const first = await reading.groups.next();
     const next = await ports.slices.stage(slice, async (writer) => {
       const progress = await readSlice(shift, { ...reading, first, writer });
@@ -151,12 +152,12 @@ async function stageSlice(shift: Shift, item: WorkItem, table: StagedTable | nul
     shift.progress.checkpoint(item, next);
     return next;
   } finally {
-    // Nobody waits for it: where the database said nothing any more, a read may still be on its way.
+    // Not awaited: if the database stopped answering, a read may still be on its way.
     reading.groups.return(undefined).catch(() => undefined);
   }
 }
 
-/** A slice whose records are read. */
+/** The reading of one slice. */
 type Reading = {
   readonly item: WorkItem;
   readonly sliceBytes: number;
@@ -178,7 +179,7 @@ type Encoding = Reading & { readonly first: IteratorResult<RecordGroup, unknown>
 /** Reads records from the item's position on until the fragment or the slice's budget ends. */
 async function readSlice({ ports, stopAt, pacer }: Shift, encoding: Encoding): Promise<SliceProgress> {
   const { item, sliceBytes, encoder, groups, first, writer } = encoding;
-  // From the first records on: to find them again in compressed bytes, all that comes before them is decoded.
+  // Timed from the first records on: to find them in compressed bytes, all that comes before them is decoded.
   const started = ports.now();
   let bytes = 0;
   let records = 0;
@@ -204,14 +205,14 @@ async function readSlice({ ports, stopAt, pacer }: Shift, encoding: Encoding): P
 
 const startPosition: ReadPosition = { offset: 0, records: 0, state: {} };
 
-/** How far the checkpoints of one worker move on, told by the way: an invocation may take a quarter of an hour. */
+/** Metrics of one worker's checkpoints, emitted on the way: an invocation may take a quarter of an hour. */
 type StageProgress = {
   checkpoint(before: WorkItem, after: WorkItem): void;
-  /** Tells what was not told yet. */
+  /** Emits what was not emitted yet. */
   tell(): void;
 };
 
-/** As often as a large fragment has a checkpoint; small ones have thousands. */
+/** Time between two emissions: that of a large fragment's checkpoints, since small ones have thousands. */
 const tellMilliseconds = sliceSeconds * 1000;
 
 function openStageProgress({ gauges, now }: { gauges: Gauges; now: () => number }): StageProgress {

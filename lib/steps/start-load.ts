@@ -9,7 +9,7 @@ import { type Fault, toLoaderError } from "../core/errors.ts";
 import { type Executions, executionInput } from "../core/execution.ts";
 import type { Log } from "../core/ports.ts";
 
-/** start-load: turns what arrived into executions, one for each batch. It needs no database. */
+/** start-load: turns arrivals into executions, one for each batch. It needs no database. */
 
 type StartLoadPorts = {
   readonly executions: Pick<Executions, "start">;
@@ -18,16 +18,18 @@ type StartLoadPorts = {
   readonly settings: ArrivalSettings;
 };
 
-/** What it needs of an SQS event. */
-type MessageBatch = { readonly Records: readonly Message[] };
+/** A message of an SQS event. */
 type Message = { readonly messageId: string; readonly body: string };
 
-/** The messages that come again; all others are done. */
+/** The messages that SQS delivers again; all others are done. */
 type StartLoadAnswer = { readonly batchItemFailures: readonly { readonly itemIdentifier: string }[] };
 
 type Arrived = { readonly messageId: string; readonly arrival: Arrival };
 
-export async function startLoad(ports: StartLoadPorts, { Records }: MessageBatch): Promise<StartLoadAnswer> {
+export async function startLoad(
+  ports: StartLoadPorts,
+  { Records }: { readonly Records: readonly Message[] },
+): Promise<StartLoadAnswer> {
   const batches = new Map<string, Arrived[]>();
   const refusals: Promise<string[]>[] = [];
   for (const { messageId, body } of Records) {
@@ -43,7 +45,7 @@ export async function startLoad(ports: StartLoadPorts, { Records }: MessageBatch
   return { batchItemFailures: failed.map((itemIdentifier) => ({ itemIdentifier })) };
 }
 
-/** Starts one batch; answers with all its messages where that fails, so that no other batch suffers. */
+/** Starts one batch; answers with all its messages if that fails, so that no other batch suffers. */
 async function start(ports: StartLoadPorts, batchId: string, arrived: readonly Arrived[]): Promise<string[]> {
   const arrivals = arrived.map(({ arrival }) => arrival);
   try {
@@ -65,7 +67,7 @@ async function start(ports: StartLoadPorts, batchId: string, arrived: readonly A
   }
 }
 
-/** Puts a message aside at once; where even that fails, it comes again. */
+/** Sends a message to the dead-letter queue at once; if that fails, it comes again. */
 async function refuse(ports: StartLoadPorts, { messageId, body }: Message, reason: Fault): Promise<string[]> {
   try {
     await ports.deadLetters.send(body, reason);

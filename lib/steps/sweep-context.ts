@@ -34,21 +34,21 @@ export type SweepPorts = {
   };
 };
 
-/** One sweep, as its parts see it. */
+/** The sweep that is running. */
 export type SweepContext = {
   readonly ports: SweepPorts;
-  /** From when on nothing new may be begun, in milliseconds since the epoch. */
+  /** Milliseconds since the epoch, from when on nothing new may be begun. */
   readonly end: number;
   /** Batches that this sweep started. */
   readonly started: string[];
   readonly healed: Partial<Record<HealingKind, number>>;
-  /** What went wrong with single batches, thrown at the end: the others are looked at first. */
+  /** Errors of single batches, thrown at the end so that the other batches are looked at first. */
   readonly faults: unknown[];
 };
 
 export const isOver = ({ ports, end }: SweepContext): boolean => ports.now() >= end;
 
-/** What is wrong with one part or one batch is kept for the end. */
+/** Keeps the error of one part or one batch for the end of the sweep. */
 export async function guarded(context: SweepContext, work: () => Promise<void>): Promise<void> {
   try {
     await work();
@@ -58,9 +58,9 @@ export async function guarded(context: SweepContext, work: () => Promise<void>):
 }
 
 /**
- * The name repeats as long as nobody has claimed the batch since, so that an execution that is on its way is enough;
- * one that found the batch busy has counted a wake, and the next sweep starts another. One of the name that has
- * succeeded belongs to another life of the database, which was restored since.
+ * Starts an execution for the batch; false if one is on its way already. The name stays the same until the batch is
+ * claimed; an execution that found the batch busy has counted a wake, and the next sweep starts another. If one of that
+ * name has succeeded, the database was restored since, so that the next free name is taken.
  */
 export async function start({ ports, started }: SweepContext, batchId: string, visits: number): Promise<boolean> {
   const input = executionInput.parse({ batchId, source: "sweep" });

@@ -42,7 +42,7 @@ import {
   type ValidateAnswer,
 } from "./plan-load.ts";
 
-/** ValidateBatch: claims the batch, checks it, plans the load, and answers where to go on. */
+/** ValidateBatch: claims the batch, decides what to do with it, plans that, and answers the state to go on with. */
 
 export type ValidatePorts = {
   readonly claims: Claims;
@@ -58,14 +58,12 @@ export type ValidatePorts = {
   readonly gauges: Gauges;
   readonly crashPoint: CrashPointHook;
   readonly newId: () => string;
-  readonly settings: ValidateSettings;
-};
-
-type ValidateSettings = {
-  readonly batchIdPattern: RegExp;
-  readonly requireApproval: boolean;
-  readonly batchSize: number;
-  readonly maxRecordsPerBatch: number | null;
+  readonly settings: {
+    readonly batchIdPattern: RegExp;
+    readonly requireApproval: boolean;
+    readonly batchSize: number;
+    readonly maxRecordsPerBatch: number | null;
+  };
 };
 
 /** What one execution knows of its batch while it is validated. */
@@ -81,13 +79,9 @@ export async function validateBatch(ports: ValidatePorts, request: ValidateReque
   const claim = await ports.claims.claim({ batchId: input.batchId, owner: request.execution, source: input.source });
   if (!claim) return busy(ports, input, request.execution);
   await ports.crashPoint("after-claim");
-  const visit = { input: claim.looksAgain ? afterWake(input) : input, execution: request.execution, claim };
-  return goOn(ports, visit);
-}
-
-/** What was asked for by hand is done: this look is for whatever arrived meanwhile. */
-function afterWake({ batchId }: ExecutionInput): ExecutionInput {
-  return executionInput.parse({ batchId, source: "arrival" });
+  // After an attempt, the request itself is done: the batch is looked at for objects that arrived meanwhile.
+  const asked = claim.looksAgain ? executionInput.parse({ batchId: input.batchId, source: "arrival" }) : input;
+  return goOn(ports, { input: asked, execution: request.execution, claim });
 }
 
 function refuseUnsupported({ action, targetWarehouse }: ExecutionInput): Fault | null {
@@ -108,7 +102,7 @@ async function busy(
   { batchId, source }: ExecutionInput,
   execution: string,
 ): Promise<ValidateAnswer> {
-  // Whoever holds the batch at this moment finds this execution in line and leaves the load to it.
+  // The execution that holds the batch finds that this one waits for its turn, and leaves the load to it.
   if (await ports.turns.waits(batchId, execution)) return answerLater(batchId, askAgain);
   const message = `batch ${batchId} is being loaded by another execution, which looks again before it ends`;
   await ports.records.recordOutcome(batchId, { code: "BATCH_BUSY", message, source });
@@ -128,7 +122,7 @@ async function goOn(ports: ValidatePorts, visit: Visit): Promise<ValidateAnswer>
 
 const maxIdleTakeovers = 3;
 
-/** Goes on with an interrupted load; null where it has to be planned again. */
+/** Goes on with an interrupted load; null if it has to be planned again. */
 async function resume(ports: ValidatePorts, visit: Visit, plan: Plan): Promise<ValidateAnswer | null> {
   const { claim } = visit;
   if (claim.aborted) return answer("fail", await adopt(ports, visit), claim.aborted);
@@ -150,7 +144,7 @@ async function isOutdated(ports: ValidatePorts, visit: Visit, plan: Plan): Promi
   return (await catalogHashNow(ports, plan)) !== plan.body.catalogHash || (await isArchived(ports, visit, plan));
 }
 
-/** What it would read in staging was loaded and archived once, and the ledger was restored to a time before that. */
+/** True if fragments of the plan are archived by now: they were loaded, and the ledger was restored to an earlier time. */
 async function isArchived(ports: ValidatePorts, { input, claim }: Visit, { planId }: Plan): Promise<boolean> {
   const at = { batchId: input.batchId, epoch: claim.epoch };
   const seen = await ports.records.seenVersions(at.batchId, at.epoch);
@@ -210,7 +204,7 @@ type LettingGo = {
   readonly end: () => ValidateAnswer | Promise<ValidateAnswer>;
 };
 
-/** Gives the claim back, unless something arrived meanwhile: then it is decided anew. */
+/** Gives the claim back and ends, unless something arrived meanwhile: then the batch is decided anew. */
 async function letGo(ports: ValidatePorts, visit: Visit, { waiting, wakes, end }: LettingGo): Promise<ValidateAnswer> {
   const { input, claim, execution } = visit;
   const { batchId, source } = input;
@@ -230,10 +224,10 @@ function endTurn(
   return answer(endOf(input), emptyRun(input.batchId), inLine(input.batchId, turn.ahead));
 }
 
-/** The sweep goes on with what an arrival started; what was asked for by hand, somebody has to ask for again. */
+/** The end of a batch that is not ready: after an automatic start the sweep goes on with it, a manual one is refused. */
 const endOf = ({ source }: ExecutionInput): "refused" | "wait" => (source === "manual" ? "refused" : "wait");
 
-/** Records what came to nothing. A manual start of what is not ready is refused, an automatic one waits. */
+/** Records that the execution had no effect. A manual start of a batch that is not ready is refused, others wait. */
 async function settle(
   ports: ValidatePorts,
   { input, claim }: Visit,
@@ -244,7 +238,7 @@ async function settle(
   await ports.records.recordOutcome(input.batchId, { code, message: decision.message, source: input.source });
   const run = emptyRun(input.batchId);
   if (decision.do === "already_processed") return answer("already_processed", run, { code, message: decision.message });
-  // It was this very execution that ended the batch as failed, and whose last answer was lost: it ends as one that failed.
+  // This very execution ended the batch as failed, and its last answer was lost: it ends as failed, too.
   const ownFailure = decision.do === "failed_before" && claim.looksAgain;
   return answer(ownFailure ? "refused" : endOf(input), run, { code, message: decision.message });
 }

@@ -6,7 +6,7 @@ import type { Plan } from "../core/plan.ts";
 import type { WorkItem } from "../core/work-item.ts";
 
 /**
- * Compares what was read with what the queue and the manifests declare, table by table and part by part.
+ * Compares the records that were read with those that queue and manifests declare, table by table and part by part.
  *
  * @throws PermanentError COUNT_MISMATCH
  */
@@ -29,18 +29,16 @@ export function verifyCounts({ body }: Plan, items: readonly WorkItem[]): void {
   throw new PermanentError("COUNT_MISMATCH", `records differ: ${listNames(differences)}; deliver what was validated`);
 }
 
-type BatchSize = { readonly batchId: string; readonly records: number; readonly limit: number | null };
-
-/** A batch with more records than one may have; null where it may be loaded. */
-export function refuseLargeBatch({ batchId, records, limit }: BatchSize): Fault | null {
+/** The fault of a batch with more records than the limit; null if it may be loaded. */
+export function refuseLargeBatch(batchId: string, records: number, limit: number | null): Fault | null {
   if (limit === null || records <= limit) return null;
   const message = `batch ${batchId} has ${records} records, MAX_RECORDS_PER_BATCH allows ${limit}; deliver it in smaller batches`;
   return { code: "BATCH_TOO_LARGE", message };
 }
 
 /**
- * Reads the object once more to compare its bytes with the checksum that a manifest declares, where one does. One that
- * is too large is left to its reader, which refuses it unread.
+ * Reads the object once more if a manifest declares its checksum, and compares. An object that is too large is left to
+ * its reader, which refuses it unread.
  *
  * @throws PermanentError S3_CHECKSUM
  */

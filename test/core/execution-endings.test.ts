@@ -1,8 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { BatchState } from "../../lib/core/batch.ts";
-import type { ExecutionStatus } from "../../lib/core/execution.ts";
+import { type ExecutionStatus, endingOf } from "../../lib/core/execution.ts";
 import { parseArchivedKey } from "../../lib/core/keys.ts";
-import { endingOf } from "../../lib/core/sweep-ports.ts";
 
 const batchId = "batch_20260101_000000";
 const owner = "arn:aws:states:us-east-1:123456789012:execution:LoadBatch:named";

@@ -6,6 +6,7 @@ import {
   finding,
   type LifecycleRule,
   type MachineDoctor,
+  oneFinding,
   type QueueAddress,
   type QueueDoctor,
   type Verdict,
@@ -14,12 +15,14 @@ import { longExecutionHours, unfinishedUploadDays } from "../../core/durations.t
 import { failedPrefix, loadedPrefix, stagingPrefix } from "../../core/keys.ts";
 import { fixOf, type PlannedCheck } from "./run-checks.ts";
 
+/** Checks of the bucket, the state machine and the queues. */
+
 type BucketPorts = { readonly bucket: BucketDoctor; readonly settings: DoctorSettings; readonly now: () => number };
 
 const unfinishedUploadMilliseconds = unfinishedUploadDays * 24 * 3600 * 1000;
 
 export function bucketChecks({ bucket, settings, now }: BucketPorts): PlannedCheck[] {
-  const crashPoint: PlannedCheck = {
+  const reachable: PlannedCheck = {
     area: "bucket",
     name: "bucket",
     run: async () => {
@@ -37,10 +40,10 @@ export function bucketChecks({ bucket, settings, now }: BucketPorts): PlannedChe
     checkUploads(await bucket.unfinished(new Date(now() - unfinishedUploadMilliseconds))),
   );
   const lifecycle = check("lifecycle", async () => checkLifecycle(await bucket.lifecycle(), settings));
-  // the stand-in on a developer's machine has no such settings
-  if (settings.localEndpoint !== null) return [crashPoint, lifecycle];
+  // the S3 of a local environment has no other settings
+  if (settings.localEndpoint !== null) return [reachable, lifecycle];
   return [
-    crashPoint,
+    reachable,
     check("versions", async () => checkVersioning(await bucket.versioning(), settings)),
     check("owner", () => checkOwner(settings)),
     check("encryption", async () => checkEncryption(await bucket.encryption())),
@@ -51,38 +54,48 @@ export function bucketChecks({ bucket, settings, now }: BucketPorts): PlannedChe
 }
 
 function checkVersioning(found: string, { bucket, bucketVersioning }: DoctorSettings): Verdict {
-  const said = bucketVersioning ? "kept, and used" : "not kept, and not used";
   const rest = { where: `s3://${bucket}`, got: `versioning ${found}` };
   const enable = "enable versioning on the bucket";
   if (bucketVersioning && found !== "enabled") {
     const expected = "versioning enabled, as S3_VERSIONING says";
-    return { said: "", findings: [finding("VERSIONING_OFF", { ...rest, expected, fix: enable })] };
+    return oneFinding("VERSIONING_OFF", { ...rest, expected, fix: enable });
   }
-  if (bucketVersioning) return { said, findings: [] };
+  if (bucketVersioning) return { said: "kept, and used", findings: [] };
   const fix = `${found === "enabled" ? "" : `${enable}, then `}set S3_VERSIONING to enabled`;
   const expected = "a bucket with versions, and S3_VERSIONING enabled";
-  return { said: "", findings: [finding("VERSIONING_UNUSED", { ...rest, expected, fix })] };
+  return oneFinding("VERSIONING_UNUSED", { ...rest, expected, fix });
 }
 
 function checkOwner({ bucketOwner }: DoctorSettings): Verdict {
   if (bucketOwner !== null) return { said: `account ${bucketOwner}, as expected`, findings: [] };
-  const fix = "set S3_BUCKET_OWNER to the account that owns the bucket";
-  const particulars = { where: "S3_BUCKET_OWNER", got: "unset", expected: "a 12-digit account id", fix };
-  return { said: "", findings: [finding("OWNER_UNCHECKED", particulars)] };
+  return oneFinding("OWNER_UNCHECKED", {
+    where: "S3_BUCKET_OWNER",
+    got: "unset",
+    expected: "a 12-digit account id",
+    fix: "set S3_BUCKET_OWNER to the account that owns the bucket",
+  });
 }
 
 function checkEncryption(found: string | null): Verdict {
   if (found?.startsWith("aws:kms")) return { said: found, findings: [] };
   const fix = "set the stack's key as the bucket's default encryption (SSE-KMS), or deploy again";
-  const particulars = { where: "default encryption", got: found ?? "none", expected: "aws:kms", fix };
-  return { said: "", findings: [finding("ENCRYPTION_DEFAULT", particulars)] };
+  return oneFinding("ENCRYPTION_DEFAULT", {
+    where: "default encryption",
+    got: found ?? "none",
+    expected: "aws:kms",
+    fix,
+  });
 }
 
 function checkEvents(sends: boolean): Verdict {
   if (sends) return { said: "EventBridge is told", findings: [] };
   const fix = "turn on EventBridge in the bucket's event notifications, or deploy again";
-  const particulars = { where: "event notifications", got: "no EventBridge", expected: "EventBridge", fix };
-  return { said: "", findings: [finding("EVENTS_OFF", particulars)] };
+  return oneFinding("EVENTS_OFF", {
+    where: "event notifications",
+    got: "no EventBridge",
+    expected: "EventBridge",
+    fix,
+  });
 }
 
 const kept = [loadedPrefix, failedPrefix, stagingPrefix];
@@ -109,13 +122,17 @@ function checkLifecycle(rules: readonly LifecycleRule[], { localEndpoint }: Doct
 function checkUploads(count: number): Verdict {
   if (count === 0) return { said: "none is older than a day", findings: [] };
   const fix = "nothing, if the sweep runs: it gives up those below loaded/ and failed/; others belong to the uploader";
-  const particulars = { where: "copies in parts", got: `${count} older than a day`, expected: "none", fix };
-  return { said: "", findings: [finding("UPLOADS_LEFT", particulars)] };
+  return oneFinding("UPLOADS_LEFT", {
+    where: "copies in parts",
+    got: `${count} older than a day`,
+    expected: "none",
+    fix,
+  });
 }
 
 type MachinePorts = { readonly machine: MachineDoctor; readonly arn: string; readonly now: () => number };
 
-/** Where the settings name a machine, and where they do not. */
+/** Checks of the machine; `ports` is null if the settings name none. */
 export function machineChecks(ports: MachinePorts | null): PlannedCheck[] {
   if (ports === null) return [{ area: "machine", name: "state machine", run: missing }];
   const { machine, arn, now } = ports;
@@ -135,14 +152,17 @@ export function machineChecks(ports: MachinePorts | null): PlannedCheck[] {
 
 function missing(): Verdict {
   const fix = "deploy the functions with their machine, or set STATE_MACHINE_ARN";
-  const particulars = { where: "STATE_MACHINE_ARN", got: "unset", expected: "the ARN of the machine", fix };
-  return { said: "", findings: [finding("SETTING_MISSING", particulars)] };
+  return oneFinding("SETTING_MISSING", {
+    where: "STATE_MACHINE_ARN",
+    got: "unset",
+    expected: "the ARN of the machine",
+    fix,
+  });
 }
 
 function checkStatus(arn: string, status: string): Verdict {
   if (status === "ACTIVE") return { said: arn, findings: [] };
-  const particulars = { where: arn, got: status, expected: "ACTIVE", fix: "deploy again" };
-  return { said: "", findings: [finding("MACHINE_INACTIVE", particulars)] };
+  return oneFinding("MACHINE_INACTIVE", { where: arn, got: status, expected: "ACTIVE", fix: "deploy again" });
 }
 
 const longestMilliseconds = longExecutionHours * 3600 * 1000;
@@ -164,7 +184,7 @@ async function checkRunning(machine: MachineDoctor, now: number): Promise<Verdic
   return { said: `${running.length} running`, findings };
 }
 
-/** The intake's queues, looked at by the CLI: from beside the database there is no way to SQS. */
+/** Checks of the queues of arrivals. The CLI runs them, since a function beside the database cannot reach SQS. */
 export function queueChecks(queues: QueueDoctor, addresses: readonly QueueAddress[]): PlannedCheck[] {
   return addresses.flatMap(({ role, url }): PlannedCheck[] => {
     if (url === null) return [];
@@ -172,7 +192,7 @@ export function queueChecks(queues: QueueDoctor, addresses: readonly QueueAddres
   });
 }
 
-/** A queue that is not there is a finding; that somebody may not look at it says nothing about it. */
+/** A missing queue is a finding; any other error, such as a missing permission, says nothing about the queue. */
 async function checkQueue(queues: QueueDoctor, role: QueueAddress["role"], url: string): Promise<Verdict> {
   const found = await queues.measure(url).catch((error: { code?: unknown; message?: string }) => {
     if (error.code === "AWS_MISSING") return null;
@@ -187,7 +207,7 @@ async function checkQueue(queues: QueueDoctor, role: QueueAddress["role"], url: 
 
 type Judge = (url: string, found: { readonly waiting: number; readonly inFlight: number }) => Verdict;
 
-/** What start-load takes in a few calls; more than that is still there after a minute. */
+/** Messages that start-load takes in a few calls; of more, some are still there after a minute. */
 const mostWaiting = 500;
 
 const judges: Readonly<Record<QueueAddress["role"], Judge>> = {
@@ -196,19 +216,22 @@ const judges: Readonly<Record<QueueAddress["role"], Judge>> = {
     if (waiting <= mostWaiting) return { said, findings: [] };
     const fix = "see the log of start-load; it takes 5 times 100 of them at a time";
     const expected = `at most ${mostWaiting}`;
-    return { said: "", findings: [finding("ARRIVALS_WAITING", { where: url, got: said, expected, fix })] };
+    return oneFinding("ARRIVALS_WAITING", { where: url, got: said, expected, fix });
   },
   "dead letters": (url, { waiting, inFlight }) => {
     if (waiting + inFlight === 0) return { said: "none", findings: [] };
     const fix = "look at their attribute code, mend the cause, redrive or delete them; see docs/runbook.md";
-    const particulars = { where: url, got: `${waiting + inFlight} messages`, expected: "none", fix };
-    return { said: "", findings: [finding("DEAD_LETTERS", particulars)] };
+    return oneFinding("DEAD_LETTERS", { where: url, got: `${waiting + inFlight} messages`, expected: "none", fix });
   },
   undelivered: (url, { waiting, inFlight }) => {
     if (waiting + inFlight === 0) return { said: "none", findings: [] };
     const fix =
       "see their attribute ERROR_CODE, mend rule or queue policy, delete them; the sweep starts what was missed";
-    const particulars = { where: url, got: `${waiting + inFlight} messages`, expected: "none", fix };
-    return { said: "", findings: [finding("EVENTS_UNDELIVERED", particulars)] };
+    return oneFinding("EVENTS_UNDELIVERED", {
+      where: url,
+      got: `${waiting + inFlight} messages`,
+      expected: "none",
+      fix,
+    });
   },
 };

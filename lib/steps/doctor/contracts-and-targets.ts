@@ -13,6 +13,7 @@ import {
   type Finding,
   faultFinding,
   finding,
+  oneFinding,
   type RightsFacts,
   type Verdict,
 } from "../../core/doctor.ts";
@@ -24,13 +25,101 @@ import { planTables, type TablePlan } from "../../core/plan.ts";
 import type { TargetCatalog, TargetInspect } from "../../core/target.ts";
 import { once, type PlannedCheck } from "./run-checks.ts";
 
+/** Checks of the table contracts and of the tables that they name. */
+
+/** Checks that read the bucket alone. */
+export function contractFileChecks(view: ContractView): PlannedCheck[] {
+  return [{ area: "contracts", name: "file", run: () => checkFile(view) }];
+}
+
+/** Checks that read bucket and database. */
+export function contractChecks(view: ContractView, ports: ContractPorts): PlannedCheck[] {
+  return [
+    { area: "contracts", name: "catalog", run: () => checkCatalog(view) },
+    { area: "contracts", name: "in force", run: () => checkInForce(view) },
+    { area: "contracts", name: "coverage", run: () => checkCoverage(view, ports) },
+  ];
+}
+
+async function checkFile({ current }: ContractView): Promise<Verdict> {
+  const parsed = await current();
+  const fix = `put a corrected file to ${contractsKey}, or deploy it`;
+  if (parsed === null) {
+    return oneFinding("CONTRACT_MISSING", { where: contractsKey, got: "none", expected: "the table contracts", fix });
+  }
+  const findings = parsed.faults.map((got) => toFault(contractsKey, got));
+  return { said: `${contractsKey}, ${tablesOf(parsed.contracts).length} tables`, findings };
+}
+
+const missingKey = /^natural_key names column .+, which the table does not have$/;
+
+function toFault(where: string, got: string): Finding {
+  const expected = "contracts as docs/reference/contracts.md describes them";
+  return finding("CONTRACT_FAULT", { where, got, expected, fix: `correct it in ${contractsKey}` });
+}
+
+/** Checks every name of the contracts against the tables as they are now. */
+async function checkCatalog({ current, catalog }: ContractView): Promise<Verdict> {
+  const contracts = (await current())?.contracts;
+  if (!contracts) return { said: "there is none to look at", findings: [] };
+  const findings = contractFaults(contracts, await catalog()).map((fault) => {
+    const [, where = contractsKey, text = fault] = /^(table [^:]+): ([\s\S]*)$/.exec(fault) ?? [];
+    if (!missingKey.test(text)) return toFault(where, text);
+    const fix = `add the column, or name another one in ${contractsKey}`;
+    return finding("KEY_COLUMN_MISSING", { where, got: text, expected: "a column of the table", fix });
+  });
+  return { said: "every name is there", findings };
+}
+
+/** A text that was found valid once stays in force; if a newer one has faults, the last good one stays in its place. */
+async function checkInForce({ current, catalog, facts }: ContractView): Promise<Verdict> {
+  const { known, lastGood } = await facts();
+  const parsed = await current();
+  const faults = parsed?.contracts ? contractFaults(parsed.contracts, await catalog()) : ["it cannot be read"];
+  if (known || faults.length === 0) return { said: "the current version", findings: [] };
+  const got = `${contractsKey} has faults: see above`;
+  if (lastGood === null) {
+    const fix = `correct ${contractsKey}; until then nothing is loaded`;
+    return oneFinding("CONTRACT_NONE", { where: contractsKey, got, expected: "a valid version, now or earlier", fix });
+  }
+  const fix = `correct ${contractsKey}; until then loads go by the earlier version`;
+  const where = `version ${lastGood.hash.slice(0, 12)}, found valid at ${lastGood.validAt.slice(0, 19)}`;
+  return oneFinding("CONTRACT_OUTDATED", { where, got, expected: "the current version", fix });
+}
+
+/** Finds tables without a contract; a contract that no batch needs is no finding. */
+async function checkCoverage({ usable, facts }: ContractView, { store }: ContractPorts): Promise<Verdict> {
+  const covered = new Set(tablesOf(await usable()));
+  const { queuedTables } = await facts();
+  // one page is enough: a diagnosis must not take longer the more batches lie there
+  const keys = await store.keys(stagingPrefix, "");
+  const staged = keys.flatMap((key) => parseFragmentKey(key)?.table ?? []);
+  const found = (tables: readonly string[], place: string): Finding[] =>
+    [...new Set(tables)]
+      .filter((table) => !covered.has(table))
+      .map((table) =>
+        finding("TABLE_UNCOVERED", {
+          where: `table ${table}`,
+          got: `it is in ${place}, and has no contract`,
+          expected: "a contract, or no such table",
+          fix: `add it to ${contractsKey}, or take it out of ${place}`,
+        }),
+      );
+  const queued = found(queuedTables, "validation_queue");
+  const others = found(
+    staged.filter((table) => !queuedTables.includes(table)),
+    "staging",
+  );
+  return { said: "no table in queue or staging is without one", findings: [...queued, ...others] };
+}
+
 type TargetPorts = {
   readonly database: DatabaseDoctor;
   readonly inspect: TargetInspect;
   readonly settings: DoctorSettings;
 };
 
-/** The tables that the contracts name: whether they can be loaded, and by this role. */
+/** Checks whether the tables that the contracts name can be loaded, and by this role. */
 export function targetChecks(view: ContractView, { database, inspect, settings }: TargetPorts): PlannedCheck[] {
   const tables = once(async () => [...(await view.catalog()).keys()]);
   const rights = once(async (): Promise<RightsFacts> => {
@@ -52,7 +141,7 @@ export function targetChecks(view: ContractView, { database, inspect, settings }
 
 type Planned = { readonly plans: readonly TablePlan[]; readonly findings: readonly Finding[] };
 
-/** As a load would plan them: each by itself, so that all are named, and then together, for their foreign keys. */
+/** Plans the tables as a load would: each by itself, so that all faults are named, and then together, for foreign keys. */
 function planAll(contracts: Contracts, catalog: Catalog): Planned {
   const input = executionInput.parse({ batchId: "doctor" });
   const plan = (tables: readonly string[], where: string): Planned => {
@@ -63,7 +152,7 @@ function planAll(contracts: Contracts, catalog: Catalog): Planned {
       return { plans: [], findings: [unloadable(where, error)] };
     }
   };
-  // what a contract says of a table that is otherwise is named where the contracts are looked at
+  // a contract that does not fit its table is a finding of the contracts already
   const fit = [...catalog].filter(([table, shape]) => {
     const contract = contracts.tables[table];
     return contract !== undefined && tableFaults(contract, shape).length === 0;
@@ -77,7 +166,7 @@ function planAll(contracts: Contracts, catalog: Catalog): Planned {
   return { plans, findings: [...single.flatMap(({ findings }) => findings), ...together.findings] };
 }
 
-/** `subject: got; fix`, as the errors of planning are written. */
+/** Takes the error of a plan apart, which reads `subject: got; fix`. */
 function unloadable(where: string, { code, text: given }: PermanentError): Finding {
   const text = given.replace(/^table [^:]+: /, "");
   const [, got = text, fix = `see ${code} in docs/reference/errors.md`] = /^([\s\S]*); ([^;]*)$/.exec(text) ?? [];
@@ -109,7 +198,7 @@ async function checkGuards({ usable, catalog }: ContractView): Promise<Verdict> 
   return { said: "a unique index guards each of them", findings };
 }
 
-/** The ledger and a target may share a schema, which then is asked for twice. */
+/** Names each object once: ledger and target may share a schema, which both then ask for. */
 function mergeRights(missing: RightsFacts["missing"]): RightsFacts["missing"] {
   return [...new Map(missing.map((right) => [right.object, right])).values()];
 }
@@ -128,7 +217,7 @@ function checkRights({ role, missing }: RightsFacts): Verdict {
 
 const mostReasons = 5;
 
-/** The local environment's one role owns everything, and is nobody else's. */
+/** Exempts a local environment, whose one role owns everything and serves no other purpose. */
 function checkRole({ role, excessive }: RightsFacts, { localEndpoint }: DoctorSettings): Verdict {
   if (excessive.length === 0) return { said: `${role} may change rows and no structure`, findings: [] };
   if (localEndpoint !== null) return { said: `${role} owns the local environment`, findings: [] };
@@ -136,7 +225,7 @@ function checkRole({ role, excessive }: RightsFacts, { localEndpoint }: DoctorSe
   const got = `${excessive.slice(0, mostReasons).join(", ")}${more}`;
   const expected = "rights on rows alone";
   const fix = "let a role of its own load, which owns no table (least privilege); see docs/deploy.md";
-  return { said: "", findings: [finding("ROLE_DDL", { where: `role ${role}`, got, expected, fix })] };
+  return oneFinding("ROLE_DDL", { where: `role ${role}`, got, expected, fix });
 }
 
 async function checkForeignKeys(inspect: TargetInspect, tables: readonly string[]): Promise<Verdict> {
@@ -152,108 +241,18 @@ async function checkForeignKeys(inspect: TargetInspect, tables: readonly string[
   return { said: "an index supports each of them", findings };
 }
 
-const noTables: Verdict = { said: "there is none to look at", findings: [] };
-
-/** What the bucket alone tells. */
-export function contractFileChecks(view: ContractView): PlannedCheck[] {
-  return [{ area: "contracts", name: "file", run: () => checkFile(view) }];
-}
-
-/** What bucket and database tell together. */
-export function contractChecks(view: ContractView, ports: ContractPorts): PlannedCheck[] {
-  return [
-    { area: "contracts", name: "catalog", run: () => checkCatalog(view) },
-    { area: "contracts", name: "in force", run: () => checkInForce(view) },
-    { area: "contracts", name: "coverage", run: () => checkCoverage(view, ports) },
-  ];
-}
-
-async function checkFile({ current }: ContractView): Promise<Verdict> {
-  const parsed = await current();
-  const fix = `put a corrected file to ${contractsKey}, or deploy it`;
-  if (parsed === null) {
-    const particulars = { where: contractsKey, got: "none", expected: "the table contracts", fix };
-    return { said: "", findings: [finding("CONTRACT_MISSING", particulars)] };
-  }
-  const findings = parsed.faults.map((got) => toFault(contractsKey, got));
-  return { said: `${contractsKey}, ${tablesOf(parsed.contracts).length} tables`, findings };
-}
-
-const missingKey = /^natural_key names column .+, which the table does not have$/;
-
-function toFault(where: string, got: string): Finding {
-  const expected = "contracts as docs/reference/contracts.md describes them";
-  return finding("CONTRACT_FAULT", { where, got, expected, fix: `correct it in ${contractsKey}` });
-}
-
-/** Every name of the contracts against the tables as they are now. */
-async function checkCatalog({ current, catalog }: ContractView): Promise<Verdict> {
-  const contracts = (await current())?.contracts;
-  if (!contracts) return noTables;
-  const findings = contractFaults(contracts, await catalog()).map((fault) => {
-    const [, where = contractsKey, text = fault] = /^(table [^:]+): ([\s\S]*)$/.exec(fault) ?? [];
-    if (!missingKey.test(text)) return toFault(where, text);
-    const fix = `add the column, or name another one in ${contractsKey}`;
-    return finding("KEY_COLUMN_MISSING", { where, got: text, expected: "a column of the table", fix });
-  });
-  return { said: "every name is there", findings };
-}
-
-/** A text that was valid once stays in force; another one that is not valid leaves the last good one there. */
-async function checkInForce({ current, catalog, facts }: ContractView): Promise<Verdict> {
-  const { known, lastGood } = await facts();
-  const parsed = await current();
-  const faults = parsed?.contracts ? contractFaults(parsed.contracts, await catalog()) : ["it cannot be read"];
-  if (known || faults.length === 0) return { said: "the current version", findings: [] };
-  const got = `${contractsKey} has faults: see above`;
-  if (lastGood === null) {
-    const fix = `correct ${contractsKey}; until then nothing is loaded`;
-    const particulars = { where: contractsKey, got, expected: "a valid version, now or earlier", fix };
-    return { said: "", findings: [finding("CONTRACT_NONE", particulars)] };
-  }
-  const fix = `correct ${contractsKey}; until then loads go by the earlier version`;
-  const where = `version ${lastGood.hash.slice(0, 12)}, found valid at ${lastGood.validAt.slice(0, 19)}`;
-  return { said: "", findings: [finding("CONTRACT_OUTDATED", { where, got, expected: "the current version", fix })] };
-}
-
-/** A contract without a table that wants it is none of ours to complain about. */
-async function checkCoverage({ usable, facts }: ContractView, { store }: ContractPorts): Promise<Verdict> {
-  const covered = new Set(tablesOf(await usable()));
-  const { queuedTables } = await facts();
-  // one page: how many batches lie there is no business of a diagnosis
-  const keys = await store.keys(stagingPrefix, "");
-  const staged = keys.flatMap((key) => parseFragmentKey(key)?.table ?? []);
-  const found = (tables: readonly string[], place: string): Finding[] =>
-    [...new Set(tables)]
-      .filter((table) => !covered.has(table))
-      .map((table) =>
-        finding("TABLE_UNCOVERED", {
-          where: `table ${table}`,
-          got: `it is in ${place}, and has no contract`,
-          expected: "a contract, or no such table",
-          fix: `add it to ${contractsKey}, or take it out of ${place}`,
-        }),
-      );
-  const queued = found(queuedTables, "validation_queue");
-  const others = found(
-    staged.filter((table) => !queuedTables.includes(table)),
-    "staging",
-  );
-  return { said: "no table in queue or staging is without one", findings: [...queued, ...others] };
-}
-
 export type ContractPorts = {
   readonly store: Pick<ObjectStore, "readText" | "keys">;
   readonly catalog: TargetCatalog;
   readonly database: DatabaseDoctor;
 };
 
-/** The contracts and their tables, read once for all checks that look at them. */
+/** The contracts and their tables, each read once for all checks. */
 type ContractView = {
-  /** What lies in the bucket, parsed; null where nothing does. */
+  /** The contracts in the bucket, parsed; null if there are none. */
   readonly current: () => Promise<ParsedContracts | null>;
   readonly facts: () => Promise<ContractFacts>;
-  /** The current contracts, or, where they cannot be used, the last good ones. */
+  /** The current contracts, or the last good ones if the current ones cannot be used. */
   readonly usable: () => Promise<Contracts | null>;
   /** The tables that the usable contracts name. */
   readonly catalog: () => Promise<Catalog>;

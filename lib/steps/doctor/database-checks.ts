@@ -6,11 +6,14 @@ import {
   type FindingCode,
   faultFinding,
   finding,
+  oneFinding,
   type ServerFacts,
   type Verdict,
 } from "../../core/doctor.ts";
 import { plainTransactionSeconds } from "../../core/durations.ts";
 import { checksOf, fixOf, once, type PlannedCheck } from "./run-checks.ts";
+
+/** Checks of the server, the login and the control tables. */
 
 export function databaseChecks(database: DatabaseDoctor, settings: DoctorSettings): PlannedCheck[] {
   const facts = once(() => database.server());
@@ -23,7 +26,7 @@ export function databaseChecks(database: DatabaseDoctor, settings: DoctorSetting
   });
   return [
     {
-      ...check("login", ({ role, encrypted }) => checkLogin({ where, role, encrypted }, settings)),
+      ...check("login", (server) => checkLogin(where, server, settings)),
       gate: (fault) => {
         const what = "the database cannot be used";
         return faultFinding(fault, { what, where, expected: "a login", fix: fixOf(fault.code) });
@@ -38,11 +41,9 @@ export function databaseChecks(database: DatabaseDoctor, settings: DoctorSetting
   ];
 }
 
-type Login = { readonly where: string; readonly role: string; readonly encrypted: boolean };
-
 const loopback = /^(localhost|127\.|::1$)/;
 
-function checkLogin({ where, role, encrypted }: Login, { database }: DoctorSettings): Verdict {
+function checkLogin(where: string, { role, encrypted }: ServerFacts, { database }: DoctorSettings): Verdict {
   const tls = encrypted ? "TLS, certificate verified" : "without TLS";
   const said = `${where}, logged in as ${role}, ${tls}`;
   if (encrypted || loopback.test(database.host)) return { said, findings: [] };
@@ -65,7 +66,7 @@ function checkServer({ version, readOnly }: ServerFacts): Verdict {
   return { said: `PostgreSQL ${version}, a writer`, findings };
 }
 
-/** What people and their applications keep; see the capacity of the functions. */
+/** Share of the connections that the loader may take: people and their applications keep the rest. */
 const connectionShare = 0.8;
 
 function checkConnections({ connections }: ServerFacts, { maxWorkers, maxLoads }: DoctorSettings): Verdict {
@@ -95,7 +96,7 @@ function checkConnections({ connections }: ServerFacts, { maxWorkers, maxLoads }
   return { said: `${said}; the loader takes up to ${wanted}`, findings };
 }
 
-/** Signatures of AWS bear five minutes; leases and approvals are compared by the database's clock alone. */
+/** Harmless skew: AWS bears five minutes in signatures, and leases and approvals go by the database's clock alone. */
 const mostSkewSeconds = 5;
 
 function checkClock({ clockAhead }: ServerFacts): Verdict {
@@ -104,7 +105,7 @@ function checkClock({ clockAhead }: ServerFacts): Verdict {
   if (seconds <= mostSkewSeconds) return { said, findings: [] };
   const fix = "let both hosts take their time from the same source (NTP)";
   const expected = `at most ${mostSkewSeconds} s`;
-  return { said: "", findings: [finding("CLOCK_SKEW", { where: "the server's clock", got: said, expected, fix })] };
+  return oneFinding("CLOCK_SKEW", { where: "the server's clock", got: said, expected, fix });
 }
 
 const longestPlain = plainTransactionSeconds * 1000;
@@ -131,8 +132,7 @@ function checkSessions({ stuckSessions }: ServerFacts): Verdict {
   if (stuckSessions.length === 0) return { said: "none of this role is stuck", findings: [] };
   const got = `processes ${stuckSessions.join(", ")}, idle in a transaction for more than a minute`;
   const fix = `look at them in pg_stat_activity; select pg_terminate_backend(${stuckSessions[0]})`;
-  const where = "sessions of the role";
-  return { said: "", findings: [finding("SESSION_STUCK", { where, got, expected: "none", fix })] };
+  return oneFinding("SESSION_STUCK", { where: "sessions of the role", got, expected: "none", fix });
 }
 
 const migrate = "run the migrations: deploy, or invoke the function migrate";
@@ -146,14 +146,17 @@ export function controlChecks(database: DatabaseDoctor): PlannedCheck[] {
 }
 
 function checkMigrations({ pendingMigrations }: ControlFacts): Verdict {
-  const named = listed("MIGRATION_PENDING", pendingMigrations, { expected: "done", got: "not run", fix: migrate });
-  return { said: "all done", findings: named((name) => `migration ${name}`) };
+  const names = pendingMigrations.map((name) => `migration ${name}`);
+  return {
+    said: "all done",
+    findings: listed("MIGRATION_PENDING", names, { expected: "done", got: "not run", fix: migrate }),
+  };
 }
 
 function checkTables({ missingRelations }: ControlFacts): Verdict {
   const fix = `${migrate}; where one was dropped, restore it from a backup`;
-  const named = listed("CONTROL_TABLE_MISSING", missingRelations, { expected: "a table or view", got: "none", fix });
-  return { said: "all there", findings: named((name) => name) };
+  const rest = { expected: "a table or view", got: "none", fix };
+  return { said: "all there", findings: listed("CONTROL_TABLE_MISSING", missingRelations, rest) };
 }
 
 function checkColumns({ missingColumns, requiredColumns }: ControlFacts): Verdict {
@@ -164,20 +167,21 @@ function checkColumns({ missingColumns, requiredColumns }: ControlFacts): Verdic
     got: "not null without a default",
     fix: "give it a default, or drop its not null",
   });
-  const findings = [missing, required].flatMap((named) => named((name) => name));
-  return { said: "all there", findings };
+  return { said: "all there", findings: [...missing, ...required] };
 }
 
 /** A finding for every name. */
-function listed(code: FindingCode, names: readonly string[], rest: Pick<Finding, "got" | "expected" | "fix">) {
-  return (where: (name: string) => string): Finding[] =>
-    names.map((name) => finding(code, { where: where(name), ...rest }));
+function listed(
+  code: FindingCode,
+  names: readonly string[],
+  rest: Pick<Finding, "got" | "expected" | "fix">,
+): Finding[] {
+  return names.map((where) => finding(code, { where, ...rest }));
 }
-
-/** docs/deploy.md, "What the server logs": which parameters write values of records into the server's log. */
 
 type Parameters = ServerFacts["parameters"];
 
+/** Finds parameters that write values of records into the server's log: docs/deploy.md, "What the server logs". */
 function checkServerLog(parameters: Parameters): Verdict {
   const findings = [...errorDetails(parameters), ...failedParameters(parameters), ...loggedParameters(parameters)];
   return { said: "keeps no values of records", findings: [...findings, ...explainedParameters(parameters)] };
@@ -199,7 +203,7 @@ function failedParameters({ log_parameter_max_length_on_error: length = "0" }: P
 
 const isOn = (milliseconds: string | undefined): boolean => Number(milliseconds ?? -1) >= 0;
 
-/** The values of a statement are its parameters; where statements are logged, they are. */
+/** Finds statements logged with their parameters, which are the values of records. */
 function loggedParameters(parameters: Parameters): Finding[] {
   const { log_statement: statements = "none", log_parameter_max_length: length = "0" } = parameters;
   const logs =

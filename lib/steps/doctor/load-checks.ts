@@ -6,10 +6,13 @@ import {
   finding,
   type InspectedSettings,
   type LoadFacts,
+  oneFinding,
   type Verdict,
 } from "../../core/doctor.ts";
 import { sweepIntervalMinutes, sweepSilenceMinutes, taskTimeoutSeconds } from "../../core/durations.ts";
 import { checksOf, type PlannedCheck } from "./run-checks.ts";
+
+/** Checks of the loads as the ledger knows them, and of the settings. */
 
 export function loadChecks(database: DatabaseDoctor): PlannedCheck[] {
   const none = "none";
@@ -31,7 +34,7 @@ function checkSweep({ sweptSecondsAgo: ago, ageSeconds }: LoadFacts): Verdict {
   const got = ago === null ? "never" : `${Math.round(ago / 60)} minutes ago`;
   const fix = `check the rule that calls it every ${sweepIntervalMinutes} minutes, and the log of the function sweep`;
   const expected = `within ${sweepSilenceMinutes} minutes`;
-  return { said: "", findings: [finding("SWEEP_SILENT", { where: "sweep", got, expected, fix })] };
+  return oneFinding("SWEEP_SILENT", { where: "sweep", got, expected, fix });
 }
 
 function batches(code: FindingCode, found: LoadFacts["stalled"], expected: string): Finding[] {
@@ -43,25 +46,24 @@ function batches(code: FindingCode, found: LoadFacts["stalled"], expected: strin
 function checkLeftovers({ orphans }: LoadFacts): Verdict {
   if (orphans === 0) return { said: "none", findings: [] };
   const fix = "nothing, if the sweep runs: it drops 100 of them at a time";
-  const where = "table_loader_staging";
-  return { said: "", findings: [finding("STAGING_LEFT", { where, got: `${orphans} plans`, expected: "none", fix })] };
+  return oneFinding("STAGING_LEFT", { where: "table_loader_staging", got: `${orphans} plans`, expected: "none", fix });
 }
 
 function checkMissed({ missedEvents }: LoadFacts): Verdict {
   if (missedEvents === 0) return { said: "none", findings: [] };
   const got = `${missedEvents} batches in the last hour`;
   const fix = "check the EventBridge rule, the arrivals queue and the log of start-load";
-  return { said: "", findings: [finding("EVENTS_MISSED", { where: "arrivals", got, expected: "none", fix })] };
+  return oneFinding("EVENTS_MISSED", { where: "arrivals", got, expected: "none", fix });
 }
 
 export function settingsChecks({ settings, faults }: InspectedSettings): PlannedCheck[] {
   return [
-    { area: "settings", name: "variables", run: () => checkVariables({ settings, faults }) },
+    { area: "settings", name: "variables", run: () => checkVariables(faults) },
     { area: "settings", name: "lease", run: () => checkLease(settings) },
   ];
 }
 
-function checkVariables({ faults }: InspectedSettings): Verdict {
+function checkVariables(faults: InspectedSettings["faults"]): Verdict {
   return {
     said: faults.length === 0 ? "all valid" : "",
     findings: faults.map(({ variable, expected }) =>
@@ -75,16 +77,16 @@ function checkVariables({ faults }: InspectedSettings): Verdict {
   };
 }
 
-/** On one machine nothing is cut off after 15 minutes, and tests do not want to wait for it. */
+/** Exempts a local environment: nothing is cut off after 15 minutes there, and tests do not want to wait for a lease. */
 function checkLease({ leaseSeconds, localEndpoint }: DoctorSettings): Verdict {
   const said = `${leaseSeconds} s`;
   if (localEndpoint !== null || leaseSeconds > taskTimeoutSeconds) return { said, findings: [] };
   const expected = `more than ${taskTimeoutSeconds} s, which a task may take`;
   const fix = `set LEASE_SECONDS to more than ${taskTimeoutSeconds}, or leave it out`;
-  return { said: "", findings: [finding("LEASE_SHORT", { where: "LEASE_SECONDS", got: said, expected, fix })] };
+  return oneFinding("LEASE_SHORT", { where: "LEASE_SECONDS", got: said, expected, fix });
 }
 
-/** Why what depends on these variables cannot be checked; null where they are all right. */
+/** The reason to skip the checks that depend on these variables; null if all of them are valid. */
 export function wrongVariable({ faults }: InspectedSettings, names: RegExp): string | null {
   const wrong = faults.filter(({ variable }) => names.test(variable)).map(({ variable }) => variable);
   return wrong.length === 0 ? null : `${wrong.join(", ")} above`;

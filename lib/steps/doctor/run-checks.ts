@@ -2,38 +2,35 @@ import { type Check, type DoctorArea, type Finding, finding, outcomeOf, type Ver
 import { doctorCheckSeconds } from "../../core/durations.ts";
 import { type Fault, TransientError, toLoaderError } from "../../core/errors.ts";
 
-/** Runs checks one after the other; none of them keeps the others from being run, unless they cannot do without it. */
+/** Runs checks one after the other. A check that fails stops the others only if it is a gate, which they depend on. */
 
 export type PlannedCheck = {
   readonly name: string;
   readonly area: DoctorArea;
   readonly run: () => Promise<Verdict> | Verdict;
   /**
-   * Of what the others of the group cannot do without: its fault is a finding of its own, and they are skipped.
-   * @default what goes wrong with the check is no finding about what it looks at
+   * Turns the fault of a check that the others depend on into its finding; the others are skipped.
+   * @default the fault is reported as NOT_CHECKED, since it says nothing of what the check looks at
    */
   readonly gate?: (fault: Fault) => Finding;
 };
 
 export type Runner = {
-  /** Fails with TransientError NO_ANSWER where the work takes longer. */
+  /** Fails with TransientError NO_ANSWER if the work takes longer. */
   readonly within: <Answer>(seconds: number, work: Promise<Answer>) => Promise<Answer>;
-  /** Seconds that are left of all. */
+  /** Seconds that are left for all checks. */
   readonly secondsLeft: () => number;
 };
 
-type Ran = {
-  readonly checks: readonly Check[];
-  /** Why what needs the same cannot be checked. */
-  readonly stopped: string | null;
-};
-
-/** @param stopped why none of them can be run */
+/**
+ * @param stopped the reason why none of them can be run
+ * @returns the checks, and the reason why others that depend on the same cannot be run
+ */
 export async function runChecks(
   runner: Runner,
   planned: readonly PlannedCheck[],
   stopped: string | null = null,
-): Promise<Ran> {
+): Promise<{ readonly checks: readonly Check[]; readonly stopped: string | null }> {
   const checks: Check[] = [];
   let reason = stopped;
   for (const check of planned) {
@@ -56,7 +53,7 @@ async function runCheck(
   try {
     const seconds = Math.min(doctorCheckSeconds, secondsLeft());
     if (seconds <= 0) throw new TransientError("NO_ANSWER", "no time was left for it; other checks took it all");
-    // a promise also of what throws at once
+    // the promise also takes what a check throws at once
     return { verdict: await within(seconds, Promise.resolve().then(check.run)), fault: null };
   } catch (error) {
     const { fault } = toLoaderError(error);
@@ -69,7 +66,7 @@ function notChecked({ name }: Pick<PlannedCheck, "name">, { code, message }: Fau
   return finding("NOT_CHECKED", { where: name, got: `${code}: ${message}`, expected: "an answer", fix });
 }
 
-/** Checks that look at the same facts: where these cannot be had, it is said once. */
+/** Checks that look at the same facts; if these cannot be read, the first one says so and the others are skipped. */
 export function checksOf<Facts>(
   area: DoctorArea,
   read: () => Promise<Facts>,
@@ -84,7 +81,7 @@ export function checksOf<Facts>(
   }));
 }
 
-/** The same work for all that ask; a failure is kept, too. */
+/** Does the work at the first call and gives every caller its answer, or its failure. */
 export function once<Answer>(work: () => Promise<Answer>): () => Promise<Answer> {
   let answer: Promise<Answer> | null = null;
   return () => {
@@ -93,7 +90,7 @@ export function once<Answer>(work: () => Promise<Answer>): () => Promise<Answer>
   };
 }
 
-/** What to do about the faults of what cannot be reached; docs/reference/errors.md has them all. */
+/** What to do about faults of services that cannot be reached; docs/reference/errors.md has all errors. */
 const fixes: Readonly<Record<string, string>> = {
   DB_UNAVAILABLE: "check that the server runs, DB_HOST and DB_PORT, and that its network lets the loader through",
   DB_CONNECTION_LOST: "check that the server runs and takes connections on this port",
