@@ -4,24 +4,24 @@ import type { Fault } from "./errors.ts";
 import { badBatchId, isBatchId } from "./execution.ts";
 import { parseFragmentKey } from "./keys.ts";
 
-/** What arrives: EventBridge's "Object Created" events, each in an SQS message. Decided as data, without a call. */
+/** Arrivals: EventBridge's "Object Created" events, each in an SQS message, parsed without any call. */
 
 /** An object version that belongs to a batch. */
 export type Arrival = {
   readonly kind: "arrival";
   readonly batchId: string;
-  /** As it was written: EventBridge does not URL-encode it, so that decoding would break a "+". */
+  /** The key as it was written: EventBridge does not URL-encode it, and decoding would break a "+". */
   readonly key: string;
   readonly versionId: string | null;
   readonly etag: string;
   readonly size: number;
-  /** Orders the events of one key. */
+  /** Text by which S3 orders the events of one key. */
   readonly sequencer: string;
 };
 
-/** Nothing of ours: done, with a line in the log. */
+/** An object that is none of the loader's: a line in the log is all. */
 type IgnoredArrival = { readonly kind: "ignored"; readonly reason: Fault };
-/** It should never have come: kept in the dead-letter queue for a human. */
+/** A message that should never have come: it is kept in the dead-letter queue for a person. */
 type RefusedArrival = { readonly kind: "refused"; readonly reason: Fault };
 
 export type ArrivalSettings = {
@@ -31,12 +31,12 @@ export type ArrivalSettings = {
   readonly account?: string | null;
 };
 
-/** Messages that nobody can use. */
+/** The queue of messages that cannot be used. */
 export interface DeadLetters {
   send(body: string, reason: Fault): Promise<void>;
 }
 
-/** AWS adds members as it likes, so unknown ones are passed over. */
+/** Unknown members are ignored, since AWS adds some from time to time. */
 const objectCreated = z.object({
   source: z.literal("aws.s3"),
   "detail-type": z.literal("Object Created"),
@@ -83,7 +83,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Where it is wrong, not what was there: a stranger's message may hold anything. */
+/** Names the places of the faults and not the values there: a stranger's message may hold anything. */
 function faultsOf(error: z.ZodError): string {
   return error.issues.map(({ path, message }) => [path.join("."), message].filter(Boolean).join(": ")).join("; ");
 }
@@ -94,13 +94,13 @@ const refused = (code: string, message: string): RefusedArrival => ({ kind: "ref
 const longestShown = 200;
 const shown = (text: string): string => JSON.stringify(text.slice(0, longestShown));
 
-/** Step Functions takes 80 characters; some are left for a suffix. */
+/** Characters of a name: Step Functions takes 80, and a few are left for a suffix. */
 const longestName = 76;
 const hashDigits = 24;
 
 /**
- * One name for the same arrivals in any order and number, so that a redelivery finds the execution that it started.
- * Only a cheap filter: that a batch loads once is the claim's and the commit's business.
+ * One name for the same arrivals in any order and number, so that a redelivery finds the execution that it started. It
+ * is only a cheap filter: claim and commit make sure that a batch loads once.
  */
 export function executionNameOf(batchId: string, arrivals: readonly Arrival[]): string {
   const seen = arrivals.map(({ key, sequencer, versionId, etag }) =>

@@ -2,7 +2,7 @@ import { type FragmentKey, manifestMarker, parseFragmentKey, successMarker } fro
 import type { Manifest } from "./manifest.ts";
 import type { ListedObject } from "./objects.ts";
 
-/** What is known about a batch when it is decided what to do with it. */
+/** A batch: its states, its rows in the queue, its object versions, and its sources by table. */
 
 export type BatchState =
   | "waiting"
@@ -27,22 +27,22 @@ export type QueueRow = {
 
 /** An object version that the ledger has seen, in the current epoch. */
 export type SeenVersion = {
-  /** The key in staging that it arrived under. */
+  /** The key in staging under which it arrived. */
   readonly key: string;
   readonly version: string;
   readonly table: string;
   readonly state: "seen" | "superseded" | "loaded" | "failed" | "duplicate" | "changed" | "rolled_back" | "stray";
   readonly firstSeen: Date;
   readonly archivedKey: string | null;
-  /** When the object was last modified that came again under this version and was judged; null where none did. */
+  /** Last modification of the object that came again as this version and was compared; null if none did. */
   readonly redelivered: Date | null;
   readonly records: number | null;
   readonly fingerprint: bigint | null;
 };
 
 /**
- * One fragment as it would be loaded: where it lies, and under which key it arrived. What is read in `archive` was
- * loaded once, and the ledger has lost it.
+ * One object as it would be loaded, and the key in staging under which it arrived. An object in `archive` was loaded
+ * once, and the ledger has lost that.
  */
 export type Source = {
   readonly object: ListedObject;
@@ -50,17 +50,17 @@ export type Source = {
   readonly origin: "staging" | "failed" | "archive";
 };
 
-/** What lies in the bucket for one table of the batch. */
+/** The objects of one table of the batch. */
 export type TableSources = {
   readonly table: string;
   readonly fragments: readonly Source[];
   readonly markers: readonly Source[];
-  /** Older versions of keys that are current in another version. What a delete marker hides is none of the batch's. */
+  /** Older versions of current keys. Versions that a delete marker hides do not belong to the batch. */
   readonly superseded: readonly Source[];
   readonly complete: boolean;
 };
 
-/** Groups listed sources by table. `<table>.json` is complete by itself, parts are when a marker is there. */
+/** Groups sources by table. `<table>.json` is complete by itself, parts are complete once a marker is there. */
 export function groupSources(sources: readonly Source[], manifests: readonly Manifest[] = []): TableSources[] {
   const tables = Map.groupBy(
     sources.flatMap((source) => {

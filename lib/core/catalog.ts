@@ -1,4 +1,4 @@
-/** The shape of target tables, as the database's own catalog tells it. */
+/** The shape of target tables, from the database's own catalog. */
 
 /** The last unit that a column of type `interval day to minute` and the like keeps. */
 export type IntervalUnit = "year" | "month" | "day" | "hour" | "minute";
@@ -6,7 +6,7 @@ export type IntervalUnit = "year" | "month" | "day" | "hour" | "minute";
 export type ColumnType = {
   /**
    * `pg_type.typname` of the base type: int4, numeric, varchar, timestamptz; for a domain that of its base type, for an
-   * extension's or a user's type qualified where it is not on the search path, `record` for every composite type.
+   * extension's or a user's type qualified if it is not on the search path, `record` for every composite type.
    */
   readonly name: string;
   /** The type as it is written in a cast, for example `numeric(10,2)` or `public.blood_type`. */
@@ -17,15 +17,16 @@ export type ColumnType = {
   readonly scale: number | null;
   /** Fraction digits of time, timestamp and interval types. */
   readonly fractionDigits: number | null;
-  /** What an interval type is cut down to; null where it keeps seconds. */
+  /** The last unit that an interval type keeps; null if it keeps seconds. */
   readonly smallestUnit: IntervalUnit | null;
   readonly enumLabels: readonly string[] | null;
   readonly element: ColumnType | null;
-  /** What a range or multirange is made of. */
+  /** The type of the bounds of a range or multirange. */
   readonly range: { bound: ColumnType; isMultirange: boolean } | null;
-  /** The domain's name, where the column's type is one. */
+  /** The domain's name if the column's type is one. */
   readonly domain: string | null;
 };
+
 export type Column = {
   readonly name: string;
   readonly type: ColumnType;
@@ -43,7 +44,7 @@ export type UniqueKey = {
   readonly columns: readonly string[];
   /** False for deferrable, partial, expression, exclusion and invalid indexes, which cannot guard a natural key. */
   readonly plain: boolean;
-  /** True where two nulls are the same (`nulls not distinct`). */
+  /** True if two nulls are the same (`nulls not distinct`). */
   readonly nullsEqual: boolean;
 };
 
@@ -68,7 +69,7 @@ export type TableShape = {
   readonly uniqueKeys: readonly UniqueKey[];
   readonly foreignKeys: readonly ForeignKey[];
   readonly checks: readonly Check[];
-  /** Names of the constraints that the server knows and does not look at (`not enforced`, since PostgreSQL 18). */
+  /** Names of the constraints that the server does not enforce (`not enforced`, since PostgreSQL 18). */
   readonly notEnforced: readonly string[];
 };
 
@@ -78,13 +79,13 @@ export function columnOf(table: TableShape, name: string): Column | undefined {
   return table.columns.find((column) => column.name === name);
 }
 
-/** Whether two lists name the same columns in any order. */
+/** True if two lists name the same columns in any order. */
 export function isSameKey(left: readonly string[], right: readonly string[]): boolean {
   const [one, other] = [new Set(left), new Set(right)];
   return one.size === other.size && [...one].every((name) => other.has(name));
 }
 
-/** True where a unique index, plain and not partial, holds exactly these columns. */
+/** True if a plain unique index holds exactly these columns. */
 export function hasUniqueGuard(table: TableShape, key: readonly string[]): boolean {
   return table.uniqueKeys.some(({ plain, columns }) => plain && isSameKey(columns, key));
 }

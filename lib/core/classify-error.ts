@@ -1,8 +1,8 @@
 import { BlockedError, type LoaderError, PermanentError, TransientError } from "./errors.ts";
 
 /**
- * The one table that says of every SQLSTATE and AWS error whether it passes, blocks or fails. A row names the code
- * that people see; an entry of two characters stands for the whole SQLSTATE class.
+ * Classes of errors: whether an SQLSTATE or AWS error passes, blocks or fails, and the code that people see. An entry of
+ * two characters stands for the whole class of SQLSTATEs.
  */
 
 type FaultKind = "transient" | "blocked" | "permanent";
@@ -37,7 +37,7 @@ const sqlStates: Readonly<Record<string, FaultRow>> = {
   "53200": row("transient", "DB_OUT_OF_MEMORY", "the database is out of memory; it is tried again"),
   "40001": conflict,
   "40P01": conflict,
-  // every step finds out from the ledger what took effect
+  // passes: every step reads from the ledger what took effect
   "40003": row("transient", "DB_CONFLICT", "whether the statement took effect is unknown; the step starts again"),
   "55P03": row("transient", "DB_LOCK_TIMEOUT", "a table or row stayed locked by another session"),
   "57014": row("transient", "DB_TIMEOUT", "a statement ran into the transaction's time limit"),
@@ -51,7 +51,7 @@ const sqlStates: Readonly<Record<string, FaultRow>> = {
   "54": limit,
   "22": row("permanent", "DB_VALUE", "the database refused a value that the checks let through"),
   "23": row("permanent", "DB_CONSTRAINT", "a constraint refused rows that the checks let through"),
-  // class 58 is of files and the system, as 58030 (input or output failed)
+  // class 58 is that of files and the system, such as 58030 (input or output failed)
   "58": serverFault,
   XX: serverFault,
   XX001: damaged,
@@ -101,7 +101,7 @@ const awsErrors: Readonly<Record<string, FaultRow>> = {
   NoSuchKey: missing,
   NoSuchVersion: missing,
   NotFound: missing,
-  // somebody who took the batch over gave up the copy in parts that was begun here
+  // an execution that took the batch over has given up the copy in parts that was begun here
   NoSuchUpload: row("transient", "S3_UPLOAD_GONE", "the copy in parts was given up meanwhile; it is copied again"),
   PreconditionFailed: changed,
   NoSuchBucket: row("blocked", "S3_BUCKET", "the bucket does not exist; check S3_BUCKET"),
@@ -133,7 +133,7 @@ const awsErrors: Readonly<Record<string, FaultRow>> = {
   QueueDoesNotExist: awsMissing,
 };
 
-/** What the status alone says; an answer to HEAD has no body that could hold a name. */
+/** Classes by HTTP status alone: an answer to HEAD has no body that could name the error. */
 const statuses: Readonly<Record<number, FaultRow>> = {
   301: elsewhere,
   403: access,
@@ -142,7 +142,7 @@ const statuses: Readonly<Record<number, FaultRow>> = {
   429: awsThrottled,
 };
 
-/** A disabled key answers HEAD so. */
+/** Class of an answer 400 without a name, as HEAD gets it if the key is disabled. */
 const refused = row(
   "blocked",
   "AWS_REFUSED",
@@ -150,17 +150,10 @@ const refused = row(
 );
 const nameless: readonly string[] = ["", "Unknown", "UnknownError", "BadRequest"];
 
-/** S3 puts the errors of the encryption key under names of their own: KMS.DisabledException and the like. */
+/** Class of S3's names for errors of the encryption key: KMS.DisabledException and the like. */
 const keyFault = row("blocked", "S3_KMS", "the encryption key cannot be used; check its state and its policy");
 
-function toError(fault: FaultRow, details: Record<string, unknown>, cause: unknown): LoaderError {
-  const subject = typeof details.subject === "string" ? `${details.subject}: ${fault.text}` : fault.text;
-  if (fault.kind === "transient") return new TransientError(fault.code, subject, { ...details, cause });
-  if (fault.kind === "blocked") return new BlockedError(fault.code, subject, { ...details, cause });
-  return new PermanentError(fault.code, subject, { ...details, cause });
-}
-
-/** The server has no field for what it denies; this message of its holds a name and nothing else. */
+/** The server has no field for the denied object; this message holds its name and nothing else. */
 const deniedObject = /^(?:permission denied for|must be owner of) ([\w ]+ \S+)$/;
 
 type Thrown = {
@@ -173,15 +166,15 @@ type Thrown = {
   $metadata?: unknown;
 };
 
-/** The SQLSTATE of a thrown value, where it has one. */
+/** The SQLSTATE of a thrown value; null if it has none. */
 export function sqlStateOf(error: unknown): string | null {
   const code = (error as Thrown | null)?.code;
   return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) ? code : null;
 }
 
 /**
- * Classifies what a PostgreSQL driver threw. Only names of tables and constraints are taken over: the server's own
- * message and detail may hold values. Null where it is no database error.
+ * Classifies an error of the PostgreSQL driver; null for any other. Only names of tables and constraints are taken over,
+ * since the server's own message and detail may hold values.
  */
 export function classifyDatabaseError(error: unknown): LoaderError | null {
   const thrown = (error ?? {}) as Thrown;
@@ -201,16 +194,16 @@ export function classifyDatabaseError(error: unknown): LoaderError | null {
   return toError(fault, details, error);
 }
 
-/** True where the connection itself is gone, and not only the statement. */
+/** True if the connection itself is gone, and not only the statement. */
 export function isConnectionLost(error: unknown): boolean {
   const { code, severity } = (error ?? {}) as Thrown;
-  // What is fatal comes a moment before the server closes the connection.
+  // The server closes the connection a moment after a fatal error.
   if (severity === "FATAL" || severity === "PANIC") return true;
   if (typeof code !== "string") return false;
   return code in socketErrors || sqlStates[code] === lost || (sqlStateOf(error) !== null && code.startsWith("08"));
 }
 
-/** Classifies what an AWS client threw; `subject` names key and version. Null where it is no AWS error. */
+/** Classifies an error of an AWS client; null for any other. `subject` names key and version. */
 export function classifyAwsError(error: unknown, subject: string): LoaderError | null {
   const thrown = (error ?? {}) as Thrown;
   const name = typeof thrown.name === "string" ? thrown.name : "";
@@ -222,4 +215,11 @@ export function classifyAwsError(error: unknown, subject: string): LoaderError |
   if (fault) return toError(fault, { subject, name, status }, error);
   const passing = (status !== undefined && status >= 500) || code in socketErrors || name === "TimeoutError";
   return passing ? toError(awsUnavailable, { subject, name, status }, error) : null;
+}
+
+function toError(fault: FaultRow, details: Record<string, unknown>, cause: unknown): LoaderError {
+  const subject = typeof details.subject === "string" ? `${details.subject}: ${fault.text}` : fault.text;
+  if (fault.kind === "transient") return new TransientError(fault.code, subject, { ...details, cause });
+  if (fault.kind === "blocked") return new BlockedError(fault.code, subject, { ...details, cause });
+  return new PermanentError(fault.code, subject, { ...details, cause });
 }

@@ -8,9 +8,9 @@ const names = z.array(name);
 const texts = z.array(z.string());
 const toLower = (word: string): string => word.toLowerCase();
 
-/** The per-column settings of a contract that bear on conversion, with defaults filled in. */
+/** Settings of one column that bear on the conversion of its values, with defaults filled in. */
 export type ConversionOptions = {
-  /** IANA zone of naive timestamps in a timestamptz column; default UTC. */
+  /** IANA zone of timestamps without an offset in a timestamptz column. @default UTC */
   readonly timezone: string;
   readonly trueValues: readonly string[];
   readonly falseValues: readonly string[];
@@ -122,38 +122,14 @@ export function contractFaults(contracts: Contracts, catalog: Catalog): string[]
   });
 }
 
-type NameRule = (setting: string, columns: readonly string[]) => string[];
-
-/** What may be wrong with a column that a setting names. */
-function nameRules(contract: TableContract, shape: TableShape) {
-  const excluded = new Set(contract.exclude_fields);
-  const unknown: NameRule = (setting, columns) =>
-    columns
-      .filter((column) => !columnOf(shape, column))
-      .map((column) => `${setting} names column ${column}, which the table does not have`);
-  const written: NameRule = (setting, columns) =>
-    columns
-      .filter((column) => excluded.has(column))
-      .map((column) => `${setting} names ${column}, which exclude_fields keeps from being read`);
-  const unwritable: NameRule = (setting, columns) =>
-    columns
-      .filter((column) => isServersOwn(columnOf(shape, column)))
-      .map((column) => `${setting} names column ${column}, which only the database writes`);
-  const incomparable: NameRule = (setting, columns) =>
-    columns
-      .filter((column) => columnOf(shape, column)?.type.name === "json")
-      .map((column) => `${setting} names column ${column} of type json, which cannot be compared; use jsonb or text`);
-  return { unknown, written, unwritable, incomparable };
-}
-
 export function tableFaults(contract: TableContract, shape: TableShape): string[] {
-  const { unknown, written, unwritable, incomparable } = nameRules(contract, shape);
+  const { unknown, excluded, unwritable, incomparable } = nameRules(contract, shape);
   const key = contract.natural_key ?? [];
   const rescue = contract.rescue_column === undefined ? [] : [contract.rescue_column];
   const newerBy = contract.newer_by === undefined ? [] : [contract.newer_by];
   return [
     ...unknown("natural_key", key),
-    ...written("natural_key", key),
+    ...excluded("natural_key", key),
     ...unwritable("natural_key", key),
     ...incomparable("natural_key", key),
     ...key
@@ -161,18 +137,44 @@ export function tableFaults(contract: TableContract, shape: TableShape): string[
       .map((column) => `natural_key names column ${column} twice`),
     ...unknown("immutable_fields", contract.immutable_fields),
     ...unknown("required_fields", contract.required_fields),
-    ...written("required_fields", contract.required_fields),
+    ...excluded("required_fields", contract.required_fields),
     ...unwritable("required_fields", contract.required_fields),
     ...unknown("newer_by", newerBy),
-    ...written("newer_by", newerBy),
+    ...excluded("newer_by", newerBy),
     ...unwritable("newer_by", newerBy),
     ...incomparable("newer_by", newerBy),
     ...unknown("columns", Object.keys(contract.columns)),
     ...unknown("rescue_column", rescue),
-    ...written("rescue_column", rescue),
+    ...excluded("rescue_column", rescue),
     ...unwritable("rescue_column", rescue),
     ...rescueFault(contract, shape),
   ];
+}
+
+/** Faults that a column may have for the setting that names it. */
+function nameRules(contract: TableContract, shape: TableShape) {
+  const rule =
+    (isFaulty: (column: string) => boolean, toText: (column: string) => string) =>
+    (setting: string, columns: readonly string[]): string[] =>
+      columns.filter(isFaulty).map((column) => `${setting} names ${toText(column)}`);
+  return {
+    unknown: rule(
+      (column) => !columnOf(shape, column),
+      (column) => `column ${column}, which the table does not have`,
+    ),
+    excluded: rule(
+      (column) => contract.exclude_fields.includes(column),
+      (column) => `${column}, which exclude_fields keeps from being read`,
+    ),
+    unwritable: rule(
+      (column) => isServersOwn(columnOf(shape, column)),
+      (column) => `column ${column}, which only the database writes`,
+    ),
+    incomparable: rule(
+      (column) => columnOf(shape, column)?.type.name === "json",
+      (column) => `column ${column} of type json, which cannot be compared; use jsonb or text`,
+    ),
+  };
 }
 
 function isServersOwn(column: Column | undefined): boolean {
@@ -185,9 +187,7 @@ function rescueFault(contract: TableContract, shape: TableShape): string[] {
   return [`rescue_column ${column.name} has type ${column.type.sql}, expected json or jsonb`];
 }
 
-/** What a table's contract says of single columns, with the defaults filled in. */
-
-/** A contract that has its natural key, as every planned table's has. */
+/** The contract of a planned table, which always has a natural key. */
 type KeyedContract = TableContract & { readonly natural_key: string[] };
 
 export function conversionOptions({ columns }: KeyedContract, column: string): ConversionOptions {
@@ -201,7 +201,7 @@ export function conversionOptions({ columns }: KeyedContract, column: string): C
   };
 }
 
-/** Texts that mean null. An empty text in the natural key is one, unless the contract lets it be a key. */
+/** Texts that mean null. In the natural key the empty text always does, unless the contract allows an empty key. */
 export function nullTexts(contract: KeyedContract, column: string): ReadonlySet<string> {
   const values = new Set(contract.columns[column]?.null_values ?? contract.null_values);
   if (contract.columns[column]?.allow_empty_key) values.delete("");
@@ -209,15 +209,15 @@ export function nullTexts(contract: KeyedContract, column: string): ReadonlySet<
   return values;
 }
 
-/** Whether a record without a value in the column is refused whatever the database says. */
+/** True if a record without a value in the column is rejected, even if the database allows null. */
 export function isObliged({ natural_key: key, required_fields: required }: KeyedContract, column: string): boolean {
   return key.includes(column) || required.includes(column);
 }
 
 /**
  * Columns that a fragment may carry but never writes. A name of `exclude_fields` that is no column stands for the one
- * that differs in case only (`Id` for `id`), unless the contract says something else of that column. Where a table has
- * several of them it stands for none: what a column is for would be a guess.
+ * column that differs from it in case only (`Id` for `id`), unless the contract names that column elsewhere. If a table
+ * has several such columns, the name stands for none of them: which one is meant would be a guess.
  */
 export function excludedColumns({ columns }: TableShape, contract: TableContract): ReadonlySet<string> {
   const names = new Set(columns.map(({ name }) => name));

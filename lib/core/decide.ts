@@ -7,11 +7,14 @@ import {
   type TableSources,
   type TableState,
 } from "./batch.ts";
+import type { Fault } from "./errors.ts";
 import type { ExecutionInput } from "./execution.ts";
 import { versionLabel } from "./keys.ts";
 import type { Manifest } from "./manifest.ts";
 
-/** Everything that the decision rests on; no I/O and no clock. */
+/** The one decision about a batch, from facts alone: no I/O and no clock. */
+
+/** Everything that the decision rests on. */
 export type BatchFacts = {
   readonly batchId: string;
   readonly state: BatchState;
@@ -23,14 +26,12 @@ export type BatchFacts = {
   readonly manifests: readonly Manifest[];
 };
 
-type Reason = { readonly code: string; readonly message: string };
-
 export type Decision =
   | { readonly do: "load"; readonly tables: readonly TableSources[]; readonly held: readonly string[] }
   | { readonly do: "compare"; readonly tables: readonly TableSources[] }
-  | ({ readonly do: "wait" | "already_processed" | "failed_before" } & Reason);
+  | ({ readonly do: "wait" | "already_processed" | "failed_before" } & Fault);
 
-/** Decides what an execution does with a batch that nobody is loading. */
+/** Decides what an execution does with a batch that no other one is loading. */
 export function decideBatch(known: BatchFacts, input: ExecutionInput): Decision {
   const facts = { ...known, sources: demoteSuperseded(known) };
   const all = groupSources(facts.sources, facts.manifests);
@@ -39,17 +40,21 @@ export function decideBatch(known: BatchFacts, input: ExecutionInput): Decision 
   const open = wanted.filter(({ table }) => isOpen(facts.tableStates.get(table), input));
   const failed = failedTables(facts, input);
   if (failed.length > 0 && input.action !== "retry") return failedBefore(facts, failed);
-  if (open.length === 0 && missingTables(facts, input, all).length === 0) return decideRedrop(facts, loaded);
-  const reasons = waitReasons(facts, input, open);
-  if (reasons.length > 0) return { do: "wait", code: reasons[0]?.code ?? "", message: joinReasons(facts, reasons) };
+  const missing = missingTables(facts, input, all);
+  if (open.length === 0 && missing.length === 0) return decideRedrop(facts, loaded);
+  const reasons = waitReasons(facts, open, missing);
+  if (reasons.length > 0) {
+    const message = `batch ${facts.batchId} is not ready: ${listNames(reasons.map((reason) => reason.message))}`;
+    return { do: "wait", code: reasons[0]?.code ?? "", message };
+  }
   const chosen = new Set(open.map(({ table }) => table));
   const held = input.tables ? heldTables(facts, all, chosen) : [];
   return { do: "load", tables: open, held };
 }
 
 /**
- * A version that is known as superseded stays so. Where it is current all the same, because the newer one was deleted,
- * nobody delivered or approved it anew.
+ * Keeps a version superseded that the ledger knows as such. If it is current again because the newer one was deleted,
+ * it was neither delivered nor approved anew.
  */
 function demoteSuperseded({ sources, seen }: BatchFacts): Source[] {
   const superseded = new Set(
@@ -62,13 +67,13 @@ function demoteSuperseded({ sources, seen }: BatchFacts): Source[] {
   );
 }
 
-/** A table left out by hand is started only by hand again; a failed one only by a retry. */
+/** True if the table may be loaded. One left out by hand needs a manual start; a failed one gets here by a retry alone. */
 function isOpen(state: TableState | undefined, input: ExecutionInput): boolean {
   if (state === "loaded") return false;
   return state !== "held" || input.source === "manual";
 }
 
-/** A table whose fragments lie in the archive was mended and loaded later on: it is the ledger that has lost that. */
+/** Tables that failed. One with fragments in the archive was mended and loaded later on, which the ledger has lost. */
 function failedTables(facts: BatchFacts, input: ExecutionInput): string[] {
   const archived = facts.sources.filter(({ origin }) => origin === "archive");
   const mended = new Set(groupSources(archived).map(({ table }) => table));
@@ -86,26 +91,22 @@ function failedBefore(facts: BatchFacts, failed: readonly string[]): Decision {
   };
 }
 
-/** Tables that the queue names for the batch, and that are neither loaded nor held nor failed. */
-function expectedTables(facts: BatchFacts, input: ExecutionInput): string[] {
-  const named = facts.queue.map(({ table }) => table);
-  const wanted = input.tables ?? [...new Set(named)];
-  return wanted.filter((table) => isOpen(facts.tableStates.get(table), input));
-}
-
+/** Tables that input or queue name, that may be loaded, and that have no source. */
 function missingTables(facts: BatchFacts, input: ExecutionInput, all: readonly TableSources[]): string[] {
   const present = new Set(all.map(({ table }) => table));
-  return expectedTables(facts, input).filter((table) => !present.has(table));
+  const named = input.tables ?? [...new Set(facts.queue.map(({ table }) => table))];
+  return named.filter((table) => isOpen(facts.tableStates.get(table), input) && !present.has(table));
 }
 
 function heldTables(facts: BatchFacts, all: readonly TableSources[], chosen: ReadonlySet<string>): string[] {
   const named = new Set([...all.map(({ table }) => table), ...facts.queue.map(({ table }) => table)]);
-  return [...named].filter((table) => !chosen.has(table) && !isEnded(facts.tableStates.get(table)));
+  return [...named].filter((table) => {
+    const state = facts.tableStates.get(table);
+    return !chosen.has(table) && state !== "loaded" && state !== "failed";
+  });
 }
 
-const isEnded = (state: TableState | undefined): boolean => state === "loaded" || state === "failed";
-
-/** Objects that came again for tables that are loaded: those that were not judged before are compared. */
+/** Decides about objects that came again for loaded tables: those that were not compared before are compared. */
 function decideRedrop(facts: BatchFacts, loaded: readonly TableSources[]): Decision {
   const seen = new Map(facts.seen.map((version) => [versionId(version.key, version.version), version]));
   const isFresh = ({ object, stagedKey, origin }: Source): boolean =>
@@ -125,7 +126,10 @@ function decideRedrop(facts: BatchFacts, loaded: readonly TableSources[]): Decis
   };
 }
 
-/** Where versions are told apart by their content only, what came again may bear the version that was loaded. */
+/**
+ * True if the object was compared before. In a bucket without versioning an object that came again may bear the version
+ * that was loaded, so that its time of modification decides.
+ */
 function isJudged({ lastModified }: Source["object"], seen: SeenVersion | undefined): boolean {
   if (!seen) return false;
   return seen.state === "changed" || (seen.redelivered !== null && seen.redelivered >= lastModified);
@@ -138,30 +142,27 @@ function alreadyLoaded(batchId: string, changed: readonly string[]): Decision {
   return { do: "already_processed", code: "BATCH_ALREADY_LOADED", message };
 }
 
-/** Older versions of a fragment that stays where it is stay with it. */
+/** The sources with these fragments only; older versions stay where their fragment stays. */
 function withFragments(sources: TableSources, fragments: readonly Source[]): TableSources {
   const keys = new Set([...fragments, ...sources.markers].map(({ object }) => object.key));
   return { ...sources, fragments, superseded: sources.superseded.filter(({ object }) => keys.has(object.key)) };
 }
 
-function waitReasons(facts: BatchFacts, input: ExecutionInput, open: readonly TableSources[]): Reason[] {
-  const missing = missingTables(facts, input, groupSources(facts.sources)).map((table) => ({
-    code: "TABLE_MISSING",
-    message: `table ${table}: no fragment has arrived yet`,
-  }));
-  return [...open.flatMap((sources) => tableReasons(facts, sources)), ...missing];
+function waitReasons(facts: BatchFacts, open: readonly TableSources[], missing: readonly string[]): Fault[] {
+  return [
+    ...open.flatMap((sources) => tableReasons(facts, sources)),
+    ...missing.map((table) => ({ code: "TABLE_MISSING", message: `table ${table}: no fragment has arrived yet` })),
+  ];
 }
 
-function tableReasons(facts: BatchFacts, sources: TableSources): Reason[] {
+function tableReasons(facts: BatchFacts, sources: TableSources): Fault[] {
   const { table } = sources;
-  const say = (code: string, message: string): Reason[] => [{ code, message: `table ${table}: ${message}` }];
+  const say = (code: string, message: string): Fault[] => [{ code, message: `table ${table}: ${message}` }];
   if (!sources.complete) {
-    return say(
-      "TABLE_INCOMPLETE",
-      "its parts are not all there; expected every part of <table>/_manifest.json, or <table>/_SUCCESS",
-    );
+    const expected = "expected every part of <table>/_manifest.json, or <table>/_SUCCESS";
+    return say("TABLE_INCOMPLETE", `its parts are not all there; ${expected}`);
   }
-  // An adopted queue may hold several rows of a table: as in the commit, every one of them counts.
+  // An adopted queue may hold several rows of a table; each of them counts, as in the commit.
   const rows = facts.queue.filter((queued) => queued.table === table);
   if (rows.length === 0 && facts.requireApproval)
     return say("NOT_QUEUED", "not in validation_queue; approve the batch");
@@ -172,17 +173,15 @@ function tableReasons(facts: BatchFacts, sources: TableSources): Reason[] {
   if (!rows.every(({ approved }) => approved)) return say("NOT_APPROVED", "not approved_for_load; approve the batch");
   const history = historyOf(facts);
   const replaced = sources.fragments.filter((source) => !rows.some((row) => isCovered(history, row, source)));
-  return replaced.length > 0 ? say("APPROVAL_OUTDATED", replacedText(replaced)) : [];
+  if (replaced.length === 0) return [];
+  const keys = listNames(replaced.map(({ stagedKey }) => stagedKey));
+  return say("APPROVAL_OUTDATED", `${keys} was replaced after the approval; approve the batch again`);
 }
 
-function replacedText(replaced: readonly Source[]): string {
-  return `${listNames(replaced.map(({ stagedKey }) => stagedKey))} was replaced after the approval; approve the batch again`;
-}
-
-/** What is known of each key, put in order once: there may be tens of thousands. */
+/** What is known of each key, indexed once since there may be tens of thousands. */
 type History = {
   readonly seen: ReadonlyMap<string, readonly SeenVersion[]>;
-  /** Keys of which older versions lie in the bucket. */
+  /** Keys with older versions in the bucket. */
   readonly replaced: ReadonlySet<string>;
 };
 
@@ -192,9 +191,9 @@ function historyOf({ seen, sources }: BatchFacts): History {
 }
 
 /**
- * An approval covers what was there, and the first version of each fragment that arrives after it. S3 gives times in
- * whole seconds, so a version of the same second counts as newer, unless the ledger saw it before the approval.
- * What is read in place, because it failed or was loaded before, keeps its standing.
+ * True if the approval covers the source: it covers the versions that were there, and the first version of each fragment
+ * that arrives after it. S3 gives times in whole seconds, so a version of the same second counts as newer, unless the
+ * ledger saw it before the approval. An object that is read in `failed/` or in the archive stays approved.
  */
 function isCovered(history: History, row: QueueRow, { object, stagedKey, origin }: Source): boolean {
   if (origin !== "staging") return true;
@@ -215,8 +214,4 @@ const maxListed = 10;
 export function listNames(names: readonly string[]): string {
   const shown = names.slice(0, maxListed).join(", ");
   return names.length > maxListed ? `${shown} and ${names.length - maxListed} more` : shown;
-}
-
-function joinReasons(facts: BatchFacts, reasons: readonly Reason[]): string {
-  return `batch ${facts.batchId} is not ready: ${listNames(reasons.map(({ message }) => message))}`;
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** The four error names that the state machine matches. Whatever is particular stands in `code`. */
+/** The four error names that the state machine matches; `code` tells the cause. */
 export const errorNames = {
   transient: "TransientError",
   blocked: "BlockedError",
@@ -16,7 +16,7 @@ export abstract class LoaderError extends Error {
   readonly code: string;
   readonly details: Readonly<Record<string, unknown>>;
 
-  /** `details` say more for a log; a member `cause` of them is the error's cause. */
+  /** `details` are for the log; their member `cause` becomes the error's cause. */
   constructor(code: string, text: string, details: Readonly<Record<string, unknown>> = {}) {
     const { cause, ...rest } = details;
     super(`${code}: ${text}`, cause === undefined ? undefined : { cause });
@@ -34,12 +34,12 @@ export abstract class LoaderError extends Error {
   }
 }
 
-/** A fault that is expected to pass: the machine tries again with backoff and jitter. */
+/** A fault that passes by itself: the machine tries again with backoff and jitter. */
 export class TransientError extends LoaderError {
   override readonly name = errorNames.transient;
 }
 
-/** The environment's fault: nothing is charged to the batch, it goes on by itself when the fault is gone. */
+/** The environment's fault: the batch does not fail, and goes on by itself when the fault is gone. */
 export class BlockedError extends LoaderError {
   override readonly name = errorNames.blocked;
 }
@@ -49,7 +49,7 @@ export class PermanentError extends LoaderError {
   override readonly name = errorNames.permanent;
 }
 
-/** Somebody else acts on the batch by now: end, and touch nothing. */
+/** Another execution acts for the batch by now: the step ends and touches nothing. */
 export class StaleFence extends LoaderError {
   override readonly name = errorNames.staleFence;
 
@@ -66,13 +66,13 @@ const codedMessage = /^([A-Z][A-Z0-9_]+): ([\s\S]*)$/;
 /** A fault as data, as it is kept in the ledger and in reports. */
 export type Fault = { readonly code: string; readonly message: string };
 
-/** Reads code and text back from a message that came over a wire, where only it is left; `fallbackCode` names any other. */
+/** Reads code and text from an error's message, all that Step Functions keeps; one without code gets `fallbackCode`. */
 export function parseFault(message: string, fallbackCode: string): Fault {
   const match = codedMessage.exec(message);
   return match ? { code: match[1] as string, message: match[2] as string } : { code: fallbackCode, message };
 }
 
-/** Turns any thrown value into one of the four; a value nobody foresaw blocks the batch instead of failing it. */
+/** Turns any thrown value into one of the four errors; an unforeseen one blocks the batch instead of failing it. */
 export function toLoaderError(error: unknown): LoaderError {
   if (error instanceof LoaderError) return error;
   const kind = error instanceof Error ? error.name : typeof error;
@@ -84,8 +84,8 @@ export function toLoaderError(error: unknown): LoaderError {
 const payloadSchema = z.object({ errorType: z.string().default(""), errorMessage: z.string().default("") });
 
 /**
- * The error that a Lambda ended with, from what Lambda reports of it: `{ errorType, errorMessage }`. What is none of
- * ours (a timeout, a crash) becomes `FUNCTION_FAILED`.
+ * The error that ended a Lambda, from its payload `{ errorType, errorMessage }`. An error that is not one of ours (a
+ * timeout, a crash) becomes `FUNCTION_FAILED`.
  */
 export function parseInvocationFault(payload: unknown, subject: string): LoaderError {
   const { errorType, errorMessage } = payloadSchema.safeParse(payload).data ?? { errorType: "", errorMessage: "" };

@@ -7,8 +7,8 @@ export const fingerprintModulus = 1n << 128n;
 /**
  * The version of the canonical text that is hashed, kept beside every stored fingerprint. Version 1 is the record's line
  * of COPY text for PostgreSQL without its two numbers: the mask of absent fields (`\N` if there are none), then the
- * plan's columns in their order, with tabs between them; of a rejected record it is the text as it was read. Whoever
- * changes that text raises the version, and keeps the encoder of version 1 for comparisons with what is stored.
+ * plan's columns in their order, with tabs between them; of a rejected record it is the text as it was read. A change
+ * of that text raises the version, and keeps the encoder of version 1 for comparisons with stored fingerprints.
  */
 export const fingerprintVersion = 1;
 
@@ -19,7 +19,7 @@ export type Fingerprint = {
   readonly sum: () => bigint;
 };
 
-/** Sums up as four numbers of 32 bits: a BigInt for every record would cost more than its hash. */
+/** Sums up in four numbers of 32 bits: a BigInt for every record would cost more than its hash. */
 export function openFingerprint(): Fingerprint {
   const lanes = new Uint32Array(4);
   const hash = new Int32Array(4);
@@ -46,8 +46,8 @@ export function addFingerprints(left: bigint, right: bigint): bigint {
 /**
  * MurmurHash3, 128 bits in the variant for 32-bit processors. Source: Austin Appleby, MurmurHash3_x86_128, seed 0.
  *
- * It tells contents apart that differ by chance or mistake, at a tenth of the time of a cryptographic hash. Whoever
- * can forge fragments can also have them approved.
+ * It tells contents apart that differ by chance or mistake, in a tenth of the time of a cryptographic hash. It need not
+ * resist forgery: a person who can forge fragments can also have them approved.
  */
 type Bytes = { readonly bytes: Uint8Array; readonly from: number; readonly to: number };
 
@@ -98,7 +98,7 @@ function wordAt(bytes: Uint8Array, i: number): number {
   );
 }
 
-/** A word at the end, where bytes may be missing. */
+/** The last word, of which bytes may be missing. */
 function partAt(bytes: Uint8Array, from: number, to: number): number {
   let word = 0;
   for (let i = Math.min(to, from + 4) - 1; i >= from; i -= 1) word = (word << 8) | (bytes[i] as number);

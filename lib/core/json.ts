@@ -10,7 +10,7 @@ export class ExactNumber {
   }
 }
 
-/** What a reader hands over for one JSON value: plain JSON, with long numbers kept as text. */
+/** A JSON value as readers return it: plain JSON, with long numbers kept as text. */
 export type JsonValue = null | boolean | number | string | ExactNumber | JsonValue[] | JsonObject;
 export type JsonObject = { [key: string]: JsonValue };
 
@@ -18,7 +18,7 @@ export function isJsonObject(value: JsonValue): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof ExactNumber);
 }
 
-/** The kind of a value in JSON's own words, for error messages. */
+/** The type of a value in the terms of JSON, for error messages. */
 export function kindOf(value: JsonValue): "null" | "boolean" | "number" | "string" | "array" | "object" {
   if (value === null) return "null";
   if (Array.isArray(value)) return "array";

@@ -1,14 +1,17 @@
-/** Every S3 key of the loader, built and taken apart here and nowhere else. */
+/** The S3 keys of the loader, which are built and parsed here and nowhere else. */
 
 export const stagingPrefix = "staging/validated/";
+/** The archive of loaded fragments, of all batches. */
+export const loadedPrefix = "loaded/";
+export const failedPrefix = "failed/";
 export const contractsKey = "config/tables.json";
 export const successMarker = "_SUCCESS";
 export const manifestMarker = "_manifest.json";
 
-/** `batch_YYYYMMDD_HHMMSS`. A configured pattern may be stricter or other, but never admits a separator. */
+/** `batch_YYYYMMDD_HHMMSS`. A configured pattern may differ; a separator is never admitted. */
 export const defaultBatchIdPattern = "^batch_[0-9]{8}_[0-9]{6}$";
 
-/** A key below `staging/validated/` (or an archive prefix), taken apart. */
+/** A key below `staging/validated/` or an archive prefix, parsed. */
 export type FragmentKey =
   | { readonly kind: "fragment"; readonly batchId: string; readonly table: string; readonly part: string | null }
   | {
@@ -21,8 +24,8 @@ export type FragmentKey =
 const fragmentName = /^(?<name>[^/]+?)\.(?:json|ndjson|jsonl)(?:\.gz)?$/;
 
 /**
- * Takes a key below `prefix` apart: `<batch>/<table>.json`, `<batch>/<table>/<part>.json`, or a marker of a table.
- * Anything else (folders, foreign files, deeper paths) is null.
+ * Parses a key below `prefix`: `<batch>/<table>.json`, `<batch>/<table>/<part>.json`, or a marker of a table; null for
+ * anything else (folders, foreign files, deeper paths).
  */
 export function parseFragmentKey(key: string, prefix: string = stagingPrefix): FragmentKey | null {
   if (!key.startsWith(prefix)) return null;
@@ -53,11 +56,7 @@ export function loadedPrefixOf(batchId: string, epoch: number): string {
   return epoch > 1 ? `${loadedPrefix}${batchId}/epoch-${epoch}/` : `${loadedPrefix}${batchId}/`;
 }
 
-/** Everything that was loaded, of all batches. */
-export const loadedPrefix = "loaded/";
-export const failedPrefix = "failed/";
-
-/** An object in the archive of what was loaded, and the key in staging that it arrived under. */
+/** A key in the archive of loaded fragments, and the key in staging under which the object arrived. */
 export type ArchivedKey = {
   readonly key: string;
   readonly stagedKey: string;
@@ -69,7 +68,7 @@ export type ArchivedKey = {
 const archivedName = /^(?<batchId>[^/]+)\/(?:epoch-(?<epoch>[1-9][0-9]*)\/)?(?<below>.+)$/s;
 const reportName = /^load_result(?:\.attempt-[0-9]+)?\.json$/;
 
-/** Takes a key below `loaded/` apart; null for reports, kept duplicates and whatever else is no fragment or marker. */
+/** Parses a key below `loaded/`; null for reports, kept duplicates and anything else that is no fragment or marker. */
 export function parseArchivedKey(key: string): ArchivedKey | null {
   if (!key.startsWith(loadedPrefix)) return null;
   const { batchId, epoch, below } = archivedName.exec(key.slice(loadedPrefix.length))?.groups ?? {};
@@ -79,7 +78,7 @@ export function parseArchivedKey(key: string): ArchivedKey | null {
   return parsed && { key, stagedKey, batchId, epoch: Number(epoch ?? 1), table: parsed.table };
 }
 
-/** The batch to which an archive's key belongs. */
+/** The batch of a key in an archive; null if the key names none. */
 export function batchOfArchive(key: string): string | null {
   return key.split("/")[1] || null;
 }
@@ -89,16 +88,16 @@ export function failedPrefixOf(batchId: string, attempt: number): string {
   return attempt > 1 ? `${failedPrefix}${batchId}/attempt-${attempt}/` : `${failedPrefix}${batchId}/`;
 }
 
-/** Where a byte-identical redelivery is kept. */
+/** The folder of a byte-identical redelivery. */
 export function duplicatePrefixOf(batchId: string, version: string): string {
-  return `loaded/${batchId}/duplicates/${version}/`;
+  return `${loadedPrefix}${batchId}/duplicates/${version}/`;
 }
 
 export function errorLogKey(failedPrefix: string): string {
   return `${failedPrefix}error_log.json`;
 }
 
-/** One report per attempt, at a key that a repetition writes again. */
+/** The key of an attempt's report, which a repetition writes again. */
 export function loadResultKey(archivePrefix: string, attempt: number): string {
   return attempt > 1 ? `${archivePrefix}load_result.attempt-${attempt}.json` : `${archivePrefix}load_result.json`;
 }
@@ -112,7 +111,7 @@ export function previewRunId(key: string): string {
   return key.slice(key.lastIndexOf("/") + 1).replace(/\.json$/, "");
 }
 
-/** A version label that is safe inside a key, for buckets with and without versioning. */
+/** A name of the version that is safe in a key: its version id, or ETag and size in a bucket without versioning. */
 export function versionLabel(version: { versionId: string | null; etag: string; size: number }): string {
   return (version.versionId ?? `${version.etag}-${version.size}`).replaceAll(/[^A-Za-z0-9._-]/g, "");
 }

@@ -19,7 +19,7 @@ export const otherFunctions = ["start-load", "sweep", "operate", "migrate"] as c
 
 export const machineName = "LoadBatch";
 
-/** What a task answers in its member `next`; the machine's choices match these and no other text. */
+/** The answers of each task in its member `next`; the machine's choices match these and no other text. */
 export const answers = {
   ValidateBatch: [
     "stage",
@@ -43,14 +43,14 @@ export const answers = {
 
 export type Answer<State extends TaskState> = (typeof answers)[State][number];
 
-/** Of the metrics in CloudWatch. */
+/** The namespace of the metrics in CloudWatch. */
 export const metricsNamespace = "TableLoader";
-/** The service in logs, metrics (their dimension `service`) and traces. */
+/** The service's name in logs, metrics (their dimension `service`) and traces. */
 export const serviceName = "table-loader";
 
 /**
- * The machine's SNS tasks; a local run overrides them, since they are no handler of ours. `soFar` tells of a load that
- * is done while the execution looks at what arrived meanwhile.
+ * The machine's SNS tasks, which run no handler: a local environment overrides them. `soFar` tells of a load that is
+ * done while the execution looks at objects that arrived meanwhile.
  */
 export const noticeStates = {
   success: "NotifySuccess",
@@ -59,7 +59,7 @@ export const noticeStates = {
   blocked: "NotifyBlocked",
 } as const;
 
-/** The machine's Wait states; a local run may shorten them. */
+/** The machine's Wait states; a local environment may shorten them. */
 export const waitStates = {
   stage: "StageLater",
   stageLong: "StageMuchLater",

@@ -4,13 +4,13 @@ import { parseFragmentKey, stagingPrefixOf } from "./keys.ts";
 import { largestText } from "./objects.ts";
 import { clipText } from "./rejects.ts";
 
-/** `_manifest.json` of a table that comes in parts: which parts there are, and what each of them holds. */
+/** `_manifest.json` of a table that comes in parts: it names all parts, and may declare their records and checksums. */
 
 const part = z.strictObject({
   /** The part's name below the table's folder, or its whole key. */
   key: z.string().min(1).max(1024),
   records: z.number().int().min(0).optional(),
-  /** Of the object's bytes, in hex. */
+  /** The checksum of the object's bytes, in hex. */
   sha256: z
     .string()
     .regex(/^[0-9a-f]{64}$/i, "64 hex digits")
@@ -18,8 +18,9 @@ const part = z.strictObject({
 });
 const manifestFile = z.strictObject({ fragments: z.array(part).min(1).max(100_000) });
 
-/** What a manifest declares of one part. */
+/** A part as a manifest declares it, with its whole key. */
 export type DeclaredPart = { readonly key: string; readonly records?: number; readonly sha256?: string };
+
 export type Manifest = {
   readonly table: string;
   readonly parts: readonly DeclaredPart[];
@@ -28,11 +29,11 @@ export type Manifest = {
 
 type Place = { readonly batchId: string; readonly table: string };
 
-/** What a message shows of a name, or of what is wrong in one place. */
+/** Characters of one fault that a message shows. */
 const shownText = 120;
 const shownFaults = 10;
 
-/** Parses a manifest; a fault of it is data, because it is the batch's fault and not the reader's. */
+/** Parses a manifest and never throws: its fault is data, because it is the batch's. */
 export function parseManifest(text: string, place: Place): Manifest {
   const parsed = manifestFile.safeParse(parseJson(text));
   if (!parsed.success) {
@@ -42,15 +43,12 @@ export function parseManifest(text: string, place: Place): Manifest {
   }
   const folder = `${stagingPrefixOf(place.batchId)}${place.table}/`;
   const parts = parsed.data.fragments.map(({ key, ...declared }) => ({ ...declared, key: wholeKey(key, folder) }));
-  const faults = faultsOfKeys(
-    parts.map(({ key }) => key),
-    folder,
-  );
+  const faults = faultsOfKeys(parts, folder);
   if (faults.length > 0) return invalid(place, faults.slice(0, shownFaults).join("; "));
   return { table: place.table, parts: parts as DeclaredPart[], fault: null };
 }
 
-/** A manifest that is too large to be read; null where it is not. */
+/** A manifest that is too large to be read, with that fault; null if it may be read. */
 export function refuseLargeManifest(bytes: number, place: Place): Manifest | null {
   if (bytes <= largestText) return null;
   return invalid(place, `expected at most ${largestText} bytes, got ${bytes}; name every part once, and nothing else`);
@@ -70,22 +68,22 @@ function parseJson(text: string): unknown {
 
 const wholeKey = (key: string, folder: string): string => (key.includes("/") ? key : `${folder}${key}`);
 
-function faultsOfKeys(keys: readonly string[], folder: string): string[] {
+function faultsOfKeys(parts: readonly { readonly key: string }[], folder: string): string[] {
   const firsts = new Map<string, number>();
-  return keys.flatMap((key, index) => {
+  return parts.flatMap(({ key }, index) => {
     const first = firsts.get(key);
     if (first === undefined) firsts.set(key, index);
     const fault = first === undefined ? faultOfKey(key, folder) : `is fragments.${first} again; name it once`;
-    // whatever it names instead is not repeated: it may be somebody else's
+    // the key itself is not shown: it may belong to another batch
     return fault === null ? [] : [`fragments.${index}: the key ${fault}`];
   });
 }
 
 const longestName = 255;
-/** Some readers of S3 decode a key once too often, and a name would become another one. */
+/** Encoded separators and control characters: a client that decodes a key once too often would read another name. */
 const encoded = /%(?:2[ef]|5c|7f|[01][0-9a-f])/i;
 
-/** A part lies directly in the folder of its table, under a name that a fragment may have. */
+/** The fault of a key; null if it lies directly in the folder of its table, under a name that a fragment may have. */
 function faultOfKey(key: string, folder: string): string | null {
   if (!key.startsWith(folder)) return `lies outside of ${folder}; a manifest names only parts of its own table`;
   const name = key.slice(folder.length);

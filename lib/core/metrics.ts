@@ -3,19 +3,19 @@ import type { otherFunctions, TaskState, taskStates } from "./machine.ts";
 import type { LoadResult } from "./report.ts";
 
 /**
- * Every metric of the loader: those who emit, alarms, dashboard and docs/reference/metrics.md go by this list. No value
- * of a record is ever a metric or a dimension: values of dimensions are the names below and nothing that data could
+ * Every metric of the loader: emitters, alarms, dashboard and docs/reference/metrics.md use this list. No value of a
+ * record is ever a metric or a dimension: dimensions have the names below as values, and nothing that data could
  * multiply.
  */
 
-/** As CloudWatch spells them. */
+/** Units as CloudWatch spells them. */
 type MetricUnit = "Count" | "Count/Second" | "Seconds" | "Percent" | "Bytes" | "Megabytes";
 
 type Emitter = (typeof taskStates)[TaskState] | (typeof otherFunctions)[number] | "every state" | "every function";
 
 export type Metric = {
   readonly unit: MetricUnit;
-  /** `service` is a dimension of all of them; `task` names the function beside it. */
+  /** `service` is a dimension of all metrics; `task` adds the name of the function. */
   readonly by: "service" | "task";
   /** The functions that emit it. */
   readonly from: readonly Emitter[];
@@ -76,10 +76,10 @@ export const metricCatalog = {
 
 export type MetricName = keyof typeof metricCatalog;
 
-/** Measured values by the name of the metric. */
+/** Measured values by metric. */
 export type Measures = Partial<Readonly<Record<MetricName, number>>>;
 
-/** What became of a load, as it was closed. */
+/** Measures of a load that was closed. */
 export function measuresOfResult(result: LoadResult): Measures {
   const failed = result.status === "failed";
   const seconds = result.total_time_seconds;
@@ -97,7 +97,7 @@ export function measuresOfResult(result: LoadResult): Measures {
   };
 }
 
-/** What a fault says by itself, also where nobody is left to count: a full server lets no sweep in. */
+/** Measures that a fault gives by itself, even if nothing else can count: a full server admits no sweep. */
 export function measuresOfFault(fault: LoaderError, { blocking }: { readonly blocking: boolean }): Measures {
   return {
     ...(blocking && { BlockedLoads: 1 }),

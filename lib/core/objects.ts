@@ -1,4 +1,6 @@
-/** One version of one object. `versionId` is null where the bucket has no versioning: then ETag and size identify it. */
+/** Objects in the bucket, and the ports that list, read, write, archive and give them up. */
+
+/** A version of an object. `versionId` is null in a bucket without versioning: then ETag and size identify it. */
 export type ObjectVersion = {
   readonly key: string;
   readonly versionId: string | null;
@@ -13,16 +15,16 @@ export type ListedObject = ObjectVersion & { readonly isLatest: boolean };
 
 /** The body of one object version, from a byte offset on. */
 export type ObjectBody = {
-  /** Fails with TransientError where the body stalls or ends before its length. */
+  /** Fails with TransientError if the body stalls or ends before its length. */
   readonly bytes: AsyncIterable<Uint8Array>;
   /** The Content-Encoding header, or null. */
   readonly contentEncoding: string | null;
 };
 
-/** Bytes of what the loader reads whole, which is configuration and manifests; anything greater is a mistake. */
+/** Most bytes of a text that the loader reads whole, a configuration or manifest; a larger one is a mistake. */
 export const largestText = 64 * 1024 ** 2;
 
-/** Bytes of a fragment, as stored and decoded: bounds what a decompression bomb can cost. */
+/** Most bytes of a fragment, as stored and decoded: it bounds the cost of a decompression bomb. */
 export const largestFragment = 64 * 1024 ** 3;
 
 /**
@@ -31,40 +33,38 @@ export const largestFragment = 64 * 1024 ** 3;
  * S3_STORAGE_CLASS, TransientError for everything that passes.
  */
 export interface ObjectStore {
-  /** Every known version below a prefix (only the current ones where the bucket has no versioning), newest first. */
+  /** Every version below a prefix, of each key the newest first; without versioning only the current ones. */
   list(prefix: string): AsyncIterable<ListedObject>;
-  /** The names of the folders directly below a prefix, without it, from behind the named one on. */
+  /** Names of the folders directly below a prefix, without it, that come after the given one. */
   folders(prefix: string, after?: string): AsyncIterable<string>;
-  /** One page of the current keys below a prefix, from behind the given key on; empty at the end. */
+  /** One page of the current keys below a prefix that come after the given key; empty at the end. */
   keys(prefix: string, after: string): Promise<readonly string[]>;
   read(version: ObjectVersion, fromByte?: number): Promise<ObjectBody>;
-  /** The text of a small object, as it is now or of one version; null where there is none, or not any more. */
+  /** The text of a small object, as it is now or of one version; null if there is none, or no longer. */
   readText(key: string, version?: ObjectVersion): Promise<{ readonly text: string; readonly etag: string } | null>;
-  /**
-   * Writes JSON text. With the ETag of what is there, or null where nothing is, only in its place: otherwise S3_CHANGED.
-   */
+  /** Writes JSON text; with `instead`, only if the object has this ETag or, for null, does not exist: else S3_CHANGED. */
   write(key: string, json: string, instead?: string | null): Promise<void>;
 }
 
-/** What happens to objects once their rows are committed, or their batch has failed. */
+/** Moves and removes objects once their rows are committed, or their batch has failed. */
 export interface ObjectArchive {
   /**
    * Copies a version, verifies size and content of the copy, and only then deletes exactly that version.
-   * Repeatable: a copy that is there already is verified, a source that is gone already is fine if the copy is there.
-   * PermanentError ARCHIVE_CONFLICT where `toKey` holds other content.
+   * Repeatable: an existing copy is verified, and a source that is gone is fine if the copy is there.
+   * PermanentError ARCHIVE_CONFLICT if `toKey` holds other content.
    */
   move(version: ObjectVersion, toKey: string): Promise<void>;
-  /** Deletes exactly this version; one that is gone already is fine. */
+  /** Deletes exactly this version; repeatable. */
   remove(version: ObjectVersion): Promise<void>;
 }
 
 /** A copy in parts that was begun. */
 export type UnfinishedUpload = { readonly key: string; readonly uploadId: string; readonly initiated: Date };
 
-/** Copies in parts that nobody goes on with. */
+/** Copies in parts that no invocation goes on with. */
 export interface ObjectUploads {
   /** At most a page of them. */
   unfinished(prefix: string): Promise<readonly UnfinishedUpload[]>;
-  /** Gives its parts back; one that has ended already is fine. */
+  /** Ends the copy and deletes its parts; repeatable. */
   abandon(upload: UnfinishedUpload): Promise<void>;
 }

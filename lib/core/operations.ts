@@ -5,7 +5,7 @@ import { type ExecutionState, executionInput } from "./execution.ts";
 import type { Preview } from "./preview.ts";
 import type { LoadResult } from "./report.ts";
 
-/** What the CLI asks of the `operate` function: one union, refused where a key is unknown. */
+/** Requests of the CLI to the function `operate`, and its answers. Unknown keys are refused. */
 
 const batchId = z.string().max(300);
 
@@ -67,7 +67,7 @@ export type BatchStatus = {
     message: string | null;
     last_at: string;
   }[];
-  /** What the sweep healed of it, the newest first. */
+  /** What the sweep healed, the newest first. */
   readonly healings: readonly { kind: string; detail: string; healed_at: string }[];
   /** The newest report or error log in the bucket. */
   readonly report_key: string | null;
@@ -87,18 +87,18 @@ export type BatchSummary = {
 export type Approval = {
   readonly batch_id: string;
   readonly approved: readonly string[];
-  /** Tables whose queue rows were missing and were made. */
+  /** Tables whose missing queue rows were created. */
   readonly created: readonly string[];
 };
 
-/** A stored report and where it lies; both null where there is none. */
+/** A stored report and its key; the report is null if there is none, the key if none is known. */
 export type Stored<Report> = { readonly key: string | null; readonly report: Report | null };
 
 /** A record of error_log.json without its original text, which may be long. */
 export type RejectedRecord = {
   readonly table: string;
   readonly key: string;
-  /** Null where the bucket has no versioning; a preview does not say it. */
+  /** Null if the bucket has no versioning; absent in a preview. */
   readonly version_id?: string | null;
   readonly record: number;
   readonly field: string | null;
@@ -112,15 +112,14 @@ export type RejectedRecord = {
 export type ErrorSummary = {
   readonly error: Fault;
   readonly fragments: readonly (Fault & { readonly key: string; readonly table: string })[];
-  /** How many records the log names. */
+  /** Number of records that the log names. */
   readonly rejected: number;
   readonly rejected_records: readonly RejectedRecord[];
 };
 
-/** A Lambda answers 6 MB at most: of more records or fragments, error_log.json or the stored preview has the rest. */
+/** Records and fragments in an answer, since a Lambda answers 6 MB at most; error_log.json or the preview has the rest. */
 export const maxListedRejects = 100;
 
-/** What each operation answers. */
 type OperateAnswers = {
   readonly start: { readonly executionArn: string };
   readonly execution: ExecutionState;
@@ -133,7 +132,7 @@ type OperateAnswers = {
   readonly doctor: Diagnosis;
 };
 
-/** The function `operate`, wherever it runs. Throws LoaderErrors. */
+/** The function `operate`, deployed or local. Throws LoaderErrors. */
 export type Operate = <Operation extends OperateRequest["operation"]>(
   request: Extract<OperateRequest, { operation: Operation }>,
 ) => Promise<OperateAnswers[Operation]>;

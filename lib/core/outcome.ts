@@ -3,7 +3,7 @@ import { errorNames, type Fault, parseFault, parseInvocationFault } from "./erro
 import type { ExecutionState } from "./execution.ts";
 import type { LoadResult } from "./report.ts";
 
-/** What an execution came to, read from what Step Functions says of it. */
+/** The outcome of an execution, read from its state in Step Functions. */
 export type Outcome =
   | { readonly kind: "loaded"; readonly result: Omit<LoadResult, "errors"> }
   | { readonly kind: "previewed"; readonly result: Omit<LoadResult, "errors"> }
@@ -19,7 +19,7 @@ export type OtherOutcome =
   | "blocked"
   | "aborted";
 
-/** A manual start of a batch that is not ready is refused with one of these. */
+/** Codes that refuse a manual start of a batch that is not ready. */
 const notReady: ReadonlySet<string> = new Set([
   "NOT_APPROVED",
   "NOT_QUEUED",
@@ -31,7 +31,7 @@ const notReady: ReadonlySet<string> = new Set([
   "BATCH_EMPTY",
 ]);
 
-/** What ValidateBatch refuses because of how it was asked. Every other failure is the batch's own. */
+/** Codes by which ValidateBatch refuses an input. Every other failure is the batch's own. */
 const badInput: ReadonlySet<string> = new Set([
   "INPUT_INVALID",
   "BATCH_INVALID_ID",
@@ -56,7 +56,7 @@ function readSuccess(output: string | null): Outcome {
   const result = closed.safeParse(value);
   if (result.success) {
     const kind = result.data.status === "preview" ? "previewed" : "loaded";
-    // CloseBatch wrote it, so that more than its mark need not be proved
+    // written by CloseBatch, so that a few members are enough to know it
     return { kind, result: result.data as unknown as LoadResult };
   }
   const record = recorded.safeParse(value);
@@ -82,7 +82,7 @@ function readFailure({ status, error, cause }: ExecutionState): Outcome {
   return { kind: "failed", code, message };
 }
 
-/** The cause is what Lambda said of a handler's error, or the text that the machine has of its own. */
+/** Reads a cause, which is Lambda's payload of a handler's error or a text of the machine itself. */
 function blockedFault(cause: string): Fault {
   try {
     return parseInvocationFault(JSON.parse(cause), "of the machine").fault;

@@ -5,44 +5,60 @@ import { BlockedError, PermanentError } from "./errors.ts";
 import type { ExecutionInput } from "./execution.ts";
 import type { PlanKind } from "./kinds.ts";
 import type { DeclaredPart } from "./manifest.ts";
+import type { Run } from "./run.ts";
 
-/** How one table is loaded, pinned for the whole load. */
+/** A plan: how the tables of a batch are loaded, pinned for the whole load, and the rules that a table must keep. */
+
+export type Plan = {
+  readonly planId: number;
+  readonly kind: PlanKind;
+  readonly runId: string;
+  readonly attempt: number;
+  readonly body: PlanBody;
+};
+
+/** How one table is loaded. */
 export type TablePlan = {
   readonly table: string;
   readonly shape: TableShape;
   readonly contract: TableContract & { readonly natural_key: string[] };
   /** Columns that a fragment may write, in the table's order. */
   readonly columns: readonly Column[];
-  /** False where the natural key has no valid unique index: the table is locked for the commit. */
+  /** False if no valid unique index holds the natural key: then the commit locks the table. */
   readonly guarded: boolean;
 };
 
-/** What a load will do and what it is bound to; kept in the ledger. */
+/** What a load will do and the versions that it is bound to; kept in the ledger. */
 export type PlanBody = {
   readonly tables: readonly TablePlan[];
-  /** Left out by hand. */
+  /** Tables that were left out by hand. */
   readonly held: readonly string[];
   readonly batchSize: number;
   readonly contractHash: string;
   readonly catalogHash: string;
   readonly loaderVersion: string;
-  /** What the start asked for: a load that has to be planned again is planned with it. */
+  /** Options of the start, with which a load is planned again if it has to be. */
   readonly options: PlanOptions;
-  /** What manifests declare of the parts. */
+  /** The parts that manifests declare. */
   readonly parts: readonly DeclaredPart[];
   /** Records by table, as the queue declares them. */
   readonly totals: Readonly<Record<string, number>>;
-  /** True where the plan needs approved queue rows, which the commit reads again. */
+  /** True if the plan needs approved queue rows, which the commit reads again. */
   readonly approved: boolean;
 };
 
 export type PlanOptions = Partial<Pick<ExecutionInput, "action" | "tables" | "strategy" | "batchSize">>;
 
-/** Raised with every change of what staged rows look like: a takeover by another version plans again. */
+/** Raised with every change of the form of staged rows: a takeover by another version plans again. */
 export const loaderVersion = "2";
 
 export function hashOf(value: unknown): string {
   return createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, 32);
+}
+
+/** The error of a step whose plan was dropped. */
+export function planMissing({ planId, batchId }: Run): BlockedError {
+  return new BlockedError("PLAN_MISSING", `plan ${planId} of ${batchId} is gone; it is planned again`);
 }
 
 type Planned = { readonly contracts: ContractsVersion; readonly catalog: Catalog; readonly input: ExecutionInput };
@@ -53,8 +69,7 @@ type Planned = { readonly contracts: ContractsVersion; readonly catalog: Catalog
  * @throws PermanentError TABLE_NOT_ALLOWED, TABLE_UNKNOWN, KEY_NOT_DEFINED, TABLE_UNSUPPORTED, TABLE_RLS
  */
 export function planTables(tables: readonly string[], planned: Planned): TablePlan[] {
-  const plans = tables.map((table) => planTable(table, planned));
-  return orderByForeignKeys(plans);
+  return orderByForeignKeys(tables.map((table) => planTable(table, planned)));
 }
 
 function planTable(table: string, { contracts, catalog, input }: Planned): TablePlan {
@@ -68,7 +83,7 @@ function planTable(table: string, { contracts, catalog, input }: Planned): Table
   if (!naturalKey) throw fault("KEY_NOT_DEFINED", table, "its contract has no natural_key; add one");
   refuseUnsupported(shape);
   refuseUnfit(contract, shape);
-  const guarded = guardOf(shape, naturalKey);
+  const guarded = isGuarded(shape, naturalKey);
   const strategy = input.strategy ?? contract.update_strategy;
   return {
     table,
@@ -88,7 +103,7 @@ function refuseUnsupported(shape: TableShape): void {
   }
 }
 
-/** The contract was checked when it was read; the table may have changed since. */
+/** Checks the contract again: the table may have changed since it was read. */
 function refuseUnfit(contract: TableContract, shape: TableShape): void {
   const faults = tableFaults(contract, shape);
   if (faults.length > 0) throw new BlockedError("CONTRACT_INVALID", `table ${shape.name}: ${faults.join("; ")}`);
@@ -96,14 +111,17 @@ function refuseUnfit(contract: TableContract, shape: TableShape): void {
 
 /** The columns that a fragment may write; all that cannot be converted are named at once. */
 function convertibleColumns(shape: TableShape, contract: TableContract): Column[] {
-  const columns = writableColumns(shape, contract);
+  const excluded = excludedColumns(shape, contract);
+  const columns = shape.columns.filter(
+    (column) => !excluded.has(column.name) && !column.generated && column.identity !== "always",
+  );
   const faults = columns.flatMap(({ unsupported }) => unsupported ?? []);
   if (faults.length > 0) throw fault("TABLE_UNSUPPORTED", shape.name, faults.join("; "));
   return columns;
 }
 
-/** A unique index that exists but cannot hold the key is refused: rows outside of it would be duplicated. */
-function guardOf(shape: TableShape, key: readonly string[]): boolean {
+/** False if no unique index has these columns. One that cannot guard them is refused: rows outside of it would be duplicated. */
+function isGuarded(shape: TableShape, key: readonly string[]): boolean {
   if (hasUniqueGuard(shape, key)) return true;
   const unfit = shape.uniqueKeys.find(({ columns }) => isSameKey(columns, key));
   if (!unfit) return false;
@@ -111,14 +129,7 @@ function guardOf(shape: TableShape, key: readonly string[]): boolean {
   throw fault("TABLE_UNSUPPORTED", shape.name, text);
 }
 
-function writableColumns(shape: TableShape, contract: TableContract): Column[] {
-  const excluded = excludedColumns(shape, contract);
-  return shape.columns.filter(
-    (column) => !excluded.has(column.name) && !column.generated && column.identity !== "always",
-  );
-}
-
-/** Parents before children by the catalog's foreign keys; tables without relation keep their order by name. */
+/** Puts parents before children by the catalog's foreign keys; tables without relation are in the order of their names. */
 function orderByForeignKeys(plans: readonly TablePlan[]): TablePlan[] {
   const byName = new Map(plans.map((plan) => [plan.table, plan]));
   const ordered = new Map<string, TablePlan>();
@@ -126,11 +137,8 @@ function orderByForeignKeys(plans: readonly TablePlan[]): TablePlan[] {
     if (ordered.has(plan.table)) return;
     if (path.includes(plan.table)) {
       const cycle = [...path.slice(path.indexOf(plan.table)), plan.table].join(" -> ");
-      throw fault(
-        "TABLE_UNSUPPORTED",
-        plan.table,
-        `foreign keys form a cycle (${cycle}); load these tables one by one`,
-      );
+      const text = `foreign keys form a cycle (${cycle}); load these tables one by one`;
+      throw fault("TABLE_UNSUPPORTED", plan.table, text);
     }
     for (const { parentTable } of plan.shape.foreignKeys) {
       const parent = byName.get(parentTable);
@@ -146,15 +154,7 @@ function fault(code: string, table: string, text: string): PermanentError {
   return new PermanentError(code, `table ${table}: ${text}`, { table });
 }
 
-/** Whether a column of the plan is never changed by an update. */
+/** True if an update never changes the column. */
 export function isImmutable({ contract }: TablePlan, column: string): boolean {
   return contract.immutable_fields.includes(column) || contract.columns[column]?.immutable === true;
 }
-
-export type Plan = {
-  readonly planId: number;
-  readonly kind: PlanKind;
-  readonly runId: string;
-  readonly attempt: number;
-  readonly body: PlanBody;
-};

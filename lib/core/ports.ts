@@ -13,49 +13,48 @@ import type { SliceWriter, TableOutcome } from "./target.ts";
 import type { ArchivedItem, NewItem, SliceProgress, WorkItem } from "./work-item.ts";
 
 /**
- * The ports: what the steps need of the world. Adapters are in readers, targets, ledger and aws; wiring.ts brings them
- * together. Every method that acts for a batch compares the run's fence and throws StaleFence where it is not the
- * current one.
+ * Ports of the steps. Their adapters are in readers, targets, ledger and aws, and wiring.ts brings both together. Every
+ * method that acts for a batch compares the run's fence, and throws StaleFence if it is not the current one.
  */
 
-/** A claim: this execution, and nobody else, may act on the batch until its lease ends. */
+/** A claim: this execution alone may act on the batch until its lease ends. */
 export type Claim = {
   readonly fence: number;
   readonly state: BatchState;
   readonly epoch: number;
   readonly attempt: number;
   readonly planId: number | null;
-  /** Takeovers in a row, this one included, during which no checkpoint moved. */
+  /** Number of takeovers in a row without a checkpoint, this one included. */
   readonly idleTakeovers: number;
-  /** True where this very execution has ended an attempt already, and looks at what arrived meanwhile. */
+  /** True if this very execution has ended an attempt already, and looks for objects that arrived meanwhile. */
   readonly looksAgain: boolean;
-  /** Why the execution before this one was ended from outside: then the attempt fails, unless it is committed. */
+  /** The fault of an execution before that was ended from outside: the attempt fails unless it is committed. */
   readonly aborted: Fault | null;
 };
 
 export type ClaimRequest = { readonly batchId: string; readonly owner: string; readonly source: StartSource };
 
-/** Who may act on a batch. */
+/** Claims of executions on batches. */
 export interface Claims {
-  /** Null where somebody else holds the lease: then `wake` is counted, so that the holder looks again. */
+  /** Null if another execution holds the lease: then a wake is counted, so that the holder looks again. */
   claim(request: ClaimRequest): Promise<Claim | null>;
   renew(run: Run): Promise<void>;
-  /** Ends a claim that came to nothing, with the reason why the batch waits; `again` where a wake came meanwhile. */
+  /** Ends a claim without a load, with the reason why the batch waits; `again` if a wake came meanwhile. */
   release(claimed: { batchId: string; fence: number }, waiting: Fault | null): Promise<"released" | "again">;
   /** Notes why the batch that this execution holds does not move; never throws StaleFence. */
   noteBlocked(owner: string, fault: Fault): Promise<void>;
-  /** What was noted so since this execution last claimed its batch. */
+  /** The fault that was noted so since this execution last claimed its batch. */
   blockedBy(owner: string): Promise<Fault | null>;
 }
 
-/** What is known of a batch apart from the bucket. */
+/** Records of a batch in the ledger and the queue. */
 export interface BatchRecords {
   tableStates(batchId: string, epoch: number): Promise<ReadonlyMap<string, TableState>>;
   queue(batchId: string): Promise<QueueRow[]>;
   seenVersions(batchId: string, epoch: number): Promise<SeenVersion[]>;
   /** Records every version listed; repeatable. */
   recordSeen(batchId: string, epoch: number, versions: readonly SeenObject[]): Promise<void>;
-  /** Counts something that had no effect. */
+  /** Counts an execution that had no effect. */
   recordOutcome(batchId: string, outcome: Fault & { readonly source: StartSource }): Promise<void>;
 }
 
@@ -68,7 +67,7 @@ export type SeenObject = {
 
 /** The contracts in force: the newest valid text, or the last good one. */
 export interface ContractStore {
-  /** `remember` keeps a text that proved valid as the last good one; a preview must not. */
+  /** `remember` keeps a text that was found valid as the last good one; a preview must not. */
   current(options: { readonly remember: boolean }): Promise<ContractsVersion & { readonly faults: readonly string[] }>;
 }
 
@@ -85,37 +84,35 @@ export type NewPlan = {
   readonly workers: number;
 };
 
-/** What a load will do. */
 export interface Plans {
-  /** Writes plan and work items, marks batch, tables and queue as loading, in one transaction; then its staging. */
+  /** Writes plan and work items and marks batch, tables and queue as loading, in one transaction; then makes staging. */
   create(plan: NewPlan): Promise<number>;
-  /** Makes the staging tables that are not there: all of them, where whoever planned did not come so far. */
+  /** Makes the missing staging tables: all of them if the execution that planned was ended before. */
   ensureStaging(plan: Pick<Plan, "planId" | "kind" | "body">): Promise<void>;
   read(planId: number): Promise<Plan | null>;
-  /** Goes on with the plan of a load that was interrupted, under the new fence. */
+  /** Takes over the plan of an interrupted load, under the new fence. */
   adopt(claimed: { batchId: string; fence: number; planId: number }, source: StartSource): Promise<void>;
-  /** Gives up what is staged of a load that is not committed; its items begin anew. */
+  /** Drops the staged rows of a load that is not committed; its items begin anew. */
   emptyStaging(run: Run): Promise<void>;
   /** Drops plan, items and staging. */
   discard(planId: number): Promise<void>;
 }
 
-/** What a worker takes, and how far it came. */
 export interface WorkItems {
-  /** The next free item, now owned by this worker of this fence; its own unfinished one first. */
+  /** Takes the next free item for this worker of this fence; its own unfinished one comes first. */
   take(run: Run, worker: number): Promise<WorkItem | null>;
-  /** True while any item is neither done nor failed. */
+  /** True if any item is neither done nor failed. */
   anyPending(run: Run): Promise<boolean>;
   fail(run: Run, item: WorkItem, fault: Fault): Promise<void>;
   list(planId: number): Promise<WorkItem[]>;
-  /** Notes where objects are now. */
+  /** Notes the new keys of archived objects. */
   markArchived(run: Run, archived: readonly ArchivedItem[]): Promise<void>;
 }
 
 export interface Slices {
   /**
-   * Runs `body` and commits its rows, rejects and checkpoint together, or none of them.
-   * Without staging, the content is only read and fingerprinted.
+   * Runs `body` and commits its rows, rejects and checkpoint in one transaction. Without staging, the content is only
+   * read and fingerprinted.
    */
   stage(slice: Slice, body: (writer: SliceWriter) => Promise<SliceProgress>): Promise<WorkItem>;
 }
@@ -124,7 +121,7 @@ export type Slice = {
   readonly run: Run;
   readonly worker: number;
   readonly item: WorkItem;
-  /** The table of the plan, and its place in it. */
+  /** The table of the plan and its index there. */
   readonly staging: { readonly plan: TablePlan; readonly index: number } | null;
 };
 
@@ -143,25 +140,25 @@ export type CommitOutcome =
 export interface Commits {
   /** `budget` is in seconds. Everything is rolled back unless the outcome is `committed`. */
   commit(run: Run, plan: Plan, budget: number): Promise<CommitOutcome>;
-  /** The same transaction without fence and ledger, always rolled back. */
+  /** Judges and merges as a commit does, without fence and ledger, and rolls everything back. */
   preview(run: Run, plan: Plan, budget: number): Promise<Judgement>;
-  /** Ends the comparison of a redelivery: which versions are the same content, and which changed. */
+  /** Ends the comparison of a redelivery: answers the versions with other content and those with the same. */
   compare(run: Run): Promise<{ readonly changed: readonly string[]; readonly same: readonly string[] }>;
 }
 
 export type Closing = { readonly state: BatchState; readonly result: LoadResult; readonly fault: Fault | null };
 
-/** How an attempt ends. */
+/** The end of an attempt. */
 export interface Attempts {
-  /** Marks batch, tables and queue as failing; `committed` where the load took effect after all. */
+  /** Marks batch, tables and queue as failing; `committed` if the load took effect after all. */
   fail(run: Run, fault: Fault): Promise<"failing" | "committed" | "compared">;
-  /** Keeps the rejects of a load that was rolled back, under the attempt. */
+  /** Keeps the rejects of a load that was rolled back, under its attempt. */
   keepRejects(run: Run, judgement: Judgement): Promise<void>;
   /** Rejects kept under this attempt. */
   rejects(run: Run): Promise<Reject[]>;
   /** State of the batch, and table results as far as they are known. */
   attemptStatus(run: Run): Promise<AttemptStatus>;
-  /** Every object is where it belongs; `more` where the ledger knows of one that is not. */
+  /** Ends the archiving; `more` if the ledger knows of an object that is not archived yet. */
   archived(run: Run): Promise<"done" | "more">;
   close(run: Run, closing: Closing): Promise<"closed" | "again">;
 }
@@ -173,7 +170,7 @@ export type AttemptStatus = {
   readonly fault: Fault | null;
   readonly tables: Readonly<Record<string, TableResult>>;
   readonly duplicateOf: readonly string[];
-  /** Set where the attempt was closed before, so that a repetition answers the same. */
+  /** The result of an attempt that was closed before, so that a repetition answers the same. */
   readonly closed: LoadResult | null;
 };
 
@@ -183,12 +180,12 @@ export interface Log {
   warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-/** Metrics; where nobody takes them up, as locally, nothing happens. */
+/** Metrics; a local environment has no use for them and drops them. */
 export interface Gauges {
   emit(measures: Measures): void;
 }
 
-/** Named points where a fault laboratory throws the process's work away; nothing happens there otherwise. */
+/** Called at named points, at which the tests of faults end the process; otherwise nothing happens there. */
 export type CrashPointHook = (point: CrashPoint) => void | Promise<void>;
 export type CrashPoint =
   | "before-claim"
@@ -197,7 +194,7 @@ export type CrashPoint =
   | "mid-copy"
   | "after-copy"
   | "before-commit"
-  /** Everything of the commit is done but COMMIT itself. */
+  /** All of the commit is done but COMMIT itself. */
   | "after-merge"
   | "after-commit"
   | "before-archive-copy"

@@ -4,28 +4,29 @@ import type { Judgement } from "./ports.ts";
 import type { Reject } from "./rejects.ts";
 import { noCounts, type RecordCounts, sumCounts } from "./report.ts";
 import type { Run } from "./run.ts";
-import type { TableOutcome } from "./target.ts";
 import type { WorkItem } from "./work-item.ts";
 
-/** What a load would do to one table. */
+/** The preview of a load: what it would do, and how it would end. */
+
+/** The preview of one table. */
 export type TablePreview = RecordCounts & {
   readonly update_strategy: string;
   readonly conflict_resolution: string;
   readonly natural_key: readonly string[];
   readonly fields: readonly string[];
-  /** How many records would change each field. */
+  /** Number of records that would change each field. */
   readonly updated_fields: Readonly<Record<string, number>>;
   readonly immutable_attempts: Readonly<Record<string, number>>;
   readonly sample_record: Readonly<Record<string, unknown>> | null;
   readonly fragments: readonly { readonly key: string; readonly size: number; readonly records: number }[];
 };
 
-/** The only trace of a dry run: `previews/<batch_id>/<run_id>.json`. It holds record values. */
+/** `previews/<batch_id>/<run_id>.json`, the only trace of a dry run. It holds record values. */
 export type Preview = RecordCounts & {
   readonly batch_id: string;
   readonly run_id: string;
   readonly status: "preview";
-  /** What the load would end as. */
+  /** Status with which the load would end. */
   readonly would_be: "success" | "failed";
   readonly tables: Readonly<Record<string, TablePreview>>;
   readonly errors: readonly Fault[];
@@ -58,7 +59,7 @@ export function toPreview({ run, plan, items, judgement }: Previewed): Preview {
   };
 }
 
-/** A preview that came to no judgement at all. */
+/** The preview of a run that failed before the judgement. */
 export function toFailedPreview({ batchId, runId }: Run, fault: Fault): Preview {
   const ids = { batch_id: batchId, run_id: runId, status: "preview", would_be: "failed" } as const;
   return { ...ids, ...noCounts, tables: {}, errors: [fault], rejects: [] };
@@ -66,7 +67,7 @@ export function toFailedPreview({ batchId, runId }: Run, fault: Fault): Preview 
 
 function toTablePreview(name: string, { plan, items, judgement }: Omit<Previewed, "run">): TablePreview {
   const table = plan.body.tables.find((planned) => planned.table === name);
-  const outcome: TableOutcome | undefined = judgement.tables.find((judged) => judged.table === name);
+  const outcome = judgement.tables.find((judged) => judged.table === name);
   return {
     update_strategy: table?.contract.update_strategy ?? "",
     conflict_resolution: table?.contract.conflict_resolution ?? "",

@@ -1,13 +1,10 @@
 import type { JsonValue } from "./json.ts";
 
-/**
- * Where reading goes on. Only the reader that wrote it knows its members; everybody else keeps it as JSON in a
- * checkpoint.
- */
+/** The position at which reading goes on. Only the reader that wrote it knows its state; checkpoints keep it as JSON. */
 export type ReadPosition = {
   /** Offset in the decoded bytes of the first byte not yet consumed. */
   readonly offset: number;
-  /** Records before the offset. */
+  /** Number of records before the offset. */
   readonly records: number;
   /** The reader's own state: shape, depth, line. */
   readonly state: Readonly<Record<string, string | number | boolean | null>>;
@@ -19,25 +16,25 @@ export type SourceRecord = {
   /** Offset of its first byte in the decoded fragment. */
   readonly offset: number;
   readonly value: JsonValue;
-  /** The first name that stands twice in one object of the record, below the names around it (`a.0.b`), or null. */
+  /** Path of the first name that an object of the record has twice (`a.0.b`), or null. */
   readonly duplicate: string | null;
 };
 
-/** A record before it is parsed: bytes of valid UTF-8, from its brace to behind the closing one. */
+/** A record before it is parsed: valid UTF-8 from its opening brace up to and with the closing one. */
 export type RawRecord = { bytes: Uint8Array; from: number; to: number; number: number };
 
-/** Is offered every record first; true where that was all it needs, and the record need not be parsed. */
+/** Is offered every record first; true if it took the record, which then need not be parsed. */
 export type TakeRecord = (record: RawRecord) => boolean;
 
-/** Some records in the order of the fragment, and where reading goes on behind them. */
+/** Some records in the order of the fragment, and the position behind them. */
 export type RecordGroup = {
-  /** Without those that were taken before they were parsed. */
+  /** The records that were not taken before they were parsed. */
   readonly records: readonly SourceRecord[];
-  /** All of them. */
+  /** Number of all records, taken ones included. */
   readonly count: number;
   readonly next: ReadPosition;
-  /** Bytes of the decoded fragment that this group took. */
+  /** Bytes of the decoded fragment that the group takes up. */
   readonly bytes: number;
-  /** The text of one of this group's records as it was written. */
+  /** The text of one of the group's records as it was written. */
   readonly rawText: (record: SourceRecord) => string;
 };

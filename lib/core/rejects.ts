@@ -1,4 +1,6 @@
-/** What can be wrong with one record. One code is one cause and one thing to do. */
+/** Rejects, and how names and values of records are shown in them. */
+
+/** What can be wrong with one record. Each code has one cause and one remedy. */
 export type RejectCode =
   | "VALUE_TYPE"
   | "VALUE_RANGE"
@@ -33,11 +35,11 @@ export type Reject = {
   readonly expected: string;
   readonly got: string | null;
   readonly constraint: string | null;
-  /** The record's text as it was read, where it is at hand. */
+  /** The record's text as it was read; null if it is not at hand. */
   readonly raw: string | null;
 };
 
-/** A value refused by a converter: the transform adds record and field. */
+/** A converter's refusal of a value; the transform adds record and field. */
 export class Refusal {
   readonly code: RejectCode;
   readonly expected: string;
@@ -48,43 +50,40 @@ export class Refusal {
   }
 }
 
-/** At most this many rejects of a batch are stored and listed; all of them are counted. */
+/** Most rejects of a batch that are stored and listed; all of them are counted. */
 export const maxStoredRejects = 1_000;
 const maxShownCharacters = 200;
 const maxRawCharacters = 100_000;
 
-/** A value as it is shown in an error log: escaped, and cut where it is long. */
+/** A value as an error log shows it: escaped, and cut if it is long. */
 export function showValue(text: string): string {
   const shown = JSON.stringify(text.slice(0, maxShownCharacters)) ?? "";
   return text.length > maxShownCharacters ? `${shown}... (${text.length} characters)` : shown;
 }
 
-/** A name that a record brought: as it is, unless it is too long or no database text (NUL, a lone surrogate). */
+/** A name from a record as it is, or as a value is shown if it is too long or no database text (NUL, lone surrogate). */
 export function showName(name: string): string {
   const plain = name.length <= maxShownCharacters && name.isWellFormed() && !name.includes("\u0000");
   return plain ? name : showValue(name);
 }
 
-/** A record's text as it is kept with its reject; the cut never leaves half a character. */
+/** A record's text as it is kept with its reject: at most 100,000 characters, and never half a one at the end. */
 export function cutRaw(text: string): string {
   return text.length > maxRawCharacters ? text.slice(0, maxRawCharacters).toWellFormed() : text;
 }
 
-/** Control characters, line ends of all kinds, and what turns the direction of writing. */
+/** Control characters, line ends of all kinds, and characters that turn the direction of writing. */
 const steering = /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
 const named: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
-/** A text from outside as it may stand in a message or on a terminal: one line, and nothing in it that steers. */
+/** A text from outside, made safe for a message or terminal: one line, with control characters escaped. */
 export function escapeText(text: string): string {
+  const escapeCode = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return text.replaceAll(steering, (character) => named[character] ?? escapeCode(character));
 }
 
-function escapeCode(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-}
-
-/** The same, at most `width` characters of it. */
+/** The escaped text, cut to at most `width` characters. */
 export function clipText(text: string, width: number): string {
   const safe = escapeText(text);
   return safe.length > width ? `${safe.slice(0, width - 3)}...` : safe;

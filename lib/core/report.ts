@@ -1,6 +1,8 @@
 import type { Fault } from "./errors.ts";
 
-/** What became of records: read = inserted + updated + unchanged + skipped + collapsed + deleted + rejected. */
+/** The result of a load and its counts. */
+
+/** Fates of records: read = inserted + updated + unchanged + skipped + collapsed + deleted + rejected. */
 export type RecordCounts = {
   readonly records_read: number;
   /** Inserted. */
@@ -25,31 +27,29 @@ export const noCounts: RecordCounts = {
   records_failed: 0,
 };
 
-const loadStatuses = [
-  "success",
-  "partial_success",
-  "failed",
-  "already_processed",
-  "waiting",
-  "blocked",
-  "preview",
-  "rolled_back",
-] as const;
-export type LoadStatus = (typeof loadStatuses)[number];
+export type LoadStatus =
+  | "success"
+  | "partial_success"
+  | "failed"
+  | "already_processed"
+  | "waiting"
+  | "blocked"
+  | "preview"
+  | "rolled_back";
 
 export type TableResult = RecordCounts & {
   readonly status: LoadStatus;
   readonly load_time_seconds: number;
-  /** Where its fragments lie now, or the first of them. */
+  /** The key of its fragment now, or of the first of several. */
   readonly s3_key: string | null;
-  /** Texts that the contract reads as null. */
+  /** Number of texts that the contract reads as null. */
   readonly values_nulled: number;
-  /** Attempts to change an immutable field, by field. */
+  /** Number of attempts to change an immutable field, by field. */
   readonly immutable_attempts: Readonly<Record<string, number>>;
   readonly warnings: readonly string[];
 };
 
-/** The load result: stored beside the archive, its counts returned by the execution. */
+/** The load result, stored beside the archive; the execution returns its counts. */
 export type LoadResult = RecordCounts & {
   readonly batch_id: string;
   readonly epoch: number;
@@ -72,13 +72,13 @@ export function sumCounts(counts: readonly RecordCounts[]): RecordCounts {
   return sum;
 }
 
-/** Records that went somewhere; equal to `records_read`, or the balance is broken. */
+/** The sum of all fates, which must be equal to `records_read`. */
 export function accountedFor(counts: RecordCounts): number {
   const { records_read: _, ...fates } = counts;
   return Object.values(fates).reduce((sum, count) => sum + count, 0);
 }
 
-/** What a notice and a machine output say of a load: ids and counts, never values. */
+/** The text of a load in notices and the machine's output: ids and counts, never values. */
 export function noticeOf(result: LoadResult): string {
   const counts = `${result.records_read} read, ${result.records_loaded} inserted, ${result.records_updated} updated, ${result.records_unchanged} unchanged, ${result.records_skipped} skipped, ${result.records_collapsed} collapsed, ${result.records_failed} rejected`;
   return `Table Loader: batch ${result.batch_id} ${result.status} (${counts})`;

@@ -1,15 +1,13 @@
 import { z } from "zod";
 import { runKind } from "./kinds.ts";
 
-/**
- * What travels between the states of one execution: ids only. Everything else stands in the ledger under the plan.
- */
+/** The ids that travel between the states of one execution. All else stands in the ledger, under the plan. */
 export const runSchema = z.object({
   batchId: z.string(),
   kind: runKind,
-  /** 0 where there is no plan, as for a batch that only has to be closed. */
+  /** 0 if there is no plan, as for a batch that only has to be closed. */
   planId: z.number().int(),
-  /** Who may act: compared by every effect. 0 for a preview, which claims nothing. */
+  /** The fence of the claim, which every effect compares. 0 for a preview, which claims nothing. */
   fence: z.number().int(),
   epoch: z.number().int(),
   attempt: z.number().int(),
@@ -19,7 +17,7 @@ export const runSchema = z.object({
 
 export type Run = z.infer<typeof runSchema>;
 
-/** How often the execution has waited for its environment: from the first time on, a transient fault is a blocked load. */
+/** Number of waits of the execution for its environment; from the first on, a transient fault counts as a blocked load. */
 const rounds = z.number().int().default(0);
 
 export const validateRequest = z.object({ input: z.unknown(), execution: z.string(), rounds });

@@ -126,7 +126,7 @@ export type CommitRequest = {
   readonly within: LedgerTransaction | null;
   /** True while a duplicate key may come from a load beside this one, which another look would see. */
   readonly mayRace: boolean;
-  /** Told the name of each phase as it begins. */
+  /** Called with the name of each phase as it begins. */
   readonly enter: (phase: string) => void;
 };
 

@@ -3,6 +3,8 @@ import type { ObjectVersion } from "./objects.ts";
 import type { ReadPosition } from "./records.ts";
 import type { Reject } from "./rejects.ts";
 
+/** Work items: the objects of a plan, each of which one worker takes at a time. */
+
 export type NewItem = {
   readonly table: string;
   readonly kind: "fragment" | "marker" | "superseded";
@@ -10,12 +12,8 @@ export type NewItem = {
   readonly object: ObjectVersion;
 };
 
-export type WorkItem = {
+export type WorkItem = NewItem & {
   readonly itemId: number;
-  readonly table: string;
-  readonly kind: NewItem["kind"];
-  readonly stagedKey: string;
-  readonly object: ObjectVersion;
   readonly state: "pending" | "done" | "failed";
   readonly position: ReadPosition | null;
   readonly slices: number;

@@ -111,24 +111,14 @@ type Destination = {
 };
 
 /** Waits for all moves even if one fails, since a Lambda that ends leaves nothing running. */
-async function archiveGroup(
-  ports: ArchivePorts,
-  run: Run,
-  group: readonly WorkItem[],
-  destination: Destination,
-): Promise<void> {
-  const moves = await Promise.allSettled(group.map((item) => archiveItem(ports, run, item, destination)));
+async function archiveGroup(ports: ArchivePorts, run: Run, group: readonly WorkItem[], to: Destination): Promise<void> {
+  const moves = await Promise.allSettled(group.map((item) => archiveItem(ports, run, item, to)));
   const archived = moves.flatMap((move) => (move.status === "fulfilled" ? [move.value] : []));
   await ports.items.markArchived(run, archived);
   for (const move of moves) if (move.status === "rejected") throw move.reason;
 }
 
-async function archiveItem(
-  ports: ArchivePorts,
-  run: Run,
-  item: WorkItem,
-  { folder, mayBeGone }: Destination,
-): Promise<ArchivedItem> {
+async function archiveItem(ports: ArchivePorts, run: Run, item: WorkItem, to: Destination): Promise<ArchivedItem> {
   if (item.kind === "superseded") {
     await ports.archive.remove(item.object);
     return { item, archivedKey: item.object.key };
@@ -136,14 +126,14 @@ async function archiveItem(
   // An object that was read in the archive stays there, even if the batch fails: nothing is ever taken out of it.
   if (parseArchivedKey(item.object.key)) return { item, archivedKey: item.object.key };
   const isDuplicate = kinds[run.kind].archivesTo === "duplicates";
-  const home = isDuplicate ? duplicatePrefixOf(run.batchId, versionLabel(item.object)) : folder;
+  const home = isDuplicate ? duplicatePrefixOf(run.batchId, versionLabel(item.object)) : to.folder;
   const toKey = `${home}${keyBelowBatch(item.stagedKey, stagingPrefixOf(run.batchId))}`;
   await ports.crashPoint("before-archive-copy");
   const archivedKey = await ports.archive
     .move(item.object, toKey)
     .then(() => toKey)
     .catch((error: unknown) => {
-      if (!mayBeGone || !(error instanceof PermanentError) || error.code !== "S3_MISSING") throw error;
+      if (!to.mayBeGone || !(error instanceof PermanentError) || error.code !== "S3_MISSING") throw error;
       ports.log.warn("nothing left to archive", { code: error.code, key: item.object.key, table: item.table });
       return item.object.key;
     });

@@ -4,7 +4,7 @@ import { previewKey } from "../core/keys.ts";
 import { kinds, type PlanKind } from "../core/kinds.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectStore } from "../core/objects.ts";
-import type { Plan } from "../core/plan.ts";
+import { type Plan, planMissing } from "../core/plan.ts";
 import type { Attempts, Claims, Commits, CrashPointHook, Judgement, Log, Plans, WorkItems } from "../core/ports.ts";
 import { toPreview } from "../core/preview.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
@@ -34,8 +34,7 @@ type CommitAnswer = { readonly next: Answer<"CommitBatch"> };
 /** @param deadline milliseconds since the epoch, when this invocation ends */
 export async function commitBatch(ports: CommitPorts, { run }: TaskRequest, deadline: number): Promise<CommitAnswer> {
   const plan = await ports.plans.read(run.planId);
-  if (!plan)
-    throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
+  if (!plan) throw planMissing(run);
   const items = await ports.items.list(run.planId);
   const budget = Math.min(ports.settings.transactionTimeout, (deadline - ports.now()) / 1000 - commitReserveSeconds);
   await refusePending(ports, run, items);
@@ -89,12 +88,8 @@ function refuseFaulty({ settings }: CommitPorts, { run, plan, items }: Staged): 
   if (large) throw new PermanentError(large.code, large.message);
 }
 
-async function reject(
-  ports: CommitPorts,
-  { run, items }: Staged,
-  judgement: Judgement,
-  deadline: number,
-): Promise<never> {
+async function reject(ports: CommitPorts, staged: Staged, judgement: Judgement, deadline: number): Promise<never> {
+  const { run, items } = staged;
   const rejects = await fillRejectTexts(ports, { items, rejects: judgement.rejects }, deadline);
   await ports.attempts.keepRejects(run, { ...judgement, rejects });
   const read = judgement.tables.reduce((sum, { counts }) => sum + counts.records_read, 0);

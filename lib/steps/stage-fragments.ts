@@ -1,9 +1,9 @@
 import { sliceSeconds, stagePatience, stageReserveSeconds } from "../core/durations.ts";
-import { BlockedError, PermanentError, TransientError } from "../core/errors.ts";
+import { PermanentError, TransientError } from "../core/errors.ts";
 import { kinds } from "../core/kinds.ts";
 import type { Answer } from "../core/machine.ts";
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
-import type { Plan, TablePlan } from "../core/plan.ts";
+import { type Plan, planMissing, type TablePlan } from "../core/plan.ts";
 import type { CrashPointHook, Gauges, Log, Plans, Slices, WorkItems } from "../core/ports.ts";
 import type { ReadPosition, RecordGroup, TakeRecord } from "../core/records.ts";
 import type { StageRequest } from "../core/run.ts";
@@ -48,8 +48,7 @@ export async function stageFragments(
   deadline: number,
 ): Promise<StageAnswer> {
   const plan = await ports.plans.read(run.planId);
-  if (!plan)
-    throw new BlockedError("PLAN_MISSING", `plan ${run.planId} of ${run.batchId} is gone; it is planned again`);
+  if (!plan) throw planMissing(run);
   const tables = new Map(
     plan.body.tables.map((table, index): [string, StagedTable] => [
       table.table,

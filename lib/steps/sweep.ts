@@ -271,12 +271,8 @@ function isMissed({ object, stagedKey, origin }: Source, seen: readonly SeenVers
   return !seen.some(({ key, version }) => key === stagedKey && version === versionLabel(object));
 }
 
-async function noteWaiting(
-  { ports }: SweepContext,
-  batchId: string,
-  hours: number | null,
-  { code, message }: Fault,
-): Promise<void> {
+async function noteWaiting({ ports }: SweepContext, batchId: string, hours: number | null, why: Fault): Promise<void> {
+  const { code, message } = why;
   await ports.heldBatches.noteWaiting(batchId, { code, message });
   if (hours !== null && hours > waitingNoticeHours)
     ports.log.warn("batch waits for more than a day", { batchId, code });

@@ -105,8 +105,9 @@ async function busy(
   // The execution that holds the batch finds that this one waits for its turn, and leaves the load to it.
   if (await ports.turns.waits(batchId, execution)) return answerLater(batchId, askAgain);
   const message = `batch ${batchId} is being loaded by another execution, which looks again before it ends`;
-  await ports.records.recordOutcome(batchId, { code: "BATCH_BUSY", message, source });
-  return answer("busy", emptyRun(batchId), { code: "BATCH_BUSY", message });
+  const fault = { code: "BATCH_BUSY", message };
+  await ports.records.recordOutcome(batchId, { ...fault, source });
+  return answer("busy", emptyRun(batchId), fault);
 }
 
 async function goOn(ports: ValidatePorts, visit: Visit): Promise<ValidateAnswer> {
@@ -234,13 +235,13 @@ async function settle(
   decision: Fault & { readonly do: "wait" | "already_processed" | "failed_before" },
 ): Promise<ValidateAnswer> {
   const repeated = decision.do === "already_processed" && input.source === "arrival";
-  const code = repeated ? "EVT_DUPLICATE" : decision.code;
-  await ports.records.recordOutcome(input.batchId, { code, message: decision.message, source: input.source });
+  const fault = { code: repeated ? "EVT_DUPLICATE" : decision.code, message: decision.message };
+  await ports.records.recordOutcome(input.batchId, { ...fault, source: input.source });
   const run = emptyRun(input.batchId);
-  if (decision.do === "already_processed") return answer("already_processed", run, { code, message: decision.message });
+  if (decision.do === "already_processed") return answer("already_processed", run, fault);
   // This very execution ended the batch as failed, and its last answer was lost: it ends as failed, too.
   const ownFailure = decision.do === "failed_before" && claim.looksAgain;
-  return answer(ownFailure ? "refused" : endOf(input), run, { code, message: decision.message });
+  return answer(ownFailure ? "refused" : endOf(input), run, fault);
 }
 
 async function findSourcesOf(ports: ValidatePorts, { input, claim }: Visit): Promise<Source[]> {
