@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import type { Fault } from "./errors.ts";
+import { type Fault, faultsOf } from "./errors.ts";
 import { badBatchId, isBatchId } from "./execution.ts";
 import { parseFragmentKey } from "./keys.ts";
 
@@ -81,11 +81,6 @@ function parseJson(text: string): unknown {
   } catch {
     return null;
   }
-}
-
-/** Names the places of the faults and not the values there: a stranger's message may hold anything. */
-function faultsOf(error: z.ZodError): string {
-  return error.issues.map(({ path, message }) => [path.join("."), message].filter(Boolean).join(": ")).join("; ");
 }
 
 const ignored = (code: string, message: string): IgnoredArrival => ({ kind: "ignored", reason: { code, message } });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Catalog, type Column, columnOf, type TableShape } from "./catalog.ts";
+import { type Catalog, columnOf, type TableShape } from "./catalog.ts";
 
 /** Table contracts: how each table is loaded. They are read from `config/tables.json`, with the keys as written there. */
 
@@ -167,7 +167,7 @@ function nameRules(contract: TableContract, shape: TableShape) {
       (column) => `${column}, which exclude_fields keeps from being read`,
     ),
     unwritable: rule(
-      (column) => isServersOwn(columnOf(shape, column)),
+      (column) => shape.columns.some((own) => own.name === column && (own.generated || own.identity === "always")),
       (column) => `column ${column}, which only the database writes`,
     ),
     incomparable: rule(
@@ -175,10 +175,6 @@ function nameRules(contract: TableContract, shape: TableShape) {
       (column) => `column ${column} of type json, which cannot be compared; use jsonb or text`,
     ),
   };
-}
-
-function isServersOwn(column: Column | undefined): boolean {
-  return column !== undefined && (column.generated || column.identity === "always");
 }
 
 function rescueFault(contract: TableContract, shape: TableShape): string[] {

@@ -42,6 +42,7 @@ export type Check = Verdict & {
 };
 
 type QueueRole = "arrivals" | "dead letters" | "undelivered";
+
 /** The URL is null if this environment has no such queue. */
 export type QueueAddress = { readonly role: QueueRole; readonly url: string | null };
 

@@ -81,6 +81,11 @@ export function toLoaderError(error: unknown): LoaderError {
   });
 }
 
+/** Names the places of a parser's faults and not the values there, which may be anything. */
+export function faultsOf(error: z.ZodError): string {
+  return error.issues.map(({ path, message }) => [path.join("."), message].filter(Boolean).join(": ")).join("; ");
+}
+
 const payloadSchema = z.object({ errorType: z.string().default(""), errorMessage: z.string().default("") });
 
 /**

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { BatchState } from "./batch.ts";
-import type { Fault } from "./errors.ts";
+import { type Fault, faultsOf } from "./errors.ts";
 
 /** An execution of the machine: its input, its state, and what its end means for the batch that it holds. */
 
@@ -62,8 +62,7 @@ const maxShownId = 60;
 export function parseExecutionInput(value: unknown, batchIdPattern: RegExp): ParsedInput {
   const parsed = executionInput.safeParse(value);
   if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => [issue.path.join("."), issue.message].filter(Boolean).join(": "));
-    const message = `execution input: ${faults.join("; ")}; expected { "batchId", "action"?, "dryRun"?, "tables"?, "strategy"?, "batchSize"?, "targetWarehouse"?, "force"? }`;
+    const message = `execution input: ${faultsOf(parsed.error)}; expected { "batchId", "action"?, "dryRun"?, "tables"?, "strategy"?, "batchSize"?, "targetWarehouse"?, "force"? }`;
     return { input: null, fault: { code: "INPUT_INVALID", message } };
   }
   const { batchId } = parsed.data;

@@ -8,13 +8,11 @@ import type { LoadResult } from "./report.ts";
  * multiply.
  */
 
-/** Units as CloudWatch spells them. */
-type MetricUnit = "Count" | "Count/Second" | "Seconds" | "Percent" | "Bytes" | "Megabytes";
-
 type Emitter = (typeof taskStates)[TaskState] | (typeof otherFunctions)[number] | "every state" | "every function";
 
 export type Metric = {
-  readonly unit: MetricUnit;
+  /** As CloudWatch spells it. */
+  readonly unit: "Count" | "Count/Second" | "Seconds" | "Percent" | "Bytes" | "Megabytes";
   /** `service` is a dimension of all metrics; `task` adds the name of the function. */
   readonly by: "service" | "task";
   /** The functions that emit it. */

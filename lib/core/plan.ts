@@ -82,7 +82,9 @@ function planTable(table: string, { contracts, catalog, input }: Planned): Table
   const { natural_key: naturalKey } = contract;
   if (!naturalKey) throw fault("KEY_NOT_DEFINED", table, "its contract has no natural_key; add one");
   refuseUnsupported(shape);
-  refuseUnfit(contract, shape);
+  // The contract was checked when it was read; the table may have changed since.
+  const faults = tableFaults(contract, shape);
+  if (faults.length > 0) throw new BlockedError("CONTRACT_INVALID", `table ${table}: ${faults.join("; ")}`);
   const guarded = isGuarded(shape, naturalKey);
   const strategy = input.strategy ?? contract.update_strategy;
   return {
@@ -101,12 +103,6 @@ function refuseUnsupported(shape: TableShape): void {
   if (shape.rowSecurity) {
     throw fault("TABLE_RLS", shape.name, "row-level security would hide or refuse rows; load into a table without it");
   }
-}
-
-/** Checks the contract again: the table may have changed since it was read. */
-function refuseUnfit(contract: TableContract, shape: TableShape): void {
-  const faults = tableFaults(contract, shape);
-  if (faults.length > 0) throw new BlockedError("CONTRACT_INVALID", `table ${shape.name}: ${faults.join("; ")}`);
 }
 
 /** The columns that a fragment may write; all that cannot be converted are named at once. */

@@ -81,11 +81,7 @@ export function secondsUntilAsked(ahead: number, waited: number): number {
   return Math.max(leastWait, Math.min(longestTurnPauseSeconds, Math.ceil(wanted)));
 }
 
-/**
- * True if a batch may begin. If more batches wait than may begin, each waits a few seconds for earlier approvals.
- *
- * `waited` is in seconds.
- */
+/** True if the batch may begin. If more wait than may begin, each first waits some seconds, so that all have a place. */
 export function isTurn(
   place: { readonly ahead: number; readonly waiting: number; readonly waited: number },
   free: number,

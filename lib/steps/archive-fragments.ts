@@ -46,7 +46,8 @@ export async function archiveFragments(
   const { state, fault } = await ports.attempts.attemptStatus(run);
   refuseUncommitted(run, state);
   const items = await ports.items.list(run.planId);
-  const folder = archiveFolder(run, state);
+  const folder =
+    state === "failing" ? failedPrefixOf(run.batchId, run.attempt) : loadedPrefixOf(run.batchId, run.epoch);
   if (state === "failing" && fault) {
     const log = toErrorLog(run, fault, items, await ports.attempts.rejects(run));
     await writeReport(ports.store, errorLogKey(folder), log, () => ports.claims.renew(run));
@@ -65,10 +66,6 @@ export async function archiveFragments(
 function refuseUncommitted({ batchId, kind }: Run, state: BatchState): void {
   if (!kinds[kind].commits || ["committed", "archived", "failing"].includes(state)) return;
   throw new BlockedError("LOADER_BUG", `batch ${batchId} is ${state}: expected a committed or a failed one to archive`);
-}
-
-function archiveFolder(run: Run, state: BatchState): string {
-  return state === "failing" ? failedPrefixOf(run.batchId, run.attempt) : loadedPrefixOf(run.batchId, run.epoch);
 }
 
 const kindOrder = { superseded: 0, fragment: 1, marker: 2 } as const;

@@ -9,7 +9,7 @@ import { measuresOfResult } from "../core/metrics.ts";
 import type { ObjectStore } from "../core/objects.ts";
 import type { AttemptStatus, Attempts, BatchRecords, CrashPointHook, Gauges, Plans } from "../core/ports.ts";
 import type { Preview } from "../core/preview.ts";
-import { type LoadResult, type LoadStatus, noCounts, noticeOf, sumCounts } from "../core/report.ts";
+import { type LoadResult, noCounts, noticeOf, sumCounts } from "../core/report.ts";
 import type { Run, TaskRequest } from "../core/run.ts";
 import { findStagedSources, readFacts } from "./find-sources.ts";
 import { writeReport } from "./reports.ts";
@@ -92,19 +92,15 @@ async function closePreview({ plans, store }: ClosePorts, run: Run): Promise<Clo
 
 const previewLost: Fault = { code: "PREVIEW_LOST", message: "the preview came to no report; start it again" };
 
-function statusOf(run: Run, attemptStatus: AttemptStatus): LoadStatus {
-  const { commits, status } = kinds[run.kind];
-  return attemptStatus.state === "failing" || (!commits && attemptStatus.fault) ? "failed" : status;
-}
-
 function toResult(run: Run, attemptStatus: AttemptStatus): LoadResult {
   const counts = sumCounts(Object.values(attemptStatus.tables));
   const failed = attemptStatus.state === "failing";
+  const { commits, status } = kinds[run.kind];
   const folder = failed ? failedPrefixOf(run.batchId, run.attempt) : loadedPrefixOf(run.batchId, run.epoch);
   return {
     ...emptyResult(run),
     ...counts,
-    status: statusOf(run, attemptStatus),
+    status: failed || (!commits && attemptStatus.fault) ? "failed" : status,
     tables: attemptStatus.tables,
     total_records: counts.records_read,
     total_time_seconds: (attemptStatus.now.getTime() - attemptStatus.startedAt.getTime()) / 1000,

@@ -142,7 +142,8 @@ async function resume(ports: ValidatePorts, visit: Visit, plan: Plan): Promise<V
 
 async function isOutdated(ports: ValidatePorts, visit: Visit, plan: Plan): Promise<boolean> {
   if (plan.body.loaderVersion !== loaderVersion) return true;
-  return (await catalogHashNow(ports, plan)) !== plan.body.catalogHash || (await isArchived(ports, visit, plan));
+  const catalog = await ports.catalog.read(plan.body.tables.map(({ table }) => table));
+  return hashOf([...catalog.values()]) !== plan.body.catalogHash || (await isArchived(ports, visit, plan));
 }
 
 /** True if fragments of the plan are archived by now: they were loaded, and the ledger was restored to an earlier time. */
@@ -154,11 +155,6 @@ async function isArchived(ports: ValidatePorts, { input, claim }: Visit, { planI
   const gone = without(archived, await findStagedSources(ports.store, at.batchId));
   const items = new Map((await ports.items.list(planId)).map(({ stagedKey, object }) => [stagedKey, object.key]));
   return gone.some(({ stagedKey, object }) => items.has(stagedKey) && items.get(stagedKey) !== object.key);
-}
-
-async function catalogHashNow(ports: ValidatePorts, plan: Plan): Promise<string> {
-  const tables = plan.body.tables.map(({ table }) => table);
-  return hashOf([...(await ports.catalog.read(tables)).values()]);
 }
 
 async function adopt(ports: ValidatePorts, { input, execution, claim }: Visit): Promise<Run> {

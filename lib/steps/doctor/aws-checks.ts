@@ -68,34 +68,23 @@ function checkVersioning(found: string, { bucket, bucketVersioning }: DoctorSett
 
 function checkOwner({ bucketOwner }: DoctorSettings): Verdict {
   if (bucketOwner !== null) return { said: `account ${bucketOwner}, as expected`, findings: [] };
-  return oneFinding("OWNER_UNCHECKED", {
-    where: "S3_BUCKET_OWNER",
-    got: "unset",
-    expected: "a 12-digit account id",
-    fix: "set S3_BUCKET_OWNER to the account that owns the bucket",
-  });
+  const fix = "set S3_BUCKET_OWNER to the account that owns the bucket";
+  const particulars = { where: "S3_BUCKET_OWNER", got: "unset", expected: "a 12-digit account id", fix };
+  return oneFinding("OWNER_UNCHECKED", particulars);
 }
 
 function checkEncryption(found: string | null): Verdict {
   if (found?.startsWith("aws:kms")) return { said: found, findings: [] };
   const fix = "set the stack's key as the bucket's default encryption (SSE-KMS), or deploy again";
-  return oneFinding("ENCRYPTION_DEFAULT", {
-    where: "default encryption",
-    got: found ?? "none",
-    expected: "aws:kms",
-    fix,
-  });
+  const particulars = { where: "default encryption", got: found ?? "none", expected: "aws:kms", fix };
+  return oneFinding("ENCRYPTION_DEFAULT", particulars);
 }
 
 function checkEvents(sends: boolean): Verdict {
   if (sends) return { said: "EventBridge is told", findings: [] };
   const fix = "turn on EventBridge in the bucket's event notifications, or deploy again";
-  return oneFinding("EVENTS_OFF", {
-    where: "event notifications",
-    got: "no EventBridge",
-    expected: "EventBridge",
-    fix,
-  });
+  const particulars = { where: "event notifications", got: "no EventBridge", expected: "EventBridge", fix };
+  return oneFinding("EVENTS_OFF", particulars);
 }
 
 const kept = [loadedPrefix, failedPrefix, stagingPrefix];
@@ -122,12 +111,8 @@ function checkLifecycle(rules: readonly LifecycleRule[], { localEndpoint }: Doct
 function checkUploads(count: number): Verdict {
   if (count === 0) return { said: "none is older than a day", findings: [] };
   const fix = "nothing, if the sweep runs: it gives up those below loaded/ and failed/; others belong to the uploader";
-  return oneFinding("UPLOADS_LEFT", {
-    where: "copies in parts",
-    got: `${count} older than a day`,
-    expected: "none",
-    fix,
-  });
+  const particulars = { where: "copies in parts", got: `${count} older than a day`, expected: "none", fix };
+  return oneFinding("UPLOADS_LEFT", particulars);
 }
 
 type MachinePorts = { readonly machine: MachineDoctor; readonly arn: string; readonly now: () => number };
@@ -152,12 +137,8 @@ export function machineChecks(ports: MachinePorts | null): PlannedCheck[] {
 
 function missing(): Verdict {
   const fix = "deploy the functions with their machine, or set STATE_MACHINE_ARN";
-  return oneFinding("SETTING_MISSING", {
-    where: "STATE_MACHINE_ARN",
-    got: "unset",
-    expected: "the ARN of the machine",
-    fix,
-  });
+  const particulars = { where: "STATE_MACHINE_ARN", got: "unset", expected: "the ARN of the machine", fix };
+  return oneFinding("SETTING_MISSING", particulars);
 }
 
 function checkStatus(arn: string, status: string): Verdict {
@@ -227,11 +208,7 @@ const judges: Readonly<Record<QueueAddress["role"], Judge>> = {
     if (waiting + inFlight === 0) return { said: "none", findings: [] };
     const fix =
       "see their attribute ERROR_CODE, mend rule or queue policy, delete them; the sweep starts what was missed";
-    return oneFinding("EVENTS_UNDELIVERED", {
-      where: url,
-      got: `${waiting + inFlight} messages`,
-      expected: "none",
-      fix,
-    });
+    const particulars = { where: url, got: `${waiting + inFlight} messages`, expected: "none", fix };
+    return oneFinding("EVENTS_UNDELIVERED", particulars);
   },
 };

@@ -124,9 +124,11 @@ export function targetChecks(view: ContractView, { database, inspect, settings }
   const tables = once(async () => [...(await view.catalog()).keys()]);
   const rights = once(async (): Promise<RightsFacts> => {
     const [control, target] = [await database.rights(), await inspect.rights(await tables())];
+    // once for each object: ledger and target may share a schema, which both then ask for
+    const missing = new Map([...control.missing, ...target.missing].map((right) => [right.object, right]));
     return {
       role: control.role,
-      missing: mergeRights([...control.missing, ...target.missing]),
+      missing: [...missing.values()],
       excessive: [...control.excessive, ...target.excessive],
     };
   });
@@ -196,11 +198,6 @@ async function checkGuards({ usable, catalog }: ContractView): Promise<Verdict> 
       }),
     );
   return { said: "a unique index guards each of them", findings };
-}
-
-/** Names each object once: ledger and target may share a schema, which both then ask for. */
-function mergeRights(missing: RightsFacts["missing"]): RightsFacts["missing"] {
-  return [...new Map(missing.map((right) => [right.object, right])).values()];
 }
 
 function checkRights({ role, missing }: RightsFacts): Verdict {
