@@ -47,11 +47,6 @@ export interface Executions {
   find(executionArn: string): Promise<ExecutionState | null>;
 }
 
-/** The name in an execution's ARN. */
-export function executionNameOf(executionArn: string): string {
-  return executionArn.slice(executionArn.lastIndexOf(":") + 1);
-}
-
 type ParsedInput =
   | { readonly input: ExecutionInput; readonly fault: null }
   | { readonly input: null; readonly fault: Fault };
@@ -110,6 +105,11 @@ export function endingOf(
     return ended("EXECUTION_FAILED", `execution ${name} was ended by ${error}`);
   }
   return lost(`execution ${name} has ended as ${status}${error === null ? "" : ` (${error})`} and left its batch`);
+}
+
+/** The name in an execution's ARN. */
+function executionNameOf(executionArn: string): string {
+  return executionArn.slice(executionArn.lastIndexOf(":") + 1);
 }
 
 /** Step Functions ends a long execution by `States.Runtime`, like a broken one; only the cause tells them apart. */

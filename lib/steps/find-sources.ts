@@ -12,7 +12,7 @@ import { type Manifest, parseManifest, refuseLargeManifest } from "../core/manif
 import type { ListedObject, ObjectStore } from "../core/objects.ts";
 import type { BatchRecords, SeenObject } from "../core/ports.ts";
 
-/** What a batch could be loaded from, as listed in staging, archive and `failed/`, and the facts of its decision. */
+/** The objects from which a batch could be loaded, in staging, archive and `failed/`, and the facts of its decision. */
 
 type SourcePorts = {
   readonly store: ObjectStore;
@@ -133,7 +133,7 @@ export function toSeenObject({ object, stagedKey }: Source): SeenObject {
   return { stagedKey, table: parseFragmentKey(stagedKey)?.table ?? "", object, isLatest: object.isLatest };
 }
 
-/** Reads the facts of a decision, which come to the sources that were found. */
+/** Reads the facts that a decision rests on besides the sources. */
 export async function readFacts(
   { records, store, settings }: SourcePorts & { readonly settings: { readonly requireApproval: boolean } },
   { batchId, epoch, state }: { batchId: string; epoch: number; state: BatchState },

@@ -14,7 +14,7 @@ import {
 import type { BatchRecords } from "../core/ports.ts";
 import type { Preview } from "../core/preview.ts";
 import type { LoadResult } from "../core/report.ts";
-import { type DoctorPorts, diagnose } from "./doctor.ts";
+import { type DoctorPorts, diagnose } from "./diagnose.ts";
 import { findSources, toSeenObject } from "./find-sources.ts";
 import type { ErrorLog } from "./reports.ts";
 

@@ -4,19 +4,41 @@ import { type Fault, PermanentError } from "../core/errors.ts";
 import type { ExecutionInput } from "../core/execution.ts";
 import type { Answer } from "../core/machine.ts";
 import type { Manifest } from "../core/manifest.ts";
+import type { ObjectStore } from "../core/objects.ts";
 import { hashOf, loaderVersion, type PlanBody, type PlanOptions, planTables, type TablePlan } from "../core/plan.ts";
-import type { NewPlan } from "../core/ports.ts";
+import type { BatchRecords, Claim, ContractStore, CrashPointHook, Gauges, Log, NewPlan, Plans } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
+import type { TargetCatalog } from "../core/target.ts";
 import type { NewItem } from "../core/work-item.ts";
-import { numberWorkers, secondsUntilAsked, type Turn, wantedWorkers } from "../core/workers.ts";
+import { numberWorkers, secondsUntilAsked, type Turn, type Turns, wantedWorkers } from "../core/workers.ts";
 import { findSources } from "./find-sources.ts";
-import type { ValidatePorts, Visit } from "./validate-batch.ts";
 import { refuseLargeBatch } from "./verify-counts.ts";
 
 /**
- * What ValidateBatch does with a batch that may begin: it takes a turn, writes the plan of a load, a comparison or a
- * preview with its work items and workers, and answers the machine.
+ * The part of ValidateBatch for a batch that may begin: its turn, the plan of a load, a comparison or a preview with its
+ * work items and workers, and the answer to the machine.
  */
+
+export type PlanningPorts = {
+  readonly records: BatchRecords;
+  readonly contracts: ContractStore;
+  readonly catalog: TargetCatalog;
+  readonly plans: Plans;
+  readonly turns: Turns;
+  readonly store: ObjectStore;
+  readonly log: Log;
+  readonly gauges: Gauges;
+  readonly crashPoint: CrashPointHook;
+  readonly newId: () => string;
+  readonly settings: {
+    readonly requireApproval: boolean;
+    readonly batchSize: number;
+    readonly maxRecordsPerBatch: number | null;
+  };
+};
+
+/** What one execution knows of its batch while it is validated. */
+export type Visit = { readonly input: ExecutionInput; readonly execution: string; readonly claim: Claim };
 
 export type ValidateAnswer = Run & {
   readonly next: Answer<"ValidateBatch">;
@@ -29,7 +51,7 @@ export type ValidateAnswer = Run & {
 type Ready = { readonly tables: readonly TableSources[]; readonly queue: readonly QueueRow[] };
 
 /** Asks for a turn. A load that is planned again keeps its place, and one that is planned only to fail needs none. */
-export async function takeTurn(ports: ValidatePorts, visit: Visit, ready: Ready): Promise<Turn> {
+export async function takeTurn(ports: PlanningPorts, visit: Visit, ready: Ready): Promise<Turn> {
   const wanted = wantedWorkers(sizesOf(toItems(ready.tables)));
   if (visit.claim.state === "loading" || visit.claim.aborted) return { turn: "now", workers: null };
   const { batchId } = visit.input;
@@ -62,7 +84,7 @@ export function totalsOf(queue: readonly QueueRow[]): Record<string, number> {
 }
 
 export async function planLoad(
-  ports: ValidatePorts,
+  ports: PlanningPorts,
   visit: Visit,
   chosen: ChosenTables & { readonly workers: number | null },
 ): Promise<ValidateAnswer> {
@@ -75,7 +97,7 @@ export async function planLoad(
 
 /** Plans the comparison of a redelivery. It takes no turn, and the workers that other loads leave free. */
 export async function planComparison(
-  ports: ValidatePorts,
+  ports: PlanningPorts,
   visit: Visit,
   chosen: ChosenTables,
 ): Promise<ValidateAnswer> {
@@ -88,7 +110,7 @@ export async function planComparison(
 /** A plan to be written; `workers` is null if none were assigned with a turn. */
 type Planning = Pick<NewPlan, "kind" | "body" | "items"> & { readonly workers: number | null };
 
-async function createPlan(ports: ValidatePorts, { input, execution, claim }: Visit, planning: Planning): Promise<Run> {
+async function createPlan(ports: PlanningPorts, { input, execution, claim }: Visit, planning: Planning): Promise<Run> {
   // A load that is planned again, after a takeover or a change of catalog or approval, is still the same attempt.
   const attempt = claim.state === "loading" ? claim.attempt : claim.attempt + 1;
   const ids = { batchId: input.batchId, epoch: claim.epoch, attempt, fence: claim.fence, runId: execution };
@@ -111,7 +133,7 @@ const firstEpoch = 1;
  * is one, and leaves nothing but its report.
  */
 export async function planPreview(
-  ports: ValidatePorts,
+  ports: PlanningPorts,
   input: ExecutionInput,
   execution: string,
 ): Promise<ValidateAnswer> {
@@ -137,7 +159,7 @@ export async function planPreview(
 
 /** Plans the tables. A fault leaves a plan without tables, whose items still say what goes to `failed/`. */
 async function planBody(
-  ports: ValidatePorts,
+  ports: PlanningPorts,
   input: ExecutionInput,
   chosen: ChosenTables,
 ): Promise<{ readonly body: PlanBody; readonly fault: Fault | null }> {

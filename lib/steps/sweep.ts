@@ -17,7 +17,7 @@ import { findArchivedSources, findSources, readFacts, toSeenObject } from "./fin
 import { guarded, isOver, record, type SweepContext, type SweepPorts, start } from "./sweep-context.ts";
 
 /**
- * sweep: starts loads and batches again that no event will move any more. Broken loads come first; staging and archive
+ * sweep: restarts loads and starts batches that no event will move any more. Broken loads come first; staging and archive
  * are walked within a bound in each sweep, so that neither keeps the others waiting.
  */
 
@@ -87,7 +87,7 @@ const leaseExpired: Ending = {
   fault: null,
 };
 
-/** Restarts the load even if its execution still runs or cannot be asked for: its lease is over. */
+/** Restarts the load even if its execution still runs, or if Step Functions cannot be asked: its lease is over. */
 async function takeOver(context: SweepContext, held: HeldBatch): Promise<void> {
   let ending: Ending | null = null;
   await guarded(context, async () => {
@@ -114,8 +114,8 @@ async function restart(context: SweepContext, held: HeldBatch, { kind, detail, f
 }
 
 /**
- * Reports contracts in the bucket that cannot be used within five minutes, and not only when the next batch arrives, in
- * every sweep until they are corrected.
+ * Reports contracts in the bucket that cannot be used: within five minutes and not only when the next batch arrives, and
+ * in every sweep until they are corrected.
  */
 async function checkContracts({ ports }: SweepContext): Promise<void> {
   const { contracts, gauges, log } = ports;
@@ -265,7 +265,7 @@ async function visit(context: SweepContext, batchId: string): Promise<void> {
   await record(context, { kind: "EVENT_MISSED", batchId, detail });
 }
 
-/** An execution that an arrival starts records the version at once, even if the batch is approved much later. */
+/** True if no event has started an execution: it would have recorded the version, even if the approval came later. */
 function isMissed({ object, stagedKey, origin }: Source, seen: readonly SeenVersion[]): boolean {
   if (origin !== "staging" || !object.isLatest) return false;
   return !seen.some(({ key, version }) => key === stagedKey && version === versionLabel(object));

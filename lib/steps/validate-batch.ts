@@ -2,23 +2,11 @@ import type { Source } from "../core/batch.ts";
 import { decideBatch } from "../core/decide.ts";
 import { type Fault, TransientError } from "../core/errors.ts";
 import { type ExecutionInput, executionInput, parseExecutionInput } from "../core/execution.ts";
-import type { ObjectStore } from "../core/objects.ts";
 import { hashOf, loaderVersion, type Plan } from "../core/plan.ts";
-import type {
-  BatchRecords,
-  Claim,
-  Claims,
-  ContractStore,
-  CrashPointHook,
-  Gauges,
-  Log,
-  Plans,
-  WorkItems,
-} from "../core/ports.ts";
+import type { Claims, WorkItems } from "../core/ports.ts";
 import type { Run, ValidateRequest } from "../core/run.ts";
 import type { UncommittedObjects } from "../core/sweep-ports.ts";
-import type { TargetCatalog } from "../core/target.ts";
-import { numberWorkers, type Turn, type Turns, wantedWorkers } from "../core/workers.ts";
+import { numberWorkers, type Turn, wantedWorkers } from "../core/workers.ts";
 import {
   findArchivedSources,
   findSources,
@@ -34,40 +22,24 @@ import {
   emptyRun,
   inLine,
   noDeclarations,
+  type PlanningPorts,
   planComparison,
   planLoad,
   planPreview,
   takeTurn,
   totalsOf,
   type ValidateAnswer,
+  type Visit,
 } from "./plan-load.ts";
 
 /** ValidateBatch: claims the batch, decides what to do with it, plans that, and answers the state to go on with. */
 
-export type ValidatePorts = {
+export type ValidatePorts = PlanningPorts & {
   readonly claims: Claims;
-  readonly records: BatchRecords;
   readonly uncommitted: Pick<UncommittedObjects, "record">;
-  readonly contracts: ContractStore;
-  readonly catalog: TargetCatalog;
-  readonly plans: Plans;
   readonly items: WorkItems;
-  readonly turns: Turns;
-  readonly store: ObjectStore;
-  readonly log: Log;
-  readonly gauges: Gauges;
-  readonly crashPoint: CrashPointHook;
-  readonly newId: () => string;
-  readonly settings: {
-    readonly batchIdPattern: RegExp;
-    readonly requireApproval: boolean;
-    readonly batchSize: number;
-    readonly maxRecordsPerBatch: number | null;
-  };
+  readonly settings: { readonly batchIdPattern: RegExp };
 };
-
-/** What one execution knows of its batch while it is validated. */
-export type Visit = { readonly input: ExecutionInput; readonly execution: string; readonly claim: Claim };
 
 export async function validateBatch(ports: ValidatePorts, request: ValidateRequest): Promise<ValidateAnswer> {
   const { input, fault } = parseExecutionInput(request.input, ports.settings.batchIdPattern);
