@@ -1,8 +1,8 @@
 import { BlockedError, type LoaderError, PermanentError, TransientError } from "./errors.ts";
 
 /**
- * Classes of errors: whether an SQLSTATE or AWS error passes, blocks or fails, and the code that people see. An entry of
- * two characters stands for the whole class of SQLSTATEs.
+ * Classes of errors: whether an SQLSTATE or AWS error passes, blocks or fails, and the code that people see. An entry
+ * of two characters stands for the whole class of SQLSTATEs.
  */
 
 type FaultKind = "transient" | "blocked" | "permanent";
@@ -173,8 +173,8 @@ export function sqlStateOf(error: unknown): string | null {
 }
 
 /**
- * Classifies an error of the PostgreSQL driver; null for any other. Only names of tables and constraints are taken over,
- * since the server's own message and detail may hold values.
+ * Classifies an error of the PostgreSQL driver; null for any other. Only names of tables and constraints are kept:
+ * the server's own message and detail may hold values.
  */
 export function classifyDatabaseError(error: unknown): LoaderError | null {
   const thrown = (error ?? {}) as Thrown;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { type Catalog, columnOf, type TableShape } from "./catalog.ts";
 
-/** Table contracts: how each table is loaded. They are read from `config/tables.json`, with the keys as written there. */
+/** Table contracts, which say how each table is loaded: read from `config/tables.json`, with the keys of that file. */
 
 const name = z.string().min(1).max(63);
 const names = z.array(name);

@@ -67,7 +67,7 @@ function demoteSuperseded({ sources, seen }: BatchFacts): Source[] {
   );
 }
 
-/** True if the table may be loaded. One left out by hand needs a manual start; a failed one gets here by a retry alone. */
+/** True if the table may be loaded. One left out by hand needs a manual start; a failed one is here by a retry. */
 function isOpen(state: TableState | undefined, input: ExecutionInput): boolean {
   if (state === "loaded") return false;
   return state !== "held" || input.source === "manual";
@@ -142,7 +142,7 @@ function alreadyLoaded(batchId: string, changed: readonly string[]): Decision {
   return { do: "already_processed", code: "BATCH_ALREADY_LOADED", message };
 }
 
-/** The sources with these fragments only; older versions stay where their fragment stays. */
+/** The sources with these fragments alone, and with the older versions of these and of the markers. */
 function withFragments(sources: TableSources, fragments: readonly Source[]): TableSources {
   const keys = new Set([...fragments, ...sources.markers].map(({ object }) => object.key));
   return { ...sources, fragments, superseded: sources.superseded.filter(({ object }) => keys.has(object.key)) };
@@ -178,7 +178,7 @@ function tableReasons(facts: BatchFacts, sources: TableSources): Fault[] {
   return say("APPROVAL_OUTDATED", `${keys} was replaced after the approval; approve the batch again`);
 }
 
-/** What is known of each key, indexed once since there may be tens of thousands. */
+/** The known versions by key, indexed once since there may be tens of thousands. */
 type History = {
   readonly seen: ReadonlyMap<string, readonly SeenVersion[]>;
   /** Keys with older versions in the bucket. */
@@ -191,9 +191,9 @@ function historyOf({ seen, sources }: BatchFacts): History {
 }
 
 /**
- * True if the approval covers the source: it covers the versions that were there, and the first version of each fragment
- * that arrives after it. S3 gives times in whole seconds, so a version of the same second counts as newer, unless the
- * ledger saw it before the approval. An object that is read in `failed/` or in the archive stays approved.
+ * True if the approval covers the source: it covers the versions that were there, and the first version of each
+ * fragment that arrives after it. S3 gives times in whole seconds, so a version of the same second counts as newer,
+ * unless the ledger saw it before the approval. An object that is read in `failed/` or in the archive stays approved.
  */
 function isCovered(history: History, row: QueueRow, { object, stagedKey, origin }: Source): boolean {
   if (origin !== "staging") return true;

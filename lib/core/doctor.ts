@@ -22,11 +22,11 @@ export type Finding = {
   readonly code: string;
   readonly severity: Severity;
   readonly what: string;
-  /** What the finding is about: a table, a parameter, a queue. */
+  /** The subject of the finding: a table, a parameter, a queue. */
   readonly where: string;
   readonly got: string;
   readonly expected: string;
-  /** What to do, as a statement or command if there is one. */
+  /** The remedy, as a statement or command if there is one. */
   readonly fix: string;
 };
 
@@ -124,7 +124,7 @@ export type ServerFacts = {
   readonly stuckSessions: readonly number[];
   /** Milliseconds by which the server's clock is ahead. */
   readonly clockAhead: number;
-  /** Values that a new session of this login has, in the server's own units; absent if the server has no such parameter. */
+  /** Values of a new session of this login, in the server's own units; absent if the server has no such parameter. */
   readonly parameters: Readonly<Record<string, string>>;
 };
 

@@ -29,7 +29,7 @@ export const archiveReserveSeconds = 20;
 export const sliceSeconds = 30;
 /** Time that a slice aims at, well below the longest, so that a slow database costs little when a worker dies. */
 export const sliceTargetSeconds = 20;
-/** Age of the last checkpoint from which a blocked load counts for no turn; more than a worker needs for a checkpoint. */
+/** Age of the last checkpoint from which a blocked load counts for no turn: more than a worker needs for one. */
 export const quietLoadSeconds = 60;
 /**
  * Age of the last progress from which a load is STALLED. The view public.loader_status has the same number, in a
@@ -69,7 +69,7 @@ export const arrivalVisibilityMinutes = 6;
 // The sweep
 
 /**
- * Time between two sweeps, which is also the period of alarms and dashboard: the sweep emits what they look at. Texts of
+ * Time between two sweeps, which is also the period of alarms and dashboard: the sweep emits what they read. Texts of
  * doctor, dashboard and docs name it.
  */
 export const sweepIntervalMinutes = 5;
@@ -84,7 +84,7 @@ export const sweepAlarmMinutes = 3 * sweepIntervalMinutes;
 /** Time between two sweeps of a local environment. */
 export const localSweepSeconds = 30;
 
-// What the sweep and doctor look for
+// Limits of the sweep and doctor
 
 /** Age at which the sweep drops a plan without a batch; a younger one may still be being written. */
 export const orphanMinutes = 10;
@@ -122,12 +122,12 @@ export const copyStallSeconds = 30;
 export const openConnectionSeconds = 15;
 /** Time that a statement waits for the lock of another session. */
 export const lockWaitSeconds = 20;
-/** Time after which the server ends the session of a client that is gone: docs promise a minute, and doctor expects it. */
+/** Time after which the server ends the session of a client that is gone: docs promise a minute, doctor expects it. */
 export const deadClientSeconds = 45;
 /** Time that a local environment waits at its end for handlers at work. */
 export const localCloseSeconds = 10;
 
-// How long things are kept
+// Retention
 
 /** Default of UNDO_RETENTION_DAYS: undo images, which the sweep deletes. */
 export const undoRetentionDays = 90;

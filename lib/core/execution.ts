@@ -19,7 +19,7 @@ export const executionInput = z.strictObject({
 
 export type ExecutionInput = z.infer<typeof executionInput>;
 
-/** What started an execution. If the batch is not ready, an automatic one waits and a manual one says what is missing. */
+/** The cause of a start. If the batch is not ready, an automatic one waits and a manual one says what is missing. */
 export type StartSource = ExecutionInput["source"];
 
 export type ExecutionStatus = "RUNNING" | "SUCCEEDED" | "FAILED" | "TIMED_OUT" | "ABORTED";
@@ -65,7 +65,7 @@ export function parseExecutionInput(value: unknown, batchIdPattern: RegExp): Par
   return { input: parsed.data, fault: null };
 }
 
-/** Matches the pattern, and admits no separator, dot path or control character whatever the pattern says. */
+/** True if the id matches the pattern and has no separator, dot path or control character, which none may have. */
 export function isBatchId(batchId: string, pattern: RegExp): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(batchId) && !batchId.includes("..") && pattern.test(batchId);
 }
@@ -75,7 +75,7 @@ export function badBatchId(batchId: string, pattern: RegExp): Fault {
   return { code: "BATCH_INVALID_ID", message: `batch id ${shown}: expected a match of ${pattern.source}` };
 }
 
-/** How an execution has left the batch that it held; with a fault, its attempt fails. */
+/** The end of an execution that held a batch; with a fault, its attempt fails. */
 export type Ending = {
   readonly kind: "LEASE_EXPIRED" | "EXECUTION_LOST" | EndedBy;
   readonly detail: string;

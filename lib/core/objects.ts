@@ -42,7 +42,7 @@ export interface ObjectStore {
   read(version: ObjectVersion, fromByte?: number): Promise<ObjectBody>;
   /** The text of a small object, as it is now or of one version; null if there is none, or no longer. */
   readText(key: string, version?: ObjectVersion): Promise<{ readonly text: string; readonly etag: string } | null>;
-  /** Writes JSON text; with `instead`, only if the object has this ETag or, for null, does not exist: else S3_CHANGED. */
+  /** Writes JSON text; with `instead`, only if the object has this ETag or, if null, is not there: else S3_CHANGED. */
   write(key: string, json: string, instead?: string | null): Promise<void>;
 }
 

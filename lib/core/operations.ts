@@ -67,7 +67,7 @@ export type BatchStatus = {
     message: string | null;
     last_at: string;
   }[];
-  /** What the sweep healed, the newest first. */
+  /** Healings of the sweep, the newest first. */
   readonly healings: readonly { kind: string; detail: string; healed_at: string }[];
   /** The newest report or error log in the bucket. */
   readonly report_key: string | null;
@@ -117,7 +117,7 @@ export type ErrorSummary = {
   readonly rejected_records: readonly RejectedRecord[];
 };
 
-/** Records and fragments in an answer, since a Lambda answers 6 MB at most; error_log.json or the preview has the rest. */
+/** Records and fragments in an answer, as Lambda answers 6 MB at most; error_log.json or the preview has the rest. */
 export const maxListedRejects = 100;
 
 type OperateAnswers = {
@@ -137,7 +137,7 @@ export type Operate = <Operation extends OperateRequest["operation"]>(
   request: Extract<OperateRequest, { operation: Operation }>,
 ) => Promise<OperateAnswers[Operation]>;
 
-/** What operate needs of the ledger. */
+/** The ledger as operate needs it. */
 export interface Operations {
   epochOf(batchId: string): Promise<number>;
   approve(batchId: string, tables: readonly string[], approvedBy: string): Promise<Approval>;

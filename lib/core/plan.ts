@@ -7,7 +7,7 @@ import type { PlanKind } from "./kinds.ts";
 import type { DeclaredPart } from "./manifest.ts";
 import type { Run } from "./run.ts";
 
-/** A plan: how the tables of a batch are loaded, pinned for the whole load, and the rules that a table must keep. */
+/** Plans: the tables of a batch and how they are loaded, pinned for the whole load. */
 
 export type Plan = {
   readonly planId: number;
@@ -17,7 +17,7 @@ export type Plan = {
   readonly body: PlanBody;
 };
 
-/** How one table is loaded. */
+/** The plan of one table. */
 export type TablePlan = {
   readonly table: string;
   readonly shape: TableShape;
@@ -28,7 +28,7 @@ export type TablePlan = {
   readonly guarded: boolean;
 };
 
-/** What a load will do and the versions that it is bound to; kept in the ledger. */
+/** The content of a plan and the versions that it is bound to; kept in the ledger. */
 export type PlanBody = {
   readonly tables: readonly TablePlan[];
   /** Tables that were left out by hand. */
@@ -116,7 +116,7 @@ function convertibleColumns(shape: TableShape, contract: TableContract): Column[
   return columns;
 }
 
-/** False if no unique index has these columns. One that cannot guard them is refused: rows outside of it would be duplicated. */
+/** False without a unique index. One that exists but cannot hold the key is refused: rows outside it would repeat. */
 function isGuarded(shape: TableShape, key: readonly string[]): boolean {
   if (hasUniqueGuard(shape, key)) return true;
   const unfit = shape.uniqueKeys.find(({ columns }) => isSameKey(columns, key));
@@ -125,7 +125,7 @@ function isGuarded(shape: TableShape, key: readonly string[]): boolean {
   throw fault("TABLE_UNSUPPORTED", shape.name, text);
 }
 
-/** Puts parents before children by the catalog's foreign keys; tables without relation are in the order of their names. */
+/** Puts parents before children by the catalog's foreign keys; unrelated tables are in the order of their names. */
 function orderByForeignKeys(plans: readonly TablePlan[]): TablePlan[] {
   const byName = new Map(plans.map((plan) => [plan.table, plan]));
   const ordered = new Map<string, TablePlan>();

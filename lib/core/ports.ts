@@ -85,7 +85,7 @@ export type NewPlan = {
 };
 
 export interface Plans {
-  /** Writes plan and work items and marks batch, tables and queue as loading, in one transaction; then makes staging. */
+  /** Writes plan and items and marks batch, tables and queue as loading, in one transaction; then makes staging. */
   create(plan: NewPlan): Promise<number>;
   /** Makes the missing staging tables: all of them if the execution that planned was ended before. */
   ensureStaging(plan: Pick<Plan, "planId" | "kind" | "body">): Promise<void>;

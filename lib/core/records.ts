@@ -1,6 +1,6 @@
 import type { JsonValue } from "./json.ts";
 
-/** The position at which reading goes on. Only the reader that wrote it knows its state; checkpoints keep it as JSON. */
+/** The position at which reading goes on. Its state is known to the reader alone; checkpoints keep it as JSON. */
 export type ReadPosition = {
   /** Offset in the decoded bytes of the first byte not yet consumed. */
   readonly offset: number;

@@ -1,6 +1,6 @@
 /** Rejects, and how names and values of records are shown in them. */
 
-/** What can be wrong with one record. Each code has one cause and one remedy. */
+/** Reasons to reject a record. Each code has one cause and one remedy. */
 export type RejectCode =
   | "VALUE_TYPE"
   | "VALUE_RANGE"
@@ -24,7 +24,7 @@ export type RejectCode =
   | "CONSTRAINT_TRIGGER"
   | "DB_LIMIT";
 
-/** One record that cannot be loaded, and why. `got` and `raw` hold values: they go to error_log.json, never to a log. */
+/** A record that cannot be loaded, and why. `got` and `raw` hold values: they go to error_log.json, never to a log. */
 export type Reject = {
   readonly table: string;
   readonly key: string;
@@ -61,7 +61,7 @@ export function showValue(text: string): string {
   return text.length > maxShownCharacters ? `${shown}... (${text.length} characters)` : shown;
 }
 
-/** A name from a record as it is, or as a value is shown if it is too long or no database text (NUL, lone surrogate). */
+/** A name from a record as it is, or shown as a value if it is too long or no database text (NUL, lone surrogate). */
 export function showName(name: string): string {
   const plain = name.length <= maxShownCharacters && name.isWellFormed() && !name.includes("\u0000");
   return plain ? name : showValue(name);

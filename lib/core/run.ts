@@ -17,7 +17,7 @@ export const runSchema = z.object({
 
 export type Run = z.infer<typeof runSchema>;
 
-/** Number of waits of the execution for its environment; from the first on, a transient fault counts as a blocked load. */
+/** Number of waits of the execution for its environment; from the first on, a transient fault is a blocked load. */
 const rounds = z.number().int().default(0);
 
 export const validateRequest = z.object({ input: z.unknown(), execution: z.string(), rounds });

@@ -4,7 +4,7 @@ import type { Ending } from "./execution.ts";
 import type { ArchivedKey } from "./keys.ts";
 import type { SeenObject } from "./ports.ts";
 
-/** What the sweep finds and heals, and the ports that it needs for that. */
+/** The healings of the sweep, and the ports that it needs for them. */
 
 /** docs/reference/errors.md describes every kind. */
 export type HealingKind = Ending["kind"] | "EVENT_MISSED" | "STRAY_ARCHIVE" | "ORPHANED_STAGING" | "UPLOAD_ABANDONED";

@@ -21,7 +21,7 @@ export interface Target {
   readonly inspect: TargetInspect;
 }
 
-/** What differs between targets, as far as the loader decides by it. */
+/** Differences between targets by which the loader decides. */
 type TargetCapabilities = {
   readonly name: string;
   /**
@@ -58,7 +58,7 @@ export interface TargetStaging {
 export interface StagingTables {
   /** Makes what is missing for the tables of the plan. */
   create(planId: number, body: PlanBody): Promise<void>;
-  /** Gives up all staged rows, and their room at once. */
+  /** Drops all staged rows, and frees their disk space at once. */
   empty(planId: number, body: PlanBody): Promise<void>;
   drop(planId: number, within: LedgerTransaction | null): Promise<void>;
 }
@@ -100,7 +100,7 @@ export type SliceEncoder = {
   end(): Promise<EncodedSlice>;
 };
 
-/** What one slice came to besides its rows. */
+/** The results of one slice besides its rows. */
 type EncodedSlice = Pick<SliceProgress, "rejects" | "rejected" | "nulled" | "fingerprint">;
 
 /**
@@ -135,7 +135,7 @@ export type CommitAnswer =
   | {
       readonly outcome: "done" | "rejected";
       readonly tables: readonly TableOutcome[];
-      /** What the judge found, up to `maxStoredRejects`; null if it stands in the sink of the ledger. */
+      /** Rejects of the judge, up to `maxStoredRejects`; null if they stand in the sink of the ledger. */
       readonly rejects: readonly Reject[] | null;
     }
   | Pending;
@@ -143,7 +143,7 @@ export type CommitAnswer =
 /** The target is at work; `handle` is what it is asked by later, also by another process. */
 export type Pending = { readonly outcome: "pending"; readonly handle: string };
 
-/** What judge and merge made of one table. */
+/** The outcome of judge and merge for one table. */
 export type TableOutcome = {
   readonly table: string;
   readonly counts: RecordCounts;
@@ -205,9 +205,9 @@ export type UndoAnswer =
 
 export type UndoConflict = { readonly table: string; readonly key: string; readonly reason: string };
 
-/** What doctor asks. */
+/** Questions of doctor. */
 export interface TargetInspect {
-  /** What the role that logs in lacks for these tables, and why it may do more than its work. */
+  /** Rights on these tables that the role lacks, and reasons why it may do more than load. */
   rights(tables: readonly string[]): Promise<TargetRights>;
   /** Foreign keys whose columns no index begins with. */
   unindexed(tables: readonly string[]): Promise<UnindexedKey[]>;

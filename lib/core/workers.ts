@@ -29,14 +29,14 @@ const fragmentsPerWorker = 100;
 /** More than about eight writers slow a table down. */
 const workersPerLoad = 8;
 
-/** Workers for fragments of these bytes: one for every 8 MB or 100 fragments, at most eight, and never more than fragments. */
+/** One worker for every 8 MB or 100 fragments, at most eight, and never more than fragments. `sizes` are in bytes. */
 export function wantedWorkers(sizes: readonly number[]): number {
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
   const wanted = Math.max(Math.ceil(bytes / bytesPerWorker), Math.ceil(sizes.length / fragmentsPerWorker));
   return Math.max(1, Math.min(wanted, sizes.length, workersPerLoad));
 }
 
-/** Number of loads that may begin now. If none is at work one always may, since its end is what frees capacity again. */
+/** Number of loads that may begin now. If none is at work, one always may: its end is what frees capacity again. */
 export function freeLoads(capacity: FreeCapacity, { maxLoads, maxWorkers }: WorkerLimits): number {
   const byRoom = Math.min(maxLoads - capacity.loads, maxWorkers - capacity.workers, capacity.freeConnections);
   return Math.max(byRoom, capacity.loads === 0 ? 1 : 0);
@@ -81,7 +81,7 @@ export function secondsUntilAsked(ahead: number, waited: number): number {
   return Math.max(leastWait, Math.min(longestTurnPauseSeconds, Math.ceil(wanted)));
 }
 
-/** True if the batch may begin. If more wait than may begin, each first waits some seconds, so that all have a place. */
+/** True if the batch may begin. If more wait than may begin, each waits some seconds until all have a place. */
 export function isTurn(
   place: { readonly ahead: number; readonly waiting: number; readonly waited: number },
   free: number,
@@ -114,7 +114,7 @@ export type Turn =
 export interface Turns {
   /** Takes or keeps a place; if it is the batch's turn, its workers are reserved until its plan is written. */
   enter(request: TurnRequest): Promise<Turn>;
-  /** Whether this execution waits for the batch's turn. */
+  /** True if this execution waits for the batch's turn. */
   waits(batchId: string, owner: string): Promise<boolean>;
   /** Workers for a plan that needs no turn: a takeover, a comparison, a preview. */
   assign(planId: number, wanted: number): Promise<number>;

@@ -19,7 +19,7 @@ import type { Run, TaskRequest } from "../core/run.ts";
 import type { ArchivedItem, WorkItem } from "../core/work-item.ts";
 import { toErrorLog, writeReport } from "./reports.ts";
 
-/** ArchiveFragments: moves every version that was read to `loaded/` or `failed/`, each verified before it is deleted. */
+/** ArchiveFragments: moves every version that was read to `loaded/` or `failed/`, and verifies it before its deletion. */
 
 type ArchivePorts = {
   readonly items: WorkItems;
@@ -62,7 +62,7 @@ export async function archiveFragments(
   return { next: await ports.attempts.archived(run) };
 }
 
-/** Keeps objects in staging until their rows are committed, whatever the machine did. */
+/** Keeps objects in staging until their rows are committed, even if the machine took a wrong turn. */
 function refuseUncommitted({ batchId, kind }: Run, state: BatchState): void {
   if (!kinds[kind].commits || ["committed", "archived", "failing"].includes(state)) return;
   throw new BlockedError("LOADER_BUG", `batch ${batchId} is ${state}: expected a committed or a failed one to archive`);

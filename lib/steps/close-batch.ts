@@ -14,7 +14,7 @@ import type { Run, TaskRequest } from "../core/run.ts";
 import { findStagedSources, readFacts } from "./find-sources.ts";
 import { writeReport } from "./reports.ts";
 
-/** CloseBatch: writes the report, then ends the attempt, frees the lease and drops plan and staging in one transaction. */
+/** CloseBatch: writes the report, then in one transaction ends attempt and lease and drops plan and staging. */
 
 type ClosePorts = {
   readonly attempts: Attempts;

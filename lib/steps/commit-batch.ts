@@ -50,7 +50,7 @@ type Time = {
 
 type Ending = (ports: CommitPorts, staged: Staged, time: Time) => Promise<CommitAnswer>;
 
-/** What each kind of plan does with the records that were read. */
+/** The last step of each kind of plan, for the records that were read. */
 const endings: Readonly<Record<PlanKind, Ending>> = { load: commit, compare, preview };
 
 /** Throws one error for all workers that stopped early: each of them noted in the ledger what blocks it. */

@@ -40,7 +40,7 @@ function messageOf(cause: string): string {
   }
 }
 
-/** Notes why a load does not move; if the disk is full, its staged rows are dropped to make room, and staged again later. */
+/** Notes why a load does not move. If the disk is full, its staged rows are dropped, and staged again later. */
 export async function noteBlocked(
   { claims, plans }: { claims: Pick<Claims, "noteBlocked">; plans: Pick<Plans, "emptyStaging"> },
   { run, execution }: { readonly run: Run; readonly execution: string },

@@ -15,8 +15,8 @@ import { findSources } from "./find-sources.ts";
 import { refuseLargeBatch } from "./verify-counts.ts";
 
 /**
- * The part of ValidateBatch for a batch that may begin: its turn, the plan of a load, a comparison or a preview with its
- * work items and workers, and the answer to the machine.
+ * The part of ValidateBatch for a batch that may begin: its turn, the plan of a load, a comparison or a preview with
+ * its work items and workers, and the answer to the machine.
  */
 
 export type PlanningPorts = {
@@ -37,7 +37,7 @@ export type PlanningPorts = {
   };
 };
 
-/** What one execution knows of its batch while it is validated. */
+/** An execution that validates its batch under a claim. */
 export type Visit = { readonly input: ExecutionInput; readonly execution: string; readonly claim: Claim };
 
 export type ValidateAnswer = Run & {
@@ -129,8 +129,8 @@ function sizesOf(items: readonly NewItem[]): number[] {
 const firstEpoch = 1;
 
 /**
- * Plans a dry run, which needs no approval, claim or batch row. It has a plan of its own, beside that of a load if there
- * is one, and leaves nothing but its report.
+ * Plans a dry run, which needs no approval, claim or batch row. It has a plan of its own, beside that of a load if
+ * there is one, and leaves nothing but its report.
  */
 export async function planPreview(
   ports: PlanningPorts,
@@ -238,7 +238,7 @@ export function emptyRun(batchId: string): Run {
   return { batchId, kind: "load", planId: 0, fence: 0, epoch: 0, attempt: 0, runId: "", workers: [] };
 }
 
-/** Answers the machine. With `fail` it passes the message alone to FailBatch, so that the message carries the code, too. */
+/** Answers the machine, which with `fail` passes the message alone to FailBatch: so that carries the code, too. */
 export function answer(next: ValidateAnswer["next"], run: Run, fault?: Fault): ValidateAnswer {
   if (!fault) return { ...run, next };
   const message = next === "fail" ? `${fault.code}: ${fault.message}` : fault.message;

@@ -101,7 +101,7 @@ function openPacer({ memoryShare }: StagePorts, { body }: Plan): Pacer {
   };
 }
 
-/** Notes the fault of a fragment that cannot be read; the others are staged all the same, so that all faults are named. */
+/** Notes the fault of a fragment that cannot be read; the others are staged nonetheless, so that all are named. */
 async function stageItem(shift: Shift, item: WorkItem, table: StagedTable | null): Promise<void> {
   let current = item;
   try {

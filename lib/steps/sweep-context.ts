@@ -11,7 +11,7 @@ import type {
   UncommittedObjects,
 } from "../core/sweep-ports.ts";
 
-/** What the parts of a sweep share. */
+/** The ports and the context that the parts of a sweep share. */
 
 export type SweepPorts = {
   readonly sweeps: Sweeps;

@@ -17,8 +17,8 @@ import { findArchivedSources, findSources, readFacts, toSeenObject } from "./fin
 import { guarded, isOver, record, type SweepContext, type SweepPorts, start } from "./sweep-context.ts";
 
 /**
- * sweep: restarts loads and starts batches that no event will move any more. Broken loads come first; staging and archive
- * are walked within a bound in each sweep, so that neither keeps the others waiting.
+ * sweep: restarts loads and starts batches that no event will move any more. Broken loads come first; staging and
+ * archive are walked within a bound in each sweep, so that neither keeps the others waiting.
  */
 
 type SweepAnswer = Pick<SweepContext, "started" | "healed"> & {
@@ -66,8 +66,8 @@ async function measureLoads({ sweeps, gauges }: SweepPorts): Promise<SweepGauges
 }
 
 /**
- * Restarts loads whose execution is gone. A lease that still runs does not tell, so Step Functions is asked: a load that
- * would otherwise wait for the end of its lease goes on at once, and one that was ended on purpose is not begun again.
+ * Restarts loads whose execution is gone. A lease that still runs does not tell, so Step Functions is asked: a load
+ * that would otherwise wait for the end of its lease goes on at once; one that was ended on purpose is not begun again.
  */
 async function healLoads(context: SweepContext): Promise<void> {
   const { heldBatches } = context.ports;
@@ -114,8 +114,8 @@ async function restart(context: SweepContext, held: HeldBatch, { kind, detail, f
 }
 
 /**
- * Reports contracts in the bucket that cannot be used: within five minutes and not only when the next batch arrives, and
- * in every sweep until they are corrected.
+ * Reports contracts in the bucket that cannot be used: within five minutes, and not only when the next batch arrives,
+ * and in every sweep until they are corrected.
  */
 async function checkContracts({ ports }: SweepContext): Promise<void> {
   const { contracts, gauges, log } = ports;
@@ -124,13 +124,13 @@ async function checkContracts({ ports }: SweepContext): Promise<void> {
   if (faults.length > 0) log.warn("CONTRACT_INVALID: the newest contracts cannot be used", { faults });
 }
 
-/** Not even an earlier version can be used: loads are blocked by that and report it, so the sweep itself need not fail. */
+/** Not even an earlier version can be used: loads are blocked by that and report it, and the sweep need not fail. */
 function unusable(error: unknown): readonly string[] {
   if (error instanceof BlockedError && error.code === "CONTRACT_INVALID") return [error.message];
   throw error;
 }
 
-/** Clears plans, staging and copies in parts that no execution goes on with, and records that are past their retention. */
+/** Clears plans, staging and copies in parts that no execution goes on with, and records past their retention. */
 async function clearLeftovers(context: SweepContext): Promise<void> {
   const { leftovers, settings } = context.ports;
   for (const healing of await leftovers.dropOrphans()) await record(context, healing);

@@ -118,7 +118,7 @@ async function isOutdated(ports: ValidatePorts, visit: Visit, plan: Plan): Promi
   return hashOf([...catalog.values()]) !== plan.body.catalogHash || (await isArchived(ports, visit, plan));
 }
 
-/** True if fragments of the plan are archived by now: they were loaded, and the ledger was restored to an earlier time. */
+/** True if fragments of the plan are archived: they were loaded, and the ledger was restored to an earlier time. */
 async function isArchived(ports: ValidatePorts, { input, claim }: Visit, { planId }: Plan): Promise<boolean> {
   const at = { batchId: input.batchId, epoch: claim.epoch };
   const seen = await ports.records.seenVersions(at.batchId, at.epoch);
@@ -193,7 +193,7 @@ function endTurn(
   return answer(endOf(input), emptyRun(input.batchId), inLine(input.batchId, turn.ahead));
 }
 
-/** The end of a batch that is not ready: after an automatic start the sweep goes on with it, a manual one is refused. */
+/** The answer for a batch that is not ready: the sweep goes on after an automatic start, a manual one is refused. */
 const endOf = ({ source }: ExecutionInput): "refused" | "wait" => (source === "manual" ? "refused" : "wait");
 
 /** Records that the execution had no effect. A manual start of a batch that is not ready is refused, others wait. */

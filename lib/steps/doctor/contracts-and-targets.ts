@@ -143,7 +143,7 @@ export function targetChecks(view: ContractView, { database, inspect, settings }
 
 type Planned = { readonly plans: readonly TablePlan[]; readonly findings: readonly Finding[] };
 
-/** Plans the tables as a load would: each by itself, so that all faults are named, and then together, for foreign keys. */
+/** Plans the tables as a load would: each by itself, so that all faults are named, then together, for foreign keys. */
 function planAll(contracts: Contracts, catalog: Catalog): Planned {
   const input = executionInput.parse({ batchId: "doctor" });
   const plan = (tables: readonly string[], where: string): Planned => {

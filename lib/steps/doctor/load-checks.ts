@@ -77,7 +77,7 @@ function checkVariables(faults: InspectedSettings["faults"]): Verdict {
   };
 }
 
-/** Exempts a local environment: nothing is cut off after 15 minutes there, and tests do not want to wait for a lease. */
+/** Exempts a local environment: nothing is cut off after 15 minutes there, and tests need short leases. */
 function checkLease({ leaseSeconds, localEndpoint }: DoctorSettings): Verdict {
   const said = `${leaseSeconds} s`;
   if (localEndpoint !== null || leaseSeconds > taskTimeoutSeconds) return { said, findings: [] };

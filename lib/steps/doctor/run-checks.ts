@@ -90,7 +90,7 @@ export function once<Answer>(work: () => Promise<Answer>): () => Promise<Answer>
   };
 }
 
-/** What to do about faults of services that cannot be reached; docs/reference/errors.md has all errors. */
+/** Remedies for faults of services that cannot be reached; docs/reference/errors.md has all errors. */
 const fixes: Readonly<Record<string, string>> = {
   DB_UNAVAILABLE: "check that the server runs, DB_HOST and DB_PORT, and that its network lets the loader through",
   DB_CONNECTION_LOST: "check that the server runs and takes connections on this port",
