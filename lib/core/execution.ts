@@ -65,7 +65,7 @@ export function parseExecutionInput(value: unknown, batchIdPattern: RegExp): Par
   return { input: parsed.data, fault: null };
 }
 
-/** True if the id matches the pattern and has no separator, dot path or control character, which none may have. */
+/** True if the id matches the pattern and has no separator, dot path or control character, which no pattern can admit. */
 export function isBatchId(batchId: string, pattern: RegExp): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/.test(batchId) && !batchId.includes("..") && pattern.test(batchId);
 }

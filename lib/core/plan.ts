@@ -84,7 +84,7 @@ function planTable(table: string, { contracts, catalog, input }: Planned): Table
   refuseUnsupported(shape);
   // The contract was checked when it was read; the table may have changed since.
   const faults = tableFaults(contract, shape);
-  if (faults.length > 0) throw new BlockedError("CONTRACT_INVALID", `table ${table}: ${faults.join("; ")}`);
+  if (faults.length > 0) throw new BlockedError("CONTRACT_INVALID", `table ${shape.name}: ${faults.join("; ")}`);
   const guarded = isGuarded(shape, naturalKey);
   const strategy = input.strategy ?? contract.update_strategy;
   return {
