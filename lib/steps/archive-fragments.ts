@@ -62,7 +62,7 @@ export async function archiveFragments(
   return { next: await ports.attempts.archived(run) };
 }
 
-/** Keeps objects in staging until their rows are committed, even if the machine took a wrong turn. */
+/** Keeps objects in staging until their rows are committed, even if the machine got here too early. */
 function refuseUncommitted({ batchId, kind }: Run, state: BatchState): void {
   if (!kinds[kind].commits || ["committed", "archived", "failing"].includes(state)) return;
   throw new BlockedError("LOADER_BUG", `batch ${batchId} is ${state}: expected a committed or a failed one to archive`);
@@ -72,7 +72,7 @@ const kindOrder = { superseded: 0, fragment: 1, marker: 2 } as const;
 
 /**
  * Puts older versions first, the oldest of them at the head: deleting the newest would make an older one current again,
- * without an event. Times may be whole seconds in S3; of one second, items count by the listing, which is newest first.
+ * without an event. Times in S3 may be whole seconds; then the listing decides, in which items are newest first.
  * Markers come last: as long as one is there, its table's parts count as complete.
  */
 function archiveOrder(items: readonly WorkItem[]): WorkItem[] {

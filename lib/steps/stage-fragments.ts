@@ -121,8 +121,8 @@ async function stageItem(shift: Shift, item: WorkItem, table: StagedTable | null
 const maxReads = 3;
 
 /**
- * Reads up to three times at once if a checksum does not match: bytes may be damaged on the way. If they are each time,
- * they lie so in the bucket, which is the object's own fault.
+ * Reads up to three times at once if a checksum does not match: bytes may be damaged on the way. If they
+ * differ each time, they are damaged in the bucket, which is the object's own fault.
  */
 async function readingAgain<T>(read: () => Promise<T>): Promise<T> {
   for (let n = 1; ; n += 1) {
