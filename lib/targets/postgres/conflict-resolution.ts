@@ -47,7 +47,7 @@ export function updatedValue({ contract }: TablePlan, name: string, { typed, abs
   return newer !== null && isNewestOnly(contract, name) ? `case when ${newer} then ${value} else ${stored} end` : value;
 }
 
-/** True if the column follows `newer_by`, as `newer_by` itself does if any column does: no older record sets it back. */
+/** True if the column follows `newer_by`, as `newer_by` itself does if any column does: no older record resets it. */
 function isNewestOnly({ columns, newer_by: newerBy }: TablePlan["contract"], name: string): boolean {
   if (columns[name]?.newest) return true;
   return name === newerBy && Object.values(columns).some(({ newest }) => newest);

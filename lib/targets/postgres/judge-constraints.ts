@@ -5,8 +5,8 @@ import { markRejected } from "./judge-records.ts";
 import { type Effect, type RejectRule, rejectWhere, type TableJob, valuesText } from "./table-job.ts";
 
 /**
- * The judge's second look: compares the rows as they would be stored with the table's constraints, set-based. Parents of
- * this batch are merged before their children are judged, so a foreign key is looked up in the parent table alone.
+ * The judge's second look: tests the rows as they would be stored against the table's constraints, set-based. Parents
+ * of this batch are merged before their children are judged, so a foreign key is looked up in the parent table alone.
  */
 export async function judgeConstraints(job: TableJob, effects: readonly Effect[]): Promise<void> {
   const look: Look = { job, effects };
@@ -24,12 +24,12 @@ export async function judgeConstraints(job: TableJob, effects: readonly Effect[]
 /** A job, and the effects that its records have: only their rows are looked at. */
 type Look = { readonly job: TableJob; readonly effects: readonly Effect[] };
 
-/** A rule, the columns it looks at, and a condition over the resulting rows that is true for some if it may find any. */
+/** A rule, the columns it looks at, and a condition that is true for some resulting row if the rule may find any. */
 type ProbedRule = { readonly columns: readonly string[]; readonly probe: string; readonly rule: RejectRule };
 
 /**
- * Usually no row breaks a rule, and one pass over the rows tells that of all rules at once. Only rules whose probe finds
- * something look for its records.
+ * Usually no row breaks a rule, and one pass over the rows tells that of all rules at once. Only rules whose probe is
+ * true for some row are run.
  */
 async function rejectBroken(look: Look, rules: readonly ProbedRule[]): Promise<void> {
   if (rules.length === 0) return;
@@ -44,7 +44,7 @@ async function rejectBroken(look: Look, rules: readonly ProbedRule[]): Promise<v
   if (rejected > 0) await markRejected(job);
 }
 
-/** If a table refers to itself, only rows that survive all else are parents: this comes last, and repeats until none falls. */
+/** In a table that refers to itself only surviving rows are parents: this comes last, until no more are rejected. */
 async function rejectOwnOrphans(look: Look, foreignKeys: readonly ForeignKey[]): Promise<void> {
   let found = 0;
   do {
@@ -79,7 +79,7 @@ function resultingRows({ job, effects }: Look, names: readonly string[]): string
   return `(${branches.join(" union all ")})`;
 }
 
-/** Columns that are not null. One that a sequence fills may be absent; generated ones are left to the server. */
+/** A column that a sequence fills may be absent, but not null; generated columns are left to the server. */
 function nullRules(look: Look): ProbedRule[] {
   const { sql, plan } = look.job;
   return plan.shape.columns.flatMap((column) => {
@@ -106,14 +106,14 @@ function checkRules(look: Look): ProbedRule[] {
   const generated = new Set(plan.shape.columns.filter((column) => column.generated).map(({ name }) => name));
   return plan.shape.checks.flatMap(({ name, sql, columns }) => {
     if (columns.length === 0 || columns.some((column) => generated.has(column))) return [];
-    const values = columns.map(stagedValue).join(", ");
+    const values = columns.map(resultingValue).join(", ");
     const where = `(select ${sql} from (select ${values}) as ${quoteName(plan.table)}) is false`;
     const rule: RejectRule = {
       code: "CONSTRAINT_CHECK",
       field: columns.join(", "),
       constraint: name,
       expected: quoteConstant(`check ${sql}`),
-      got: valuesText(columns, stagedValue),
+      got: valuesText(columns, resultingValue),
       from: `${resultingRows(look, columns)} s`,
       where,
     };
@@ -121,7 +121,7 @@ function checkRules(look: Look): ProbedRule[] {
   });
 }
 
-/** Unique keys besides the natural one, among the rows and against stored rows, so that the upsert hides no conflict. */
+/** Unique keys besides the natural one, among the rows and against stored ones. The upsert must hide no conflict. */
 function otherKeyRules(look: Look): ProbedRule[] {
   const { job } = look;
   return job.plan.shape.uniqueKeys.flatMap((unique) => {
@@ -135,8 +135,8 @@ function otherKeyRules(look: Look): ProbedRule[] {
 function otherKeyRule(look: Look, { name, columns, nullsEqual }: UniqueKey): RejectRule {
   const { sql } = look.job;
   const rows = resultingRows(look, [...new Set([...columns, ...sql.key])]);
-  const equals = nullsEqual ? "is not distinct from" : "=";
-  const same = (other: string): string => allEqual(other, columns, equals);
+  const same = (alias: string): string => allEqual(alias, columns, nullsEqual ? "is not distinct from" : "=");
+  const sameKey = allEqual("t", sql.key, "is not distinct from");
   const duplicates = `(select ${columns.map(quoteName).join(", ")} from ${rows} r
     where ${nullsEqual ? "true" : allGiven("r", columns)}
     group by ${columns.map(quoteName).join(", ")} having count(*) > 1)`;
@@ -145,10 +145,10 @@ function otherKeyRule(look: Look, { name, columns, nullsEqual }: UniqueKey): Rej
     field: columns.join(", "),
     constraint: name,
     expected: quoteConstant(`no other row with the same ${columns.join(", ")}`),
-    got: valuesText(columns, stagedValue),
+    got: valuesText(columns, resultingValue),
     from: `${rows} s`,
     where: `exists (select from ${duplicates} w where ${same("w")})
-      or exists (select from ${sql.target} t where ${same("t")} and not (${allEqual("t", sql.key, "is not distinct from")}))`,
+      or exists (select from ${sql.target} t where ${same("t")} and not (${sameKey}))`,
   };
 }
 
@@ -164,14 +164,14 @@ async function rejectOrphans(look: Look, foreignKey: ForeignKey, siblings: strin
     expected: quoteConstant(
       `a row of ${parentTable} with this ${parentColumns.join(", ")}, stored before or in this batch`,
     ),
-    got: valuesText(columns, stagedValue),
+    got: valuesText(columns, resultingValue),
     from: `${resultingRows(look, columns)} s`,
     where: `${allGiven("s", columns)}
       and not exists (select from ${parentSql} p where ${isParent("p")})${amongSiblings}`,
   });
 }
 
-const stagedValue = (column: string): string => `s.${quoteName(column)}`;
+const resultingValue = (column: string): string => `s.${quoteName(column)}`;
 
 function allGiven(alias: string, columns: readonly string[]): string {
   return columns.map((column) => `${alias}.${quoteName(column)} is not null`).join(" and ");

@@ -162,9 +162,9 @@ async function rejectAmbiguousKeys(job: TableJob): Promise<number> {
 type Exceptions = { readonly hasRejects: boolean; readonly hasDuplicates: boolean };
 
 /**
- * Marks exceptions, and of these only those that the merge has to find again: a load that holds only new rows, or only
- * rows that are stored already, marks none. Counting before marking costs any other load a second join, so a sample of
- * the records decides first. One join with the target yields all verdicts; it locks and writes nothing there.
+ * Finds all verdicts by one join with the target, which locks and writes nothing there. Marks only those that the merge
+ * needs: updates, and all other exceptions if some records are new rows and some are not. Counting before marking costs
+ * a second join if anything is marked, so a sample of the records decides whether to mark at once.
  *
  * @param staged number of records in the staging table
  */

@@ -16,8 +16,8 @@ import { type Effect, type TableJob, tableJob } from "./table-job.ts";
 
 /**
  * Locks every table that is read or written, in the order of their names, before the transaction takes its snapshot, in
- * which a table rewritten later would look empty. The lock waits for a change of a table that is under way, and admits
- * none until the end. A target without a unique index on its natural key is locked against all other writers.
+ * which a table rewritten later would look empty. A lock waits for a change of the table's structure that is under way,
+ * and admits none until the end. A target without a unique index on its natural key is locked against other writers.
  */
 export async function lockTargets(tx: Tx, plan: Plan): Promise<void> {
   const { tables } = plan.body;
@@ -47,7 +47,7 @@ export async function judgeTables(tx: Tx, request: CommitRequest): Promise<Table
   return outcomes;
 }
 
-/** Names the table in an error of a trigger, as the server itself does only in errors of constraints. */
+/** Adds the table's name to an error that lacks it, such as a trigger's, as the server does for a constraint's. */
 function nameTable({ table }: TablePlan): (error: unknown) => never {
   return (error) => {
     if (sqlStateOf(error) === null || !(error instanceof Error)) throw error;

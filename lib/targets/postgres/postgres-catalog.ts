@@ -191,8 +191,8 @@ type TypeRow = {
 type ReadType = (oid: number, typmod: number) => { readonly type: ColumnType; readonly notNull: boolean };
 
 /**
- * Reads the types of all columns down to a domain's base, an array's element and a range's bound. A modifier of an array
- * type belongs to its element, and a domain has its own.
+ * Reads the types of all columns down to a domain's base, an array's element and a range's bound. A modifier of an
+ * array type belongs to its element, and a domain has its own.
  */
 async function readTypes(sql: postgres.Sql, schema: string, tables: string[]): Promise<ReadType> {
   const rows = await sql<TypeRow[]>`

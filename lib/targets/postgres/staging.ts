@@ -92,7 +92,7 @@ async function dropUnlocked(tx: Tx, name: string): Promise<void> {
   await tx.unsafe("release drop_staging");
 }
 
-/** Lock not available; deadlock detected, if the worker in turn waits for the batch row that this session has locked. */
+/** Lock not available; deadlock detected, if the worker in turn waits for the batch row that this session locks. */
 const stillLocked: ReadonlySet<string> = new Set(["55P03", "40P01"]);
 
 /** The ids of items that lack rows: a crash or failover of the server empties unlogged tables. */
@@ -110,7 +110,7 @@ export async function missingRows(tx: Tx, plan: Plan, items: readonly WorkItem[]
   return missing;
 }
 
-/** Deletes the staged rows that are left of items, which are then staged again. */
+/** Deletes the remaining staged rows of items that are staged again. */
 export async function forgetRows(tx: Tx, plan: Plan, items: readonly number[]): Promise<void> {
   for (const index of plan.body.tables.keys()) {
     await tx.unsafe(`delete from ${stagingTableOf(plan.planId, index)} where _tl_item = any($1::bigint[])`, [
@@ -120,8 +120,8 @@ export async function forgetRows(tx: Tx, plan: Plan, items: readonly number[]): 
 }
 
 /**
- * Opens COPY into one staging table; it takes text in COPY's own format, with backpressure. If the server reports an
- * error after the last byte, the driver rejects the query's promise, which it has resolved with the stream by then: so
+ * Opens COPY into one staging table; it takes text in COPY's own format, with backpressure. An error that the server
+ * sends after the last byte reaches only the query's promise, which the driver has resolved with the stream by then: so
  * the query's `reject` is replaced.
  */
 export async function openCopy(tx: Tx, { planId, plan, index }: SlicePlace): Promise<SliceSink> {

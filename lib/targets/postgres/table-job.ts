@@ -13,8 +13,8 @@ export type TableJob = Pick<CommitRequest, "run" | "sinks" | "mayRace" | "enter"
   readonly tx: Tx;
   readonly plan: TablePlan;
   /**
-   * Quoted and qualified: the staging table, and four tables that exist in this transaction only. Those four are logged,
-   * since the transaction may be rolled back: see `inOneMessage`.
+   * Quoted and qualified: the staging table, and four tables that exist in this transaction only. Those four are
+   * logged, since the transaction may be rolled back: see `inOneMessage`.
    */
   readonly staging: string;
   readonly duplicateGroups: string;
