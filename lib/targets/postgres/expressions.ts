@@ -5,26 +5,26 @@ import { newerCondition, sameValue, updatedValue } from "./conflict-resolution.t
 import { type StagedColumn, stagedColumns } from "./staging.ts";
 
 /**
- * The SQL expressions of one table, over the aliases `s` (staged row), `t` (stored row) and `v` (verdict). Everything
- * that judge and merge say about a value is put together from these.
+ * The SQL expressions of one table, over the aliases `s` (staged row) and `t` (stored row). Judge and merge build every
+ * statement about a value from these.
  */
 export type Expressions = {
   readonly target: string;
   readonly staged: readonly StagedColumn[];
   readonly key: readonly string[];
-  /** The staged value in the column's type; null where it is not valid. */
+  /** The staged value in the column's type; null if it is not valid. */
   readonly typed: (column: string) => string;
-  /** True where the record did not carry the field. */
+  /** True if the record does not carry the field. */
   readonly absent: (column: string) => string;
   /** Joins `t` to `s` by the natural key. */
   readonly sameKey: string;
-  /** What an insert stores in the column. */
+  /** The value that an insert stores in the column. */
   readonly inserted: (column: Column) => string;
-  /** What an update leaves in the column. */
+  /** The value that an update leaves in the column. */
   readonly updated: (column: Column) => string;
-  /** True where an update would change nothing. */
+  /** True if an update would change nothing. */
   readonly unchanged: string;
-  /** True where the record is newer than the stored row; null where the contract has no `newer_by`. */
+  /** True if the record is newer than the stored row; null if the contract has no `newer_by`. */
   readonly newer: string | null;
   /** Columns that a record may carry and no update changes, besides the key. */
   readonly immutable: readonly Column[];
@@ -52,7 +52,7 @@ export function expressionsOf(plan: TablePlan): Expressions {
     typed,
     absent,
     sameKey: key.map((name) => `t.${quoteName(name)} = ${typed(name)}`).join(" and "),
-    inserted: (column) => insertedValue(plan, column, { typed, absent, isStaged: byName.has(column.name) }),
+    inserted: (column) => insertedValue(plan, column, byName.get(column.name)),
     updated,
     unchanged: updatable.map((column) => sameValue(column, updated(column))).join(" and ") || "true",
     newer,
@@ -61,7 +61,7 @@ export function expressionsOf(plan: TablePlan): Expressions {
   };
 }
 
-/** Casts stand inside the case: the server may cast before it filters. */
+/** The cast stands inside the case, since the server may cast before it filters. */
 function typedValue(staged: StagedColumn | undefined): string {
   if (!staged) return "null";
   const value = `s.${quoteName(staged.column.name)}`;
@@ -74,18 +74,11 @@ function absentFlag(staged: StagedColumn | undefined): string {
   return staged ? `coalesce(substr(s._tl_absent, ${staged.index + 1}, 1) = '1', false)` : "true";
 }
 
-type Staged = {
-  readonly typed: (name: string) => string;
-  readonly absent: (name: string) => string;
-  readonly isStaged: boolean;
-};
-
-function insertedValue(plan: TablePlan, column: Column, { typed, absent, isStaged }: Staged): string {
+function insertedValue(plan: TablePlan, column: Column, staged: StagedColumn | undefined): string {
   const fallback = defaultOf(plan, column);
-  if (!isStaged) return fallback ?? "null";
-  return fallback === null
-    ? typed(column.name)
-    : `case when ${absent(column.name)} then ${fallback} else ${typed(column.name)} end`;
+  if (!staged) return fallback ?? "null";
+  const value = typedValue(staged);
+  return fallback === null ? value : `case when ${absentFlag(staged)} then ${fallback} else ${value} end`;
 }
 
 function defaultOf(plan: TablePlan, column: Column): string | null {
@@ -95,7 +88,7 @@ function defaultOf(plan: TablePlan, column: Column): string | null {
   return `nextval(${sequence})::${column.type.sql}`;
 }
 
-/** True where evaluating the default draws from a sequence: only the insert itself may do that. */
+/** True if evaluating the default draws from a sequence, which only the insert itself may do. */
 export function drawsFromSequence(column: Column): boolean {
   return column.identity !== null || /\bnextval\(/i.test(column.defaultSql ?? "");
 }

@@ -3,7 +3,7 @@ import type { TargetRights } from "../../core/target.ts";
 import { missingOnRelations, missingOnSchemas, type RelationName, rowRights } from "../../postgres/rights.ts";
 import type { Tx } from "../../postgres/transaction.ts";
 
-/** What doctor asks of the target tables. All of it only reads. */
+/** Reads the facts about target tables that doctor reports. */
 
 export async function readTargetRights(tx: Tx, schema: string, tables: readonly string[]): Promise<TargetRights> {
   const targets = tables.map((table): RelationName => [schema, table]);
@@ -17,7 +17,7 @@ export async function readTargetRights(tx: Tx, schema: string, tables: readonly 
   };
 }
 
-/** Those that the defaults of a target's columns ask; of an identity column, nobody needs a right. */
+/** Sequences that the defaults of a target's columns use. An identity column needs no right on its sequence. */
 async function missingOnSequences(tx: Tx, targets: readonly RelationName[]): Promise<MissingRight[]> {
   const rows = await tx<{ object: string }[]>`
     select distinct format('sequence %I.%I', sn.nspname, s.relname) as object
@@ -29,7 +29,7 @@ async function missingOnSequences(tx: Tx, targets: readonly RelationName[]): Pro
     join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = ad.oid and d.refclassid = 'pg_class'::regclass
     join pg_class s on s.oid = d.refobjid
     join pg_namespace sn on sn.oid = s.relnamespace
-    -- in this order: asked of anything but a sequence, it is an error
+    -- in this order: the function raises an error for anything but a sequence
     where case when s.relkind = 'S' then not has_sequence_privilege(s.oid, 'usage') else false end
     order by 1
   `;
@@ -49,7 +49,7 @@ async function structureRights(tx: Tx, schema: string, tables: readonly string[]
   return rows.map(({ reason }) => reason);
 }
 
-/** Foreign keys of the tables whose columns no index begins with. */
+/** Foreign keys whose columns are not the first ones of any index. */
 export async function readUnindexed(tx: Tx, schema: string, tables: readonly string[]): Promise<UnindexedKey[]> {
   const rows = await tx<UnindexedKey[]>`
     select c.relname as "table", k.conname as "constraint",
@@ -62,7 +62,7 @@ export async function readUnindexed(tx: Tx, schema: string, tables: readonly str
       and not exists (
         select from pg_index i
         where i.indrelid = k.conrelid and i.indisvalid and i.indpred is null
-          -- an int2vector counts from 0; the key's columns come first, in any order
+          -- an int2vector counts from 0; the key's columns may come in any order
           and (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey)
     order by 1, 2
   `;

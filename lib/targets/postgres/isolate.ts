@@ -3,20 +3,15 @@ import { maxStoredRejects, type RejectCode } from "../../core/rejects.ts";
 import { quoteConstant } from "../../postgres/sql-names.ts";
 import { markRejected } from "./judge-records.ts";
 import { type Merged, mergeTable } from "./merge.ts";
-import { type Effect, keyText, rejectWhere, type TableJob } from "./table-job.ts";
+import { type Effect, rejectWhere, type TableJob, valuesText } from "./table-job.ts";
 
 /**
- * What no set-based rule tells (exclusion constraints, triggers, partitions, unique expressions) the server refuses in
- * the merge, for all rows at once. Bisection under savepoints names the records.
+ * Isolates the records that the server refuses in the merge for what no set-based rule covers: exclusion constraints,
+ * triggers, partitions, unique expressions. It refuses all rows at once; bisection under savepoints finds the records.
  */
 
-export type Isolated = Merged & {
-  /** Records that nobody looked at, because the search ended before. */
-  readonly unjudged: number;
-};
-
-/** So many merges at most look for what is broken: for one record among a million it takes 40. */
-const maxSteps = 1_000;
+/** `unjudged` counts the records that were not tried, because the search ended before. */
+export type Isolated = Merged & { readonly unjudged: number };
 
 /** Merges all rows, or those that the server takes: the others are rejected one by one. */
 export async function mergeAccepted(job: TableJob, effects: readonly Effect[]): Promise<Isolated> {
@@ -38,42 +33,34 @@ async function tryMerge(job: TableJob, effects: readonly Effect[]): Promise<Merg
   }
 }
 
-type Range = { readonly from: number; readonly to: number };
-type Search = {
-  readonly job: TableJob;
-  readonly effects: readonly Effect[];
-  readonly waiting: Range[];
-  rejected: number;
-};
+/** Number of merges that look for refused records at most; to find one among a million takes 40. */
+const maxSteps = 1_000;
 
-/** Halves what is refused until single records are left. What was merged stays, so that later records meet it. */
+/** First and last place in the queue. */
+type Range = { readonly from: number; readonly to: number };
+
+/** Halves refused ranges until single records are left. Merged rows stay, so that later records meet them. */
 async function isolate(job: TableJob, effects: readonly Effect[]): Promise<Isolated> {
-  const places = await openQueue(job, effects);
-  const search: Search = { job, effects, waiting: halvesOf({ from: 1, to: places }), rejected: 0 };
+  const waiting = halvesOf({ from: 1, to: await openQueue(job, effects) });
   const sum = { inserted: 0, updated: 0, unjudged: 0 };
-  for (let step = 0; search.waiting.length > 0 && step < maxSteps && search.rejected < maxStoredRejects; step += 1) {
-    const merged = await takeStep(search, search.waiting.pop() as Range);
-    sum.inserted += merged.inserted;
-    sum.updated += merged.updated;
+  let rejected = 0;
+  for (let step = 0; waiting.length > 0 && step < maxSteps && rejected < maxStoredRejects; step += 1) {
+    const range = waiting.pop() as Range;
+    const part = partOf(job, range);
+    const outcome = await tryMerge(part, effects);
+    if (!("refusal" in outcome)) {
+      sum.inserted += outcome.inserted;
+      sum.updated += outcome.updated;
+    } else if (range.from < range.to) waiting.push(...halvesOf(range));
+    else rejected += await rejectRefused(part, outcome.refusal);
   }
-  for (const { from, to } of search.waiting) sum.unjudged += to - from + 1;
+  for (const { from, to } of waiting) sum.unjudged += to - from + 1;
   await markRejected(job);
   await job.tx.unsafe(`drop table ${job.queue}`);
   return sum;
 }
 
-const nothing: Merged = { inserted: 0, updated: 0 };
-
-async function takeStep(search: Search, range: Range): Promise<Merged> {
-  const part = partOf(search.job, range);
-  const outcome = await tryMerge(part, search.effects);
-  if (!("refusal" in outcome)) return outcome;
-  if (range.from < range.to) search.waiting.push(...halvesOf(range));
-  else search.rejected += await rejectRefused(part, outcome.refusal);
-  return nothing;
-}
-
-/** The earlier half is the last one, which is taken first. */
+/** The earlier half comes last, and is taken first. */
 function halvesOf({ from, to }: Range): Range[] {
   if (from === to) return [{ from, to }];
   const middle = Math.floor((from + to) / 2);
@@ -83,7 +70,7 @@ function halvesOf({ from, to }: Range): Range[] {
   ];
 }
 
-/** Numbers the rows to merge in the order of the fragments. With an index, because every step takes a few of them. */
+/** Numbers the rows to merge in the order of the fragments. Every step takes some of them, by an index. */
 async function openQueue(job: TableJob, effects: readonly Effect[]): Promise<number> {
   const { tx, queue } = job;
   const branch = (effect: Effect): string => `select s.*, '${effect}' as _tl_effect from ${job.rows(effect)}`;
@@ -103,7 +90,7 @@ function partOf(job: TableJob, { from, to }: Range): TableJob {
   return { ...job, rows };
 }
 
-/** What the server says when it refuses rows: of one row at last, when bisection has come so far. */
+/** The server's error when it refuses rows; once bisection is down to one row, the error is about that row. */
 type Refusal = {
   readonly code: string;
   readonly message: string;
@@ -111,13 +98,13 @@ type Refusal = {
   readonly constraint_name?: string;
 };
 
-/** Data exceptions, constraints, check options, limits of a row or an index, and what triggers raise. */
+/** Data exceptions, constraints, check options, limits of a row or an index, and errors that triggers raise. */
 const refusing = /^(22|23|44|54|P0)/;
 const uniqueViolation = "23505";
 
 /**
- * Whether an error is about the rows and not about the server. Whoever may race with others first looks a second time
- * at a duplicate key: the other one's row is judged then.
+ * Whether an error is about the rows and not about the server. A commit that may race with another load treats a
+ * duplicate key as an error instead: when it is tried again, the judge sees the other load's row.
  */
 function isRefusal(error: unknown, mayRace: boolean): error is Refusal {
   const state = sqlStateOf(error);
@@ -126,7 +113,7 @@ function isRefusal(error: unknown, mayRace: boolean): error is Refusal {
 
 type Meaning = { readonly code: RejectCode; readonly expected: string };
 
-/** By SQLSTATE, or by its class. */
+/** The meaning of each SQLSTATE, or of its class. */
 const meanings: Readonly<Record<string, Meaning>> = {
   "23P01": { code: "CONSTRAINT_EXCLUSION", expected: "a row that does not overlap with another one" },
   "23505": { code: "CONSTRAINT_UNIQUE", expected: "no other row with the same key" },
@@ -145,12 +132,12 @@ const otherConstraint: Meaning = { code: "CONSTRAINT_CHECK", expected: "a row th
 const noPartition: Meaning = { code: "CONSTRAINT_PARTITION", expected: "a row that belongs to one of the partitions" };
 
 function meaningOf({ code, constraint_name: constraint }: Refusal): Meaning {
-  // The server names no constraint where it finds no partition.
+  // The server names no constraint if it finds no partition.
   if (code === "23514" && !constraint) return noPartition;
   return meanings[code] ?? meanings[code.slice(0, 2)] ?? otherConstraint;
 }
 
-/** Rejects the one record that the job's rows are. The server's own words may hold values: they are stored, not logged. */
+/** Rejects the job's only record. The server's message may hold values, so it is stored and not logged. */
 async function rejectRefused(job: TableJob, refusal: Refusal): Promise<number> {
   const { code, expected } = meaningOf(refusal);
   const { column_name: column, constraint_name: constraint, message } = refusal;
@@ -159,7 +146,7 @@ async function rejectRefused(job: TableJob, refusal: Refusal): Promise<number> {
     field: column ?? null,
     ...(constraint ? { constraint } : {}),
     expected: `${quoteConstant(`${expected}; the server says: `)} || $1`,
-    got: keyText(job, job.sql.typed),
+    got: valuesText(job.sql.key, job.sql.typed),
     where: "true",
     parameters: [message],
   };

@@ -2,9 +2,15 @@ import type { Column } from "../../core/catalog.ts";
 import type { RejectCode } from "../../core/rejects.ts";
 import { quoteConstant, quoteName } from "../../postgres/sql-names.ts";
 import { verdictOnStored } from "./conflict-resolution.ts";
-import { hashMemory, keyText, rejectedRows, rejectWhere, type TableJob, withSettings } from "./table-job.ts";
+import { rejectedRows, rejectWhere, type TableJob, valuesText } from "./table-job.ts";
 
-/** The judge's first look: values, keys and twins, then a verdict for every staged record. */
+/** The judge's first look: values, keys and duplicates, then a verdict for every staged record. */
+
+/** The mark of a staged record. A record without one becomes a new row. */
+type Mark = "update" | "unchanged" | "skipped" | "collapsed" | "rejected";
+
+/** Numbers of staged records with a mark, and without one. */
+export type Verdicts = { readonly count: (mark: Mark) => number; readonly inserts: number };
 
 export async function judgeRecords(job: TableJob, staged: number): Promise<Verdicts> {
   await job.tx.unsafe(`analyze ${job.staging} (${["_tl_item", ...job.sql.key].map(quoteName).join(", ")})`);
@@ -17,10 +23,24 @@ export async function judgeRecords(job: TableJob, staged: number): Promise<Verdi
   return findVerdicts(job, staged, { hasRejects: rejected > 0, hasDuplicates: duplicateGroups > 0 });
 }
 
-/**
- * Values that the transform could not check completely: the server is asked. One pass tells of all columns whether
- * there is anything to say about them.
- */
+/** Marks the records that were rejected after the marks were made. */
+export async function markRejected(job: TableJob): Promise<void> {
+  job.seen.marks = true;
+  await job.tx.unsafe(`
+    merge into ${job.marks} v
+    using ${rejectedRows(job)} x on v.item = x.item_id and v.record = x.record
+    when matched then update set verdict = 'rejected'
+    when not matched then insert (item, record, verdict) values (x.item_id, x.record, 'rejected')
+  `);
+}
+
+/** Number of staged records of the table that were rejected, by any step. */
+export async function countRejected(job: TableJob): Promise<number> {
+  const [row] = await job.tx.unsafe<{ records: number }[]>(`select count(*) as records from ${rejectedRows(job)} x`);
+  return row?.records ?? 0;
+}
+
+/** Rejects what the transform could not check completely. One pass tells first which columns have invalid values. */
 async function rejectInvalidValues(job: TableJob): Promise<number> {
   const columns = job.sql.staged.filter(({ exact }) => !exact).map(({ column }) => column);
   if (columns.length === 0) return 0;
@@ -38,8 +58,8 @@ function isInvalid({ name, type }: Column): string {
   return `${value} is not null and not pg_input_is_valid(${value}, ${quoteConstant(type.sql)})`;
 }
 
-/** By the error that the server would raise. */
-const inputFaults: readonly (readonly [RejectCode, string])[] = [
+/** The code of an invalid value, by the SQLSTATE that the server would raise. */
+const invalidCodes: readonly (readonly [RejectCode, string])[] = [
   ["CONSTRAINT_CHECK", "= '23514'"],
   ["VALUE_NOT_NULL", "= '23502'"],
   ["VALUE_RANGE", "in ('22003', '22008')"],
@@ -51,7 +71,7 @@ async function rejectInvalidColumn(job: TableJob, column: Column): Promise<numbe
   let rejected = 0;
   const value = `s.${quoteName(column.name)}`;
   const { sql: type, domain } = column.type;
-  for (const [code, condition] of inputFaults) {
+  for (const [code, condition] of invalidCodes) {
     rejected += await rejectWhere(job, {
       code,
       field: column.name,
@@ -66,12 +86,12 @@ async function rejectInvalidColumn(job: TableJob, column: Column): Promise<numbe
   return rejected;
 }
 
-/** Natural keys that several records share by the column's own equality; answers how many. */
+/** Collects natural keys that several records share, by the columns' own equality. Answers their number. */
 async function findDuplicateGroups(job: TableJob): Promise<number> {
   const { tx, sql, staging, duplicateGroups } = job;
   const names = sql.key.map((_, index) => `k${index}`);
   const keys = sql.key.map((name, index) => `${sql.typed(name)} as ${names[index]}`).join(", ");
-  // In one process: several would sort what they found to put it together.
+  // In one process, because parallel ones would sort their results to combine them.
   const { count } = await withSettings(job, { ...hashMemory, max_parallel_workers_per_gather: "0" }, () =>
     tx.unsafe(`
       create table ${duplicateGroups} as
@@ -84,7 +104,7 @@ async function findDuplicateGroups(job: TableJob): Promise<number> {
   return count;
 }
 
-/** The records of each duplicate_group, ranked; the first one may survive. */
+/** Ranks the records of each duplicate group; the first one may survive. */
 async function rankDuplicates({ tx, sql, staging, duplicates, duplicateGroups, plan }: TableJob): Promise<void> {
   const newer = plan.contract.conflict_resolution === "newest" ? sql.typed(plan.contract.newer_by ?? "") : "null::text";
   const content = sql.staged.map(({ column }) => `${sql.typed(column.name)}::text`).join(", ");
@@ -108,7 +128,7 @@ async function rankDuplicates({ tx, sql, staging, duplicates, duplicateGroups, p
   `);
 }
 
-/** Different records of one key are all rejected: which one is right cannot be known. */
+/** Rejects all records of a key if they differ: the loader cannot know which one is right. */
 async function rejectDuplicates(job: TableJob): Promise<number> {
   const { items } = job.sinks;
   const others = `(select string_agg('record ' || o._tl_record || ' of ' || w.${items.columns.key}, ', ' order by o._tl_item, o._tl_record)
@@ -119,13 +139,13 @@ async function rejectDuplicates(job: TableJob): Promise<number> {
     code: "KEY_DUPLICATE",
     field: job.sql.key.join(", "),
     expected: `'one record for each natural key; the same key with other values stands at ' || ${others}`,
-    got: keyText(job, job.sql.typed),
+    got: valuesText(job.sql.key, job.sql.typed),
     from: `${job.duplicates} d join ${job.staging} s on (s._tl_item, s._tl_record) = (d._tl_item, d._tl_record)`,
     where: `exists (select from ${job.duplicates} e where e.duplicate_group = d.duplicate_group and e.differs)`,
   });
 }
 
-/** Without a unique index the table may hold a key twice: then there is no one row to compare with or to change. */
+/** Without a unique index the table may hold a key twice: then no single row can be compared or updated. */
 async function rejectAmbiguousKeys(job: TableJob): Promise<number> {
   const { plan, sql, staging } = job;
   if (plan.guarded) return 0;
@@ -133,28 +153,20 @@ async function rejectAmbiguousKeys(job: TableJob): Promise<number> {
     code: "KEY_NOT_UNIQUE",
     field: sql.key.join(", "),
     expected: "'at most one stored row with this natural key; the table has several'",
-    got: keyText(job, sql.typed),
+    got: valuesText(sql.key, sql.typed),
     from: `${staging} s`,
     where: `(select count(*) from (select from ${sql.target} t where ${sql.sameKey} limit 2) stored) > 1`,
   });
 }
 
-/** The verdict on every staged record, by one join with the target. Nothing is locked or written by it. */
-
-/** What a record is marked as. Without a mark it becomes a new row. */
-type Mark = "update" | "unchanged" | "skipped" | "collapsed" | "rejected";
-
 type Exceptions = { readonly hasRejects: boolean; readonly hasDuplicates: boolean };
 
-/** How many records of each kind there are. */
-export type Verdicts = { readonly count: (mark: Mark) => number; readonly inserts: number };
-
 /**
- * Only exceptions are marked, and of these only what the merge has to find again: a load of new rows alone marks none,
- * and so does one of rows that are stored already. What is neither costs a second join, so a few records are asked
- * first.
+ * Finds all verdicts by one join with the target, which locks and writes nothing there. Marks only those that the merge
+ * needs: updates, and all other exceptions if some records are new rows and some are not. Counting before marking costs
+ * a second join if anything is marked, so a sample of the records decides whether to mark at once.
  *
- * @param staged records in the staging table
+ * @param staged number of records in the staging table
  */
 async function findVerdicts(job: TableJob, staged: number, exceptions: Exceptions): Promise<Verdicts> {
   const known = await withSettings(job, hashMemory, () => mark(job, staged, exceptions));
@@ -162,10 +174,10 @@ async function findVerdicts(job: TableJob, staged: number, exceptions: Exception
   return { count: (verdict) => counts.get(verdict) ?? 0, inserts: staged - sumOf(counts) };
 }
 
-/** Answers the counts where they had to be taken before the marks were made. */
+/** Answers the counts if they were taken before the marks were made, else null. */
 async function mark(job: TableJob, staged: number, exceptions: Exceptions): Promise<Counts | null> {
   const verdicts = verdictsOf(job, job.staging, exceptions);
-  // What immutable fields were tried to be changed is counted over all that was found.
+  // Attempts to change immutable fields are counted over the marks, which then have to be complete.
   const needsAll = job.sql.immutable.length > 0 || (await findsChanges(job, staged, exceptions));
   const known = needsAll ? null : await countVerdicts(job, verdicts);
   const inserts = known === null ? 0 : staged - sumOf(known);
@@ -176,7 +188,7 @@ async function mark(job: TableJob, staged: number, exceptions: Exceptions): Prom
 
 const sampledRecords = 2_000;
 
-/** Whether a few of the records change a row. */
+/** Whether any record of a sample updates a row. */
 async function findsChanges(job: TableJob, staged: number, exceptions: Exceptions): Promise<boolean> {
   const percent = Math.min(100, (100 * sampledRecords) / Math.max(staged, 1));
   const sample = `(select * from ${job.staging} tablesample system (${percent}))`;
@@ -186,11 +198,11 @@ async function findsChanges(job: TableJob, staged: number, exceptions: Exception
   return row?.found ?? false;
 }
 
-/** The verdicts as something to select from: item, record, verdict. */
+/** A subquery of the verdicts: item, record, verdict. */
 function verdictsOf(job: TableJob, records: string, { hasRejects, hasDuplicates }: Exceptions): string {
   const { sql, duplicates } = job;
   const skipsNew = job.plan.contract.update_strategy === "update_only";
-  // Nearly always only what is stored already is an exception.
+  // Stored rows are nearly always the only exceptions, and then a plain join finds all of them.
   const joins = [
     ...(hasRejects ? [`left join ${rejectedRows(job)} x on x.item_id = s._tl_item and x.record = s._tl_record`] : []),
     ...(hasDuplicates ? [`left join ${duplicates} d on d._tl_item = s._tl_item and d._tl_record = s._tl_record`] : []),
@@ -230,19 +242,18 @@ async function createMarks({ tx, marks, seen }: TableJob, verdicts: string, wher
   seen.marks = count > 0;
 }
 
-/** Takes over rejects that were found after the marks. */
-export async function markRejected(job: TableJob): Promise<void> {
-  job.seen.marks = true;
-  await job.tx.unsafe(`
-    merge into ${job.marks} v
-    using ${rejectedRows(job)} x on v.item = x.item_id and v.record = x.record
-    when matched then update set verdict = 'rejected'
-    when not matched then insert (item, record, verdict) values (x.item_id, x.record, 'rejected')
-  `);
-}
+/** Memory for the hashes of a million records; on disk they take half as long again. */
+const hashMemory = { work_mem: "64MB" };
 
-/** Staged records that were rejected, whenever that was. */
-export async function countRejected(job: TableJob): Promise<number> {
-  const [row] = await job.tx.unsafe<{ records: number }[]>(`select count(*) as records from ${rejectedRows(job)} x`);
-  return row?.records ?? 0;
+/** Runs `work` under other settings of the planner. An error ends the transaction, and the settings with it. */
+async function withSettings<T>(
+  { tx }: TableJob,
+  planner: Readonly<Record<string, string>>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const names = Object.keys(planner);
+  await tx.unsafe(names.map((name) => `set local ${name} = '${planner[name]}'`).join("; "));
+  const result = await work();
+  await tx.unsafe(names.map((name) => `set local ${name} to default`).join("; "));
+  return result;
 }

@@ -11,12 +11,13 @@ import type { Tx } from "../../postgres/transaction.ts";
 import { type Isolated, mergeAccepted } from "./isolate.ts";
 import { judgeConstraints } from "./judge-constraints.ts";
 import { countRejected, judgeRecords, type Verdicts } from "./judge-records.ts";
+import { stagedItems } from "./staging.ts";
 import { type Effect, type TableJob, tableJob } from "./table-job.ts";
 
 /**
- * Locks every table that is read or written, in the order of their names, before the transaction's first look: a change
- * of a table that is under way is waited for, and none comes in between. A table that was rewritten after the snapshot
- * would look empty to it. Targets that no unique index guards are kept for this load alone.
+ * Locks every table that is read or written, in the order of their names, before the transaction takes its snapshot, in
+ * which a table rewritten later would look empty. A lock waits for a change of the table's structure that is under way,
+ * and admits none until the end. A target without a unique index on its natural key is locked against other writers.
  */
 export async function lockTargets(tx: Tx, plan: Plan): Promise<void> {
   const { tables } = plan.body;
@@ -33,29 +34,26 @@ export async function lockTargets(tx: Tx, plan: Plan): Promise<void> {
  * Judges and merges every table of the plan, parents first. Rejected records are left out and stored as rejects of the
  * plan; the caller rolls back if there are any.
  *
- * @throws PermanentError BALANCE_BROKEN where records read and records accounted for differ
+ * @throws PermanentError BALANCE_BROKEN if the numbers of records read and of records accounted for differ
  */
 export async function judgeTables(tx: Tx, request: CommitRequest): Promise<TableOutcome[]> {
   const { plan, items } = request;
   const isPreview = kinds[plan.kind].report === "preview";
   const outcomes: TableOutcome[] = [];
   for (const [index, table] of plan.body.tables.entries()) {
-    const job = tableJob(tx, { ...request, plan: table, index });
-    outcomes.push(await judgeTable(job, itemsOf(items, table), isPreview).catch(nameTable(table)));
+    const job = tableJob(tx, request, table, index);
+    outcomes.push(await judgeTable(job, stagedItems(items, table), isPreview).catch(nameTable(table)));
   }
   return outcomes;
 }
 
-/** The server does not say in which table a trigger raised; the name is put where it puts that of a constraint. */
+/** Adds the table's name to an error that lacks it, such as a trigger's, as the server does for a constraint's. */
 function nameTable({ table }: TablePlan): (error: unknown) => never {
   return (error) => {
     if (sqlStateOf(error) === null || !(error instanceof Error)) throw error;
     throw Object.assign(error, { table_name: (error as { table_name?: string }).table_name ?? table });
   };
 }
-
-const itemsOf = (items: readonly WorkItem[], { table }: TablePlan): WorkItem[] =>
-  items.filter((item) => item.table === table && item.kind === "fragment");
 
 async function judgeTable(job: TableJob, items: readonly WorkItem[], isPreview: boolean): Promise<TableOutcome> {
   const started = performance.now();
@@ -68,8 +66,8 @@ async function judgeTable(job: TableJob, items: readonly WorkItem[], isPreview: 
   const changedFields = isPreview && verdicts.count("update") > 0 ? await countChangedFields(job) : {};
   const sample = isPreview ? await sampleRecord(job) : null;
   job.enter(`merge ${job.plan.table}`);
-  const merged = effects.length > 0 ? await mergeAccepted(job, effects) : nothing;
-  const counts = await accountFor(job, items, { verdicts, merged });
+  const merged = effects.length > 0 ? await mergeAccepted(job, effects) : { inserted: 0, updated: 0, unjudged: 0 };
+  const counts = await accountFor(job, items, verdicts, merged);
   await job.tx.unsafe(`drop table if exists ${job.duplicateGroups}, ${job.duplicates}, ${job.marks}`);
   const seconds = (performance.now() - started) / 1000;
   return {
@@ -83,21 +81,20 @@ async function judgeTable(job: TableJob, items: readonly WorkItem[], isPreview: 
   };
 }
 
-const nothing: Isolated = { inserted: 0, updated: 0, unjudged: 0 };
-
 const sumOf = (items: readonly WorkItem[], countOf: (item: WorkItem) => number): number =>
   items.reduce((sum, item) => sum + countOf(item), 0);
 
-/** What there is to write: without a mark a record becomes a new row. */
+/** The effects that any record has. A record without a mark becomes a new row. */
 function effectsOf({ count, inserts }: Verdicts): Effect[] {
   return [...(count("update") > 0 ? ["update" as const] : []), ...(inserts > 0 ? ["insert" as const] : [])];
 }
 
-/** The balance: what the reader counted is what the server wrote, and what was passed over or rejected. */
+/** Checks the balance: every record that the reader counted was written by the server, passed over or rejected. */
 async function accountFor(
   job: TableJob,
   items: readonly WorkItem[],
-  { verdicts, merged }: { verdicts: Verdicts; merged: Isolated },
+  verdicts: Verdicts,
+  merged: Isolated,
 ): Promise<RecordCounts> {
   const read = sumOf(items, ({ records }) => records);
   const counts: RecordCounts = {
@@ -119,36 +116,31 @@ async function accountFor(
 async function countImmutableAttempts(job: TableJob, verdicts: Verdicts): Promise<Record<string, number>> {
   const { sql, marks, staging } = job;
   if (verdicts.count("update") + verdicts.count("unchanged") === 0) return {};
-  return countByColumn(job, sql.immutable, {
-    differs: ({ name }) => `${sql.typed(name)} is not null and ${isOther(sql.typed(name), name)}`,
-    from: `${marks} v
+  const from = `${marks} v
       join ${staging} s
-        on v.verdict in ('update', 'unchanged') and s._tl_item = v.item and s._tl_record = v.record`,
-  });
+        on v.verdict in ('update', 'unchanged') and s._tl_item = v.item and s._tl_record = v.record`;
+  const differs = ({ name }: Column): string => `${sql.typed(name)} is not null and ${isOther(sql.typed(name), name)}`;
+  return countByColumn(job, sql.immutable, from, differs);
 }
 
 function countChangedFields(job: TableJob): Promise<Record<string, number>> {
-  const { sql } = job;
-  return countByColumn(job, sql.updatable, {
-    differs: (column) => isOther(`(${sql.updated(column)})`, column.name),
-    from: job.rows("update"),
-  });
+  const differs = (column: Column): string => isOther(`(${job.sql.updated(column)})`, column.name);
+  return countByColumn(job, job.sql.updatable, job.rows("update"), differs);
 }
 
 const isOther = (value: string, name: string): string => `${value}::text is distinct from t.${quoteName(name)}::text`;
 
-type ColumnCount = {
-  /** A condition over `s` and the stored row `t`. */
-  readonly differs: (column: Column) => string;
-  /** The staged rows, with the alias `s`. */
-  readonly from: string;
-};
-
-/** Of how many rows each column differs from what is stored; columns of none are left out. */
+/**
+ * Counts for each column the rows in which it differs from the stored row; columns that differ in none are left out.
+ *
+ * @param from the staged rows, with the alias `s`
+ * @param differs a condition over `s` and the stored row `t`
+ */
 async function countByColumn(
   { tx, sql }: TableJob,
   columns: readonly Column[],
-  { differs, from }: ColumnCount,
+  from: string,
+  differs: (column: Column) => string,
 ): Promise<Record<string, number>> {
   if (columns.length === 0) return {};
   const counts = columns.map((column, index) => `count(*) filter (where ${differs(column)}) as c${index}`);
@@ -160,7 +152,7 @@ async function countByColumn(
 }
 
 async function sampleRecord({ tx, staging, sql }: TableJob): Promise<Record<string, unknown> | null> {
-  // As text: JSON numbers would be rounded on the way.
+  // As text, since JSON numbers would be rounded when they are parsed.
   const columns = sql.staged.map(({ column }) => `s.${quoteName(column.name)}::text`).join(", ");
   const [row] = await tx.unsafe<{ sample: string }[]>(`
     select row_to_json(r)::text as sample

@@ -5,7 +5,7 @@ import { quoteConstant, quoteName } from "../../postgres/sql-names.ts";
 import { type Effect, insertInto, type TableJob } from "./table-job.ts";
 import { keepInsertedKeys, keepOldRows } from "./undo.ts";
 
-/** The merge: undo images, then changes and new rows in key order. Every statement works on the whole table. */
+/** The merge: undo images, then updates and new rows in key order. Every statement works on the whole table. */
 
 export type Merged = { readonly inserted: number; readonly updated: number };
 
@@ -15,12 +15,12 @@ export async function mergeTable(job: TableJob, effects: readonly Effect[]): Pro
     if (effect === "update") merged.updated = await updateRows(job);
     else merged.inserted = await insertRows(job);
   }
-  // What the server would look at in COMMIT only, is looked at while the record can still be named.
+  // Deferred constraints are checked now, while the record can still be named, and not in COMMIT.
   await job.tx`set constraints all immediate`;
   return merged;
 }
 
-/** A change may free what a new row takes; but where rows refer to rows of their own table, new ones are parents. */
+/** An update may free a key that a new row takes; but if a table refers to itself, new rows are parents. */
 function inOrder({ plan, sql }: TableJob, effects: readonly Effect[]): Effect[] {
   const refersToItself = plan.shape.foreignKeys.some(({ parentSql }) => parentSql === sql.target);
   const order: readonly Effect[] = refersToItself ? ["insert", "update"] : ["update", "insert"];
@@ -28,22 +28,18 @@ function inOrder({ plan, sql }: TableJob, effects: readonly Effect[]): Effect[] 
 }
 
 async function updateRows(job: TableJob): Promise<number> {
-  const { tx, sql, plan } = job;
+  const { sql, plan } = job;
   if (sql.updatable.length === 0) return 0;
   const locked = await keepOldRows(job);
-  const audited = plan.contract.audit_changes;
-  // A second look at the row: what a statement returns of its target is the new one.
-  const old = audited
+  // The row is joined once more, because a statement returns only the new values of its target.
+  const old = plan.contract.audit_changes
     ? ` join ${sql.target} o on ${sql.key.map((name) => `o.${quoteName(name)} = ${sql.typed(name)}`).join(" and ")}`
     : "";
   const update = `
     update ${sql.target} as t set ${changesOf(job).join(", ")}
     from ${job.rows("update")}${old}
     where ${sql.sameKey}`;
-  const values = `${recordId(job)} as record_id, to_jsonb(o.*) as old_values, to_jsonb(t.*) as new_values`;
-  const updated = audited
-    ? await writeAudited(job, "UPDATE", `${update} returning ${values}`)
-    : (await tx.unsafe(update)).count;
+  const updated = await writeRows(job, "UPDATE", update, "to_jsonb(o.*)");
   if (locked === updated) return updated;
   const text = `table ${plan.table}: ${locked} rows were to be updated and ${updated} were; a trigger or rule drops rows`;
   throw new PermanentError("BALANCE_BROKEN", text);
@@ -65,7 +61,7 @@ function isUpdateStamp({ name, type, generated }: Column): boolean {
   return name === "updated_at" && stampTypes.has(type.name) && !generated;
 }
 
-/** The time of the update, unless the contract lets the record bring its own. */
+/** The time of the update, unless the contract lets the record carry its own. */
 function stampValue({ sql }: TableJob, { name, type }: Column): string {
   const now = `now()::${type.sql}`;
   const isWritten = sql.updatable.some((column) => column.name === name);
@@ -73,28 +69,24 @@ function stampValue({ sql }: TableJob, { name, type }: Column): string {
 }
 
 async function insertRows(job: TableJob): Promise<number> {
-  const { tx, sql, plan } = job;
+  const { sql } = job;
   const columns = sql.staged.map(({ column }) => column);
   const insert = `
     insert into ${sql.target} as t (${columns.map(({ name }) => quoteName(name)).join(", ")})
     select ${columns.map((column) => sql.inserted(column)).join(", ")}
     from ${job.rows("insert")}
     order by ${sql.key.map((name) => sql.typed(name)).join(", ")}`;
-  const values = `${recordId(job)} as record_id, null::jsonb as old_values, to_jsonb(t.*) as new_values`;
-  const count = plan.contract.audit_changes
-    ? await writeAudited(job, "INSERT", `${insert} returning ${values}`)
-    : (await tx.unsafe(insert)).count;
+  const count = await writeRows(job, "INSERT", insert, "null::jsonb");
   await keepInsertedKeys(job);
   return count;
 }
 
-function recordId({ sql }: TableJob): string {
-  return sql.key.map((name) => `t.${quoteName(name)}::text`).join(" || '|' || ");
-}
-
-/** Runs the statement with a row in the audit for every row that it returns, and answers their number. */
-async function writeAudited(job: TableJob, operation: string, statement: string): Promise<number> {
-  const { tx, run, plan, sinks } = job;
+/** Runs the statement, with an audit row for every row if the contract audits changes. Answers the number of rows. */
+async function writeRows(job: TableJob, operation: string, statement: string, oldValues: string): Promise<number> {
+  const { tx, run, sql, plan, sinks } = job;
+  if (!plan.contract.audit_changes) return (await tx.unsafe(statement)).count;
+  const recordId = sql.key.map((name) => `t.${quoteName(name)}::text`).join(" || '|' || ");
+  const values = `${recordId} as record_id, ${oldValues} as old_values, to_jsonb(t.*) as new_values`;
   const insert = insertInto(sinks.audit, {
     table: quoteConstant(plan.table),
     operation: `'${operation}'`,
@@ -103,6 +95,6 @@ async function writeAudited(job: TableJob, operation: string, statement: string)
     newValues: "c.new_values",
     batch: "$1",
   });
-  const { count } = await tx.unsafe(`with changed as (${statement}) ${insert} from changed c`, [run.batchId]);
-  return count;
+  const changed = `${statement} returning ${values}`;
+  return (await tx.unsafe(`with changed as (${changed}) ${insert} from changed c`, [run.batchId])).count;
 }

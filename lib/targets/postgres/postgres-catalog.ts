@@ -13,18 +13,7 @@ import type { TargetCatalog } from "../../core/target.ts";
 import { qualifiedName } from "../../postgres/sql-names.ts";
 import { unsupportedReason } from "./encode/conversion-of.ts";
 
-/** Reads the shapes of tables from PostgreSQL's own catalog; five queries, whatever the number of tables. */
-
-type ColumnRow = {
-  table_name: string;
-  name: string;
-  not_null: boolean;
-  default_sql: string | null;
-  generated: boolean;
-  identity: string;
-  type_oid: number;
-  typmod: number;
-};
+/** Reads the shapes of tables from PostgreSQL's own catalog, in five queries for any number of tables. */
 
 export function openCatalog(sql: postgres.Sql, schema: string): TargetCatalog {
   return {
@@ -67,6 +56,17 @@ async function readHeads(sql: postgres.Sql, schema: string, tables: string[]): P
     order by c.relname
   `;
 }
+
+type ColumnRow = {
+  table_name: string;
+  name: string;
+  not_null: boolean;
+  default_sql: string | null;
+  generated: boolean;
+  identity: string;
+  type_oid: number;
+  typmod: number;
+};
 
 async function readColumns(sql: postgres.Sql, schema: string, tables: string[]): Promise<ColumnRow[]> {
   return sql<ColumnRow[]>`
@@ -125,7 +125,7 @@ type ConstraintRow = {
   table_name: string;
   name: string;
   type: string;
-  /** What the server does not enforce, the judge does not either. */
+  /** False for a constraint that the server does not enforce; the judge does not either. */
   enforced: boolean;
   columns: string[];
   check_sql: string | null;
@@ -137,7 +137,7 @@ type ConstraintRow = {
 async function readConstraints(sql: postgres.Sql, schema: string, tables: string[]): Promise<ConstraintRow[]> {
   return sql<ConstraintRow[]>`
     select c.relname as table_name, k.conname as name, k.contype::text as type,
-           -- a column since PostgreSQL 18
+           -- conenforced exists since PostgreSQL 18
            coalesce((to_jsonb(k)->>'conenforced')::boolean, true) as enforced,
            array(select a.attname::text from unnest(k.conkey) with ordinality as u(attnum, place)
                  join pg_attribute a on a.attrelid = c.oid and a.attnum = u.attnum order by u.place) as columns,
@@ -173,8 +173,6 @@ function toCheck({ type, name, enforced, check_sql: sql, columns }: ConstraintRo
   return type === "c" && enforced && sql !== null ? [{ name, sql, columns }] : [];
 }
 
-/** Reads the types of columns down to what they are made of: a domain's base, an array's element, a range's bound. */
-
 type TypeRow = {
   oid: number;
   typmod: number;
@@ -189,10 +187,13 @@ type TypeRow = {
   labels: string[] | null;
 };
 
-/** `notNull` is true where the type is a domain that does not admit null. */
+/** `notNull` is true if the type is a domain that does not admit null. */
 type ReadType = (oid: number, typmod: number) => { readonly type: ColumnType; readonly notNull: boolean };
 
-/** The types of all columns of the tables. A type modifier goes with an array's element, and a domain has its own. */
+/**
+ * Reads the types of all columns down to a domain's base, an array's element and a range's bound. A modifier of an
+ * array type belongs to its element, and a domain has its own.
+ */
 async function readTypes(sql: postgres.Sql, schema: string, tables: string[]): Promise<ReadType> {
   const rows = await sql<TypeRow[]>`
     with recursive reached as (
@@ -280,7 +281,7 @@ function modifiersOf({ name, typmod }: TypeRow): Modifiers {
 
 const everyDigit = 0xffff;
 const everyUnit = 0x7fff;
-/** The bit of each unit in an interval's modifier, from the smallest. */
+/** The bit of each unit in an interval's modifier, from the smallest; null for seconds. */
 const intervalBits: readonly (readonly [bit: number, unit: IntervalUnit | null])[] = [
   [12, null],
   [11, "minute"],

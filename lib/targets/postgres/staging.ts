@@ -8,33 +8,33 @@ import { qualifiedName, quoteName, stagingSchema, stagingTableOf } from "../../p
 import { inOneMessage, type Tx } from "../../postgres/transaction.ts";
 import { conversionsOf } from "./encode/transform.ts";
 
-/** A column as it is staged. */
-export type StagedColumn = {
-  readonly column: Column;
-  readonly index: number;
-  /**
-   * True where it is staged in its own type, because the transform's check is exact; otherwise it is staged as text
-   * and the server judges it.
-   */
-  readonly exact: boolean;
-};
+/**
+ * A column of the staging table. It has its own type if `exact`, that is if the transform's check is exact; otherwise
+ * values are staged as text and the server judges them.
+ */
+export type StagedColumn = { readonly column: Column; readonly index: number; readonly exact: boolean };
 
 export function stagedColumns(plan: TablePlan): StagedColumn[] {
   const conversions = conversionsOf(plan);
   return plan.columns.map((column, index) => ({ column, index, exact: conversions[index]?.exact ?? false }));
 }
 
+/** The items whose rows lie in the table's staging. */
+export function stagedItems(items: readonly WorkItem[], { table }: TablePlan): WorkItem[] {
+  return items.filter((item) => item.table === table && item.kind === "fragment");
+}
+
 /**
- * Makes the staging tables that are missing. The locks come first, so that nothing is left to wait for once a table is
- * begun (see `inOneMessage`): one maker at a time, or a table that another one makes at the same moment would be rolled
- * back.
+ * Creates the staging tables that are missing. The locks come first, so that no statement waits once a table is begun
+ * (see `inOneMessage`). Only one session creates at a time; otherwise the table would be rolled back if another session
+ * creates it at the same moment.
  */
 export async function createStaging(sql: postgres.Sql, planId: number, body: PlanBody): Promise<void> {
   const turn = `select pg_advisory_xact_lock(hashtextextended('${stagingSchema}', ${planId}))`;
   for (const statements of createStagingSql(planId, body)) await inOneMessage(sql, [turn, ...statements]);
 }
 
-/** For each table of the plan the statements that make its staging. */
+/** The statements that create the staging table, for each table of the plan. */
 export function createStagingSql(planId: number, body: PlanBody): string[][] {
   return body.tables.map((plan, index) => [
     `lock table only ${qualifiedName(plan.shape.schema, plan.table)} in access share mode`,
@@ -43,8 +43,8 @@ export function createStagingSql(planId: number, body: PlanBody): string[][] {
 }
 
 /**
- * Unlogged: staging can be made again from the objects, so the server need not write it twice. Columns are selected from
- * the target, so that they have its collations: whether two keys are equal may depend on them.
+ * Unlogged, because records can be staged again from the objects, so the server need not write them twice. Columns are
+ * selected from the target to get its collations, which may decide whether two keys are equal.
  */
 function createTableSql(table: string, plan: TablePlan): string {
   const columns = stagedColumns(plan).map(({ column, exact }) => {
@@ -56,15 +56,16 @@ function createTableSql(table: string, plan: TablePlan): string {
   return `create unlogged table if not exists ${table} as select ${[...own, ...columns].join(", ")} from ${target} t with no data`;
 }
 
-/** Milliseconds. A worker that still copies into a table is not waited for any longer: it runs out of room, too. */
-const emptyPatience = 2_000;
+/** Milliseconds to wait for a worker that still copies into a table, before it is emptied or dropped. */
+const copyPatience = 2_000;
 
+/** Empties the plan's staging to free its room. A worker that copies on meanwhile runs out of room, too. */
 export async function emptyStaging(sql: postgres.Sql, planId: number, body: PlanBody): Promise<void> {
   const tables = body.tables.map((_, index) => stagingTableOf(planId, index));
-  await inOneMessage(sql, [`truncate ${tables.join(", ")}`], { lockMilliseconds: emptyPatience });
+  await inOneMessage(sql, [`truncate ${tables.join(", ")}`], { lockMilliseconds: copyPatience });
 }
 
-/** Drops whatever the plan staged; nothing where it is gone already. */
+/** Drops the plan's staging tables, if there are any. */
 export async function dropStaging(tx: Tx, planId: number): Promise<void> {
   const tables = await tx<{ name: string }[]>`
     select tablename as name from pg_tables
@@ -77,40 +78,39 @@ export async function dropStaging(tx: Tx, planId: number): Promise<void> {
 }
 
 /**
- * A worker that was frozen in the middle of COPY holds its table until the server ends its session. Nobody waits for
- * that: the table belongs to no plan any more, and the sweep drops it later.
+ * Drops a table unless it stays locked. A worker that was frozen in the middle of COPY locks its table until the server
+ * ends its session: that is not waited for, as the table belongs to no plan any more and the sweep drops it later.
  */
 async function dropUnlocked(tx: Tx, name: string): Promise<void> {
-  await tx.unsafe(`savepoint drop_staging; set local lock_timeout = '${dropPatience}'`);
+  await tx.unsafe(`savepoint drop_staging; set local lock_timeout = '${copyPatience / 1000}s'`);
   try {
     await tx.unsafe(`drop table if exists ${qualifiedName(stagingSchema, name)}`);
   } catch (error) {
-    if (!heldBySomeone.has(sqlStateOf(error) ?? "")) throw error;
+    if (!stillLocked.has(sqlStateOf(error) ?? "")) throw error;
     await tx.unsafe("rollback to drop_staging");
   }
   await tx.unsafe("release drop_staging");
 }
 
-const dropPatience = "2s";
-/** Lock not available; deadlock detected, where the worker in turn waits for the row of the batch, which is held here. */
-const heldBySomeone: ReadonlySet<string> = new Set(["55P03", "40P01"]);
+/** Lock not available; deadlock detected, if the worker in turn waits for the batch row that this session locks. */
+const stillLocked: ReadonlySet<string> = new Set(["55P03", "40P01"]);
 
-/** Items whose rows are not all there: a crash or failover of the server empties unlogged tables. */
+/** The ids of items that lack rows: a crash or failover of the server empties unlogged tables. */
 export async function missingRows(tx: Tx, plan: Plan, items: readonly WorkItem[]): Promise<number[]> {
   const missing: number[] = [];
-  for (const [index, { table }] of plan.body.tables.entries()) {
+  for (const [index, table] of plan.body.tables.entries()) {
     const rows = await tx.unsafe<{ item: number; rows: number }[]>(
       `select _tl_item as item, count(*) as rows from ${stagingTableOf(plan.planId, index)} group by _tl_item`,
     );
     const counts = new Map(rows.map(({ item, rows: count }) => [item, count]));
-    const ofTable = items.filter((item) => item.table === table && item.kind === "fragment");
-    const short = ofTable.filter((item) => (counts.get(item.itemId) ?? 0) !== item.records - item.rejected);
-    missing.push(...short.map(({ itemId }) => itemId));
+    for (const { itemId, records, rejected } of stagedItems(items, table)) {
+      if ((counts.get(itemId) ?? 0) !== records - rejected) missing.push(itemId);
+    }
   }
   return missing;
 }
 
-/** Deletes what is left of the staged rows of items, which are staged again. */
+/** Deletes the remaining staged rows of items that are staged again. */
 export async function forgetRows(tx: Tx, plan: Plan, items: readonly number[]): Promise<void> {
   for (const index of plan.body.tables.keys()) {
     await tx.unsafe(`delete from ${stagingTableOf(plan.planId, index)} where _tl_item = any($1::bigint[])`, [
@@ -120,9 +120,9 @@ export async function forgetRows(tx: Tx, plan: Plan, items: readonly number[]): 
 }
 
 /**
- * Opens COPY into one staging table. Text in COPY's own format goes in, with backpressure. A refusal that the server
- * sends after the last byte rejects the query's promise, which the driver has resolved with the stream by then: so the
- * query's reject is watched, too.
+ * Opens COPY into one staging table; it takes text in COPY's own format, with backpressure. An error that the server
+ * sends after the last byte reaches only the query's promise, which the driver has resolved with the stream by then: so
+ * the query's `reject` is replaced.
  */
 export async function openCopy(tx: Tx, { planId, plan, index }: SlicePlace): Promise<SliceSink> {
   const names = ["_tl_item", "_tl_record", "_tl_absent", ...plan.columns.map(({ name }) => name)].map(quoteName);
@@ -138,7 +138,7 @@ export async function openCopy(tx: Tx, { planId, plan, index }: SlicePlace): Pro
     return Promise.race([reached.promise, failed.promise]);
   };
   return {
-    // An error of the stream comes by its event, too.
+    // The callback's error is ignored: the stream's `error` event reports it, too.
     write: (lines) => orFailed((resolve) => stream.write(lines, () => resolve())),
     end: () =>
       orFailed((resolve) => {

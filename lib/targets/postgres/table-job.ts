@@ -1,22 +1,20 @@
 import type { TablePlan } from "../../core/plan.ts";
 import type { RejectCode } from "../../core/rejects.ts";
-import type { Run } from "../../core/run.ts";
-import type { CommitRequest, Relation, Sinks } from "../../core/target.ts";
+import type { CommitRequest, Relation } from "../../core/target.ts";
 import { qualifiedName, quoteConstant, stagingSchema, stagingTableOf } from "../../postgres/sql-names.ts";
 import type { Tx } from "../../postgres/transaction.ts";
 import { type Expressions, expressionsOf } from "./expressions.ts";
 
-/** What is written of a record: a new row, or a change of a stored one. */
+/** What the merge does with a record: it inserts a row or updates a stored one. */
 export type Effect = "insert" | "update";
 
 /** One table of one plan while it is judged and merged, inside the commit's transaction. */
-export type TableJob = {
+export type TableJob = Pick<CommitRequest, "run" | "sinks" | "mayRace" | "enter"> & {
   readonly tx: Tx;
-  readonly run: Run;
   readonly plan: TablePlan;
   /**
-   * Quoted and qualified: the staging table, and tables that live in this transaction only. These are logged, as it may be
-   * rolled back: see `inOneMessage`.
+   * Quoted and qualified: the staging table, and four tables that exist in this transaction only. Those four are
+   * logged, since the transaction may be rolled back: see `inOneMessage`.
    */
   readonly staging: string;
   readonly duplicateGroups: string;
@@ -24,19 +22,15 @@ export type TableJob = {
   readonly marks: string;
   readonly queue: string;
   readonly sql: Expressions;
-  /** True while a duplicate key may come from a load beside this one, which another look would see. */
-  readonly mayRace: boolean;
-  readonly enter: CommitRequest["enter"];
-  readonly sinks: Sinks;
-  /** Whether there are marks by now. */
+  /** True as soon as `marks` exists and holds rows. */
   readonly seen: { marks: boolean };
-  /** The staged rows with this effect, as something to select from, with the alias `s`. */
+  /** A from clause with the staged rows that have this effect, under the alias `s`. */
   readonly rows: (effect: Effect) => string;
 };
 
-type JobPlace = Pick<TableJob, "run" | "plan" | "sinks" | "mayRace" | "enter"> & { readonly index: number };
-
-export function tableJob(tx: Tx, { run, plan, sinks, mayRace, enter, index }: JobPlace): TableJob {
+/** @param index place of the table in the plan */
+export function tableJob(tx: Tx, request: CommitRequest, plan: TablePlan, index: number): TableJob {
+  const { run, sinks, mayRace, enter } = request;
   const name = (suffix: string): string => qualifiedName(stagingSchema, `p${run.planId}_${index}_${suffix}`);
   const staging = stagingTableOf(run.planId, index);
   const marks = name("marks");
@@ -53,40 +47,22 @@ export function tableJob(tx: Tx, { run, plan, sinks, mayRace, enter, index }: Jo
   return { tx, run, plan, sinks, mayRace, enter, ...own, sql: expressionsOf(plan), seen, rows };
 }
 
-/** Room for the hashes of a million records: on disk they take half as long again. */
-export const hashMemory = { work_mem: "64MB" };
-
-/** Runs `work` under other settings of the planner; an error ends the transaction, and them with it. */
-export async function withSettings<T>(
-  { tx }: Pick<TableJob, "tx">,
-  planner: Readonly<Record<string, string>>,
-  work: () => Promise<T>,
-): Promise<T> {
-  const names = Object.keys(planner);
-  await tx.unsafe(names.map((name) => `set local ${name} = '${planner[name]}'`).join("; "));
-  const result = await work();
-  await tx.unsafe(names.map((name) => `set local ${name} to default`).join("; "));
-  return result;
-}
-
-/** Why records are rejected, as SQL over the alias `s`; the texts are constants or expressions. */
+/** The reason to reject records, and the records, as SQL over the alias `s`. */
 export type RejectRule = {
   readonly code: RejectCode;
   readonly field: string | null;
   readonly constraint?: string;
-  /** SQL expressions of type text. */
+  /** Like `got`, an SQL expression of type text. */
   readonly expected: string;
   readonly got: string;
-  /** The rows: `from` with an alias `s` that has _tl_item and _tl_record, and the condition. */
+  /** A from clause whose alias `s` has _tl_item and _tl_record. */
   readonly from: string;
   readonly where: string;
-  /** Texts for $1, $2, ... in the expressions: what is not ours never becomes part of a statement. */
+  /** Texts for $1, $2, ... in the expressions: text from elsewhere never becomes part of a statement. */
   readonly parameters?: readonly string[];
 };
 
-/**
- * `insert into <sink> (...) select ...`: the values by what they are, as SQL.
- */
+/** `insert into <sink> (...) select ...`, up to the from clause; `values` are SQL expressions. */
 export function insertInto<Content extends string>(
   { name, columns }: Relation<Content>,
   values: Readonly<Partial<Record<Content, string>>>,
@@ -96,7 +72,7 @@ export function insertInto<Content extends string>(
   return `insert into ${name} (${names.join(", ")}) select ${given.map(([, value]) => value).join(", ")}`;
 }
 
-/** Stores a reject for every staged record that the rule finds. */
+/** Stores a reject for every staged record that the rule finds, and answers their number. */
 export async function rejectWhere({ tx, run, plan, sinks }: TableJob, rule: RejectRule): Promise<number> {
   const text = (value: string | null): string => (value === null ? "null" : quoteConstant(value));
   const { items } = sinks;
@@ -124,14 +100,14 @@ export async function rejectWhere({ tx, run, plan, sinks }: TableJob, rule: Reje
 }
 
 /** The staged records of this table that were rejected so far, for a join on (item_id, record). */
-export function rejectedRows({ run, plan, sinks }: Pick<TableJob, "run" | "plan" | "sinks">): string {
+export function rejectedRows({ run, plan, sinks }: TableJob): string {
   const { name, columns } = sinks.rejects;
   return `(select distinct ${columns.item} as item_id, ${columns.record} as record from ${name}
            where ${columns.plan} = ${run.planId} and ${columns.table} = ${quoteConstant(plan.table)} and ${columns.staged})`;
 }
 
-/** The natural key of a row as text, for messages. */
-export function keyText({ sql }: Pick<TableJob, "sql">, value: (name: string) => string): string {
-  const parts = sql.key.map((name) => `${quoteConstant(`${name}=`)} || coalesce(${value(name)}::text, 'null')`);
+/** Columns of a row as text for a message: `volume_ml=-1, tube_type=EDTA`. */
+export function valuesText(columns: readonly string[], value: (name: string) => string): string {
+  const parts = columns.map((name) => `${quoteConstant(`${name}=`)} || coalesce(${value(name)}::text, 'null')`);
   return parts.join(" || ', ' || ");
 }

@@ -1,7 +1,7 @@
 import { quoteConstant, quoteName } from "../../postgres/sql-names.ts";
 import { type Effect, insertInto, type TableJob } from "./table-job.ts";
 
-/** What a rollback needs, kept whether or not a table is audited. Images are packed: a ledger row for each is slow. */
+/** Keeps the images that a rollback needs, audited or not. They are packed: one ledger row for each would be slow. */
 
 const keysInPack = 5_000;
 /** Whole rows are larger than keys: a pack stays below a few megabytes. */
@@ -21,7 +21,7 @@ export async function keepInsertedKeys(job: TableJob): Promise<void> {
   );
 }
 
-/** Locks the rows to change, in key order, and keeps what they are. Answers their number. */
+/** Locks the rows to update, in key order, and keeps them as they are. Answers their number. */
 export async function keepOldRows(job: TableJob): Promise<number> {
   const { tx, sql, run, sinks } = job;
   const [kept] = await tx.unsafe<{ rows: number }[]>(
@@ -50,7 +50,7 @@ export async function keepOldRows(job: TableJob): Promise<number> {
   return kept?.rows ?? 0;
 }
 
-/** The packs are the rows of `g`; the batch is the statement's parameter. */
+/** Inserts packs from the alias `g`; the batch is the statement's only parameter. */
 function insertImage({ run, plan, sinks }: TableJob, operation: Effect, oldRows: string): string {
   return insertInto(sinks.images, {
     batch: "$1",
@@ -63,7 +63,7 @@ function insertImage({ run, plan, sinks }: TableJob, operation: Effect, oldRows:
   });
 }
 
-/** By each column of the natural key its texts: an array of plain texts is made three times as fast as objects are. */
+/** An object with an array of texts for each key column, which is built three times as fast as an array of objects. */
 function packedKeys({ sql }: TableJob, value: (name: string, index: number) => string, order = ""): string {
   const arrays = sql.key.map(
     (name, index) => `${quoteConstant(name)}, to_json(array_agg(${value(name, index)}::text${order}))`,
