@@ -67,7 +67,7 @@ async function serve(io: CliIo, { logLevel, json }: LocalOptions): Promise<void>
 }
 
 async function put(io: CliIo, { file, key, json }: { file: string; key: string; json: boolean }): Promise<void> {
-  const { putLocalObject, requireLocalEnvironment } = await import("../local/local-objects.ts");
+  const { putLocalObject, requireLocalEnvironment } = await import("../local/environment-file.ts");
   const environment = await requireLocalEnvironment(join(io.directory, localDirectory));
   const bytes = await readFile(resolve(io.directory, file)).catch((error: NodeJS.ErrnoException) => {
     throw new CliError("FILE_UNREADABLE", `file ${file}: expected one that can be read, got ${error.code}`);
@@ -93,7 +93,7 @@ async function seedLocal(io: CliIo, connect: Connect, { count, json }: SeedOptio
   const directory = join(io.directory, localDirectory);
   const [{ putLocalObject, requireLocalEnvironment }, { experimentParents }, { writeExamples }, { seedText }] =
     await Promise.all([
-      import("../local/local-objects.ts"),
+      import("../local/environment-file.ts"),
       import("../local/sample/sample-records.ts"),
       import("../local/examples.ts"),
       import("../local/guide.ts"),
