@@ -35,8 +35,8 @@ type Queue = { readonly name: string; readonly url: string; readonly arn: string
 type SqsAction = "SendMessage" | "ReceiveMessage" | "DeleteMessage" | "GetQueueAttributes";
 
 /**
- * Receives after which a message goes to the dead letters. The deployed queue allows 300, six minutes apart, to outlive a
- * day of faults; here five, 30 s apart, show them within minutes.
+ * Receives after which a message goes to the dead letters. The deployed queue allows 300, six minutes apart, to outlive
+ * a day of faults; five, 30 s apart, show a fault here within minutes.
  */
 const maxReceiveCount = 5;
 const visibilitySeconds = 30;
