@@ -102,7 +102,7 @@ function waitFor(io: DemoIo, register: (resolve: (outcome: Outcome) => void) => 
   });
 }
 
-/** Writes a line when an execution first enters a state, except ValidateBatch, which most executions end with. */
+/** Writes a line when an execution first enters a state, but not for ValidateBatch: it may find nothing to load. */
 function openStepLines({ say }: DemoIo): (step: MachineEvent) => void {
   const told = new Map<string, { readonly start: number; readonly states: Set<string> }>();
   return ({ type, state, executionArn, at }) => {
