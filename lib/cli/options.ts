@@ -8,7 +8,7 @@ export type CliOptions = {
   readonly batchId?: string;
   readonly approve?: boolean;
   readonly dryRun?: boolean;
-  /** Of `--table` as well: commander names both flags after the longer one. */
+  /** Values of `--table` and `--table-name`: commander names both flags after the longer one. */
   readonly tableName?: readonly string[];
   readonly batchSize?: number;
   readonly strategy?: ExecutionInput["strategy"];

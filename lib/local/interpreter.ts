@@ -77,7 +77,7 @@ export type ExecutionRecord = {
   readonly states: readonly string[];
 };
 
-/** What an SNS task of the machine would have sent. */
+/** The message of an SNS task of the machine. */
 export type Notice = { readonly state: string; readonly message: unknown };
 
 type Running = { record: ExecutionRecord; states: string[]; abort: () => void; ended: Promise<void> };

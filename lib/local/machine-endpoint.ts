@@ -20,7 +20,7 @@ class ServiceError extends Error {
 const inputLimit = 256 * 1024;
 const bodyLimit = 1024 * 1024;
 
-/** Listens on 127.0.0.1 and answers the five operations of Step Functions below; port 0 is a free one. */
+/** Listens on 127.0.0.1 and answers the five operations below, as client-sfn sends them; port 0 is a free one. */
 export async function openMachineEndpoint(machine: LocalMachine, port = 0): Promise<MachineEndpoint> {
   const server = createServer((request, response) => {
     answer(machine, request).then(

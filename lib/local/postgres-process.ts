@@ -17,7 +17,7 @@ export type Cluster = {
   readonly log: (text: string) => void;
 };
 
-export type ServerProcess = { readonly pid: number; close(): Promise<void> };
+type ServerProcess = { readonly pid: number; close(): Promise<void> };
 
 /** Log message of a server that accepts connections, if lc_messages is C. */
 const readyMessage = "database system is ready to accept connections";
@@ -230,7 +230,7 @@ export async function reachableDataDirectory(wanted: string, user: ServerUser): 
   return directory;
 }
 
-/** Makes a directory below the system's temporary one that the server's user may pass, unlike one of mkdtemp. */
+/** Makes a temporary directory that the server's user may pass; mkdtemp alone makes one for this user only. */
 export async function makeTemporaryDirectory(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "table-loader-"));
   await chmod(directory, 0o711);

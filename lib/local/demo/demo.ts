@@ -21,7 +21,7 @@ type DemoResult = {
 const options: SampleOptions = { ...defaultSampleSize, now: new Date("2026-01-01T12:00:00Z") };
 const smaller = { ...options, seed: 3, subjects: 100, samplesPerTable: 100 };
 
-/** Shows the loader in about half a minute: a load, a preview that comes true, a redelivery, and rejected records. */
+/** Shows the loader in about half a minute: a load, a preview with its load, a redelivery, and rejected records. */
 export async function runDemo(io: DemoIo): Promise<DemoResult> {
   const start = performance.now();
   io.say("Table Loader: a temporary PostgreSQL, a bucket, a queue and the state machine start on this machine ...");

@@ -44,7 +44,7 @@ export async function openStage(io: DemoIo): Promise<Stage> {
     if (waiter) waiters.delete(waiter);
     waiter?.resolve(outcome);
   });
-  const writeStep = openStepLines(io);
+  const writeStep = stepWriter(io);
   const environment = await openLocalEnvironment({
     directory: null,
     logLevel: "SILENT",
@@ -103,7 +103,7 @@ function waitFor(io: DemoIo, register: (resolve: (outcome: Outcome) => void) => 
 }
 
 /** Writes a line when an execution first enters a state, but not for ValidateBatch: it may find nothing to load. */
-function openStepLines({ say }: DemoIo): (step: MachineEvent) => void {
+function stepWriter({ say }: DemoIo): (step: MachineEvent) => void {
   const told = new Map<string, { readonly start: number; readonly states: Set<string> }>();
   return ({ type, state, executionArn, at }) => {
     if (type !== "entered" || !(state in taskStates)) return;

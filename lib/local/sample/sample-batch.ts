@@ -5,7 +5,6 @@ import type { RejectCode } from "../../core/rejects.ts";
 import { centerCodes, countOf, mapTables, recordOf, sampleId, sampleRecords } from "./sample-records.ts";
 import {
   type BrokenRecord,
-  dayMilliseconds,
   type ExpectedCounts,
   type SampleFragment,
   type SampleOptions,
@@ -89,6 +88,7 @@ export function secondBatch(options: SampleOptions): {
 /** Fate of a record whose key the first batch has loaded. */
 type Fate = "updated" | "unchanged" | "skipped";
 type Resent = { readonly record: JsonObject; readonly fate: Fate };
+const dayMilliseconds = 86_400_000;
 
 function otherCenter(record: JsonObject): string {
   return centerCodes.find((code) => code !== record.center_code) as string;
@@ -138,7 +138,7 @@ function resendSpecimen(record: JsonObject, number: number): Resent | null {
   return number % 10 === 2 ? { record, fate: "unchanged" } : null;
 }
 
-/** `insert_only`: a known key is skipped, whatever else the record says. */
+/** `insert_only`: a record with a known key is skipped, changed or not. */
 function resendDuplicate(record: JsonObject, number: number): Resent | null {
   return number % 10 === 1 ? { record, fate: "skipped" } : null;
 }
