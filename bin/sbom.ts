@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /**
- * Writes the bill of materials of what is deployed, in CycloneDX. `npm sbom --omit dev` leaves out whatever a development
- * package needs as well, so npm is shown manifest and lock file as they would be without any.
+ * Writes the bill of materials of a deployment, in CycloneDX. `npm sbom --omit dev` would leave out packages that a
+ * development package needs as well, so npm reads copies of manifest and lock file without development packages.
  */
 
 type Locked = { readonly dev?: boolean };

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// npm starts this file with the machine's own Node, which may be too old to run TypeScript: then it hands over to the
-// Node that the project brings along.
+// npm starts this file with the machine's own Node. If that is too old to run TypeScript, the CLI runs with the Node
+// among the project's packages.
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
@@ -21,7 +21,7 @@ function handOver() {
     );
   }
   const child = spawn(node, [fileURLToPath(cli), ...process.argv.slice(2)], { stdio: "inherit" });
-  // A terminal sends Ctrl-C to both; the CLI takes the second one for the first.
+  // A terminal sends Ctrl-C to both processes, so the CLI receives it twice and ignores the second.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => fail(`${node} cannot be started (${error.message}); run npm ci`));
   child.on("exit", (code, signal) => {

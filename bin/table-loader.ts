@@ -2,15 +2,15 @@
 import { runCli } from "../lib/cli/main.ts";
 import { openProcessIo } from "../lib/cli/terminal.ts";
 
-/** A launcher or npm may pass one Ctrl-C on twice; a later one means that somebody is tired of waiting. */
-const patienceMilliseconds = 2_000;
+/** A launcher or npm may pass one Ctrl-C on twice; a signal after this time is a new one, and exits at once. */
+const repeatMilliseconds = 2_000;
 const interrupted = 130;
 
 const stop = new AbortController();
 let stoppedAt = 0;
 
 function onSignal(): void {
-  if (stop.signal.aborted && performance.now() - stoppedAt > patienceMilliseconds) process.exit(interrupted);
+  if (stop.signal.aborted && performance.now() - stoppedAt > repeatMilliseconds) process.exit(interrupted);
   if (stop.signal.aborted) return;
   stoppedAt = performance.now();
   stop.abort();

@@ -5,7 +5,7 @@ import { openStartLoad } from "../lib/wiring.ts";
 
 const sqsEvent = z.object({ Records: z.array(z.object({ messageId: z.string(), body: z.string() })) });
 
-/** SQS: what arrived in staging. */
+/** Invoked by SQS with the objects that arrived in staging. */
 export const handler = taskHandler({
   name: "StartLoad",
   request: sqsEvent,

@@ -3,7 +3,7 @@ import { taskHandler } from "../lib/aws/task-handler.ts";
 import { sweep } from "../lib/steps/sweep.ts";
 import { openStarter } from "../lib/wiring.ts";
 
-/** Neither the schedule's event nor that of an execution's end says anything that the sweep needs. */
+/** Ignores its events, of the schedule and of the end of an execution: the sweep needs nothing of them. */
 export const handler = taskHandler({
   name: "Sweep",
   request: z.unknown(),

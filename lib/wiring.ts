@@ -37,34 +37,7 @@ import { openPostgresTarget } from "./targets/postgres/postgres-target.ts";
 
 type Sql = ReturnType<typeof openSql>;
 
-/** A secret is read by every invocation, and once more where its login is refused: it was rotated in between. */
-async function loginOf({ database, region }: Settings): Promise<Login & { renewLogin?: () => Promise<Login> }> {
-  const { host, port, user, auth, password, secretArn } = database;
-  if (auth === "iam") return { user, password: () => signDatabaseToken({ host, port, user, region }) };
-  if (auth === "secret" && secretArn) {
-    const renewLogin = async (): Promise<Login> => {
-      const { username, password } = await readSecret(secretArn, region);
-      return { user: username, password: () => password };
-    };
-    return { ...(await renewLogin()), renewLogin };
-  }
-  if (password !== null) return { user, password: () => password };
-  const text = `login of ${user} at ${host}: no credential; set DB_PASSWORD or DB_SECRET_ARN, or DB_AUTH to iam`;
-  throw new BlockedError("DB_AUTH", text);
-}
-
-const readSecret = (secretArn: string, region: string) => readDatabaseSecret({ secretArn, region, endpoint: null });
-
-/** One connection for a Lambda: the infra's cap counts on it. On a machine of one's own, as many as are allowed. */
-export async function openDatabase(current: Settings, limits: Partial<ConnectionLimits> = {}): Promise<Sql> {
-  const { host, port, name, tls, authorities, poolMax } = current.database;
-  const connections = current.localEndpoint === null ? 1 : poolMax;
-  const login = await loginOf(current);
-  const encryption = tls === "off" ? null : readAuthorities(authorities);
-  return openSql({ host, port, database: name, ...login, tls: encryption, connections, limits });
-}
-
-// Every handler imports this file, and asks when it is invoked first. Settings that are wrong are told by what opens.
+// Asked at the first invocation of a handler. Wrong settings count as no here: the port that opens reports them.
 traceWhere(() => {
   try {
     return settings().onLambda;
@@ -77,36 +50,14 @@ let reachPoint: CrashPointHook = () => undefined;
 const crashPoint: CrashPointHook = (point) => reachPoint(point);
 let bucketLimits: Partial<BucketLimits> = {};
 
-/** For a fault laboratory only: called at every named point of every step. */
-export function onCrashPoint(crashPoint: (point: CrashPoint) => void | Promise<void>): void {
-  reachPoint = crashPoint;
+/** For the fault laboratory only: calls the hook at every crash point of every step. */
+export function onCrashPoint(hook: (point: CrashPoint) => void | Promise<void>): void {
+  reachPoint = hook;
 }
 
-/** For a fault laboratory only: small copies in parts, short patience. */
+/** For the fault laboratory only: makes parts of copies small and timeouts short. */
 export function limitBucket(limits: Partial<BucketLimits>): void {
   bucketLimits = limits;
-}
-
-function openStore(current: Settings) {
-  return openObjectStore({
-    bucket: current.bucket,
-    region: current.region,
-    versioning: current.bucketVersioning,
-    bucketOwner: current.bucketOwner,
-    endpoint: current.localEndpoint,
-    limits: bucketLimits,
-    crashPoint,
-  });
-}
-
-function prepareTelemetry(current: Settings): void {
-  setLogLevel(current.logLevel);
-  setMetricsEnabled(current.localEndpoint === null);
-}
-
-function machineArn({ stateMachineArn }: Settings): string {
-  if (stateMachineArn) return stateMachineArn;
-  throw new BlockedError("SETTINGS_INVALID", "STATE_MACHINE_ARN is not set; deploy the functions with their machine");
 }
 
 /** Every port of the machine's steps, on one connection of this invocation. */
@@ -151,7 +102,12 @@ export async function openLoader() {
   return { ports, close: () => closeAll(sql, store) };
 }
 
-/** The same with Step Functions, for what starts executions: sweep and most of operate. */
+async function closeAll(sql: Sql, store: { close(): void }): Promise<void> {
+  store.close();
+  await closeSql(sql);
+}
+
+/** The ports of a loader and Step Functions, for sweep and most of operate, which start executions. */
 export async function openStarter() {
   const current = settings();
   const executions = openExecutions({
@@ -167,12 +123,7 @@ export async function openStarter() {
   return { ports: { ...loader.ports, executions }, close };
 }
 
-async function closeAll(sql: Sql, store: { close(): void }): Promise<void> {
-  store.close();
-  await closeSql(sql);
-}
-
-/** What start-load needs: no database. */
+/** The ports of start-load, which needs no database. */
 export function openStartLoad() {
   const current = settings();
   prepareTelemetry(current);
@@ -188,11 +139,6 @@ export function openStartLoad() {
     log: openLog(),
     settings: { bucket, batchIdPattern, ...(bucketOwner !== null && { account: bucketOwner }) },
   };
-}
-
-/** The deployed `operate` function; the CLI's way to a database that is not reachable from outside. */
-export function openRemoteOperate(functionName: string): OpenOperate {
-  return openOperateClient({ functionName, region: settings().region, endpoint: null });
 }
 
 /** The migrations, with the login that may create schemas and roles. */
@@ -213,7 +159,7 @@ export async function openMigrator() {
   return { ports, close: () => closeSql(sql) };
 }
 
-/** The secret is read by every migration, which so brings the database a password that was rotated. */
+/** Reads the secret at every migration, which so gives the database a password that was rotated. */
 async function loaderRole({ database, region }: Settings): Promise<{ role: string; password?: string } | null> {
   const { loaderSecretArn, loaderRole: role } = database;
   if (loaderSecretArn === null) return role === null ? null : { role };
@@ -221,11 +167,30 @@ async function loaderRole({ database, region }: Settings): Promise<{ role: strin
   return { role: username, password };
 }
 
-/** What a diagnosis looks with. Nothing is opened before it is looked at: what cannot be opened is what it is about. */
+/**
+ * The ports of operate: those of a starter or of a diagnosis, opened when they are asked for, so that a fault of the
+ * environment stops every operation except doctor, which reports it.
+ */
+export async function openOperator() {
+  prepareTelemetry(inspectSettings().settings);
+  const closings: Closing[] = [];
+  const ports = {
+    starter: async () => {
+      const starter = await openStarter();
+      closings.push(starter.close);
+      return starter.ports;
+    },
+    doctor: () => openDoctor(closings),
+  };
+  const close = async (): Promise<void> => {
+    for (const end of closings) await end();
+  };
+  return { ports, close };
+}
 
 type Closing = () => Promise<void> | void;
 
-/** Seconds; a diagnosis waits for nobody as long as a load does. */
+/** Limits of a diagnosis, in seconds: shorter than those of a load. */
 const grace = 1;
 const impatient = {
   open: doctorAnswerSeconds,
@@ -235,6 +200,7 @@ const impatient = {
 };
 const closeSeconds = 1;
 
+/** Opens nothing that can fail before a check asks for it: such a fault is a finding. */
 function openDoctor(closings: Closing[]) {
   const inspected = inspectSettings();
   const current = inspected.settings;
@@ -252,7 +218,7 @@ function openDoctor(closings: Closing[]) {
     () => bucket.close(),
     () => store.close(),
     () => machine?.close(),
-    // what was never opened needs no closing, nor what could not be, nor what nobody waits for any longer
+    // a connection that was never opened, failed to open, or opens too late needs no closing
     async () => {
       const sql = opening && (await within(closeSeconds, opening).catch(() => null));
       if (sql) await closeSql(sql);
@@ -274,34 +240,18 @@ function openDoctor(closings: Closing[]) {
   };
 }
 
-/**
- * What operate works with: the ports of a starter, or those of a diagnosis, opened when they are asked for. So a fault
- * of the environment stops every operation but the one that has to say so.
- */
-export async function openOperator() {
-  prepareTelemetry(inspectSettings().settings);
-  const closings: Closing[] = [];
-  const ports = {
-    starter: async () => {
-      const starter = await openStarter();
-      closings.push(starter.close);
-      return starter.ports;
-    },
-    doctor: () => openDoctor(closings),
-  };
-  const close = async (): Promise<void> => {
-    for (const end of closings) await end();
-  };
-  return { ports, close };
+/** The deployed `operate` function, through which the CLI reaches a database that only the deployment can. */
+export function openRemoteOperate(functionName: string): OpenOperate {
+  return openOperateClient({ functionName, region: settings().region, endpoint: null });
 }
 
-/** The intake's queues, asked with the permissions of whoever runs this process. */
+/** The queues of the entrances, read with the permissions of the user of this process. */
 export function openQueues(): QueueDoctor & { close(): void } {
   const { region, localEndpoint } = settings();
   return openQueueDoctor({ region, endpoint: localEndpoint });
 }
 
-/** @throws TransientError NO_ANSWER where the work takes longer; what it does then goes on, and is not waited for */
+/** @throws TransientError NO_ANSWER if the work takes longer; it then goes on in the background */
 export async function within<Answer>(seconds: number, work: Promise<Answer>): Promise<Answer> {
   const late = Promise.withResolvers<never>();
   const text = `no answer within ${Math.round(seconds)} s`;
@@ -311,4 +261,53 @@ export async function within<Answer>(seconds: number, work: Promise<Answer>): Pr
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** One connection on Lambda, since the infra's limits count on it; on one computer as many as the settings allow. */
+export async function openDatabase(current: Settings, limits: Partial<ConnectionLimits> = {}): Promise<Sql> {
+  const { host, port, name, tls, authorities, poolMax } = current.database;
+  const connections = current.localEndpoint === null ? 1 : poolMax;
+  const login = await loginOf(current);
+  const encryption = tls === "off" ? null : readAuthorities(authorities);
+  return openSql({ host, port, database: name, ...login, tls: encryption, connections, limits });
+}
+
+/** Reads a secret at every invocation, and once more if its login is refused, since it may just have been rotated. */
+async function loginOf({ database, region }: Settings): Promise<Login & { renewLogin?: () => Promise<Login> }> {
+  const { host, port, user, auth, password, secretArn } = database;
+  if (auth === "iam") return { user, password: () => signDatabaseToken({ host, port, user, region }) };
+  if (auth === "secret" && secretArn) {
+    const renewLogin = async (): Promise<Login> => {
+      const { username, password } = await readSecret(secretArn, region);
+      return { user: username, password: () => password };
+    };
+    return { ...(await renewLogin()), renewLogin };
+  }
+  if (password !== null) return { user, password: () => password };
+  const text = `login of ${user} at ${host}: no credential; set DB_PASSWORD or DB_SECRET_ARN, or DB_AUTH to iam`;
+  throw new BlockedError("DB_AUTH", text);
+}
+
+const readSecret = (secretArn: string, region: string) => readDatabaseSecret({ secretArn, region, endpoint: null });
+
+function openStore(current: Settings) {
+  return openObjectStore({
+    bucket: current.bucket,
+    region: current.region,
+    versioning: current.bucketVersioning,
+    bucketOwner: current.bucketOwner,
+    endpoint: current.localEndpoint,
+    limits: bucketLimits,
+    crashPoint,
+  });
+}
+
+function prepareTelemetry(current: Settings): void {
+  setLogLevel(current.logLevel);
+  setMetricsEnabled(current.localEndpoint === null);
+}
+
+function machineArn({ stateMachineArn }: Settings): string {
+  if (stateMachineArn) return stateMachineArn;
+  throw new BlockedError("SETTINGS_INVALID", "STATE_MACHINE_ARN is not set; deploy the functions with their machine");
 }

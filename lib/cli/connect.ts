@@ -13,38 +13,37 @@ export type Connection = {
   close(): void;
 };
 
-/** What `--local` and `--function` say. */
+/** The flags `--local` and `--function`. */
 type Where = { readonly local?: boolean; readonly function?: string };
 export type Connect = (where: Where, io: CliIo) => Promise<Connection>;
 
 const localPollMilliseconds = 300;
 const remotePollMilliseconds = 2_000;
 
-/** Folder of the local environment, below the one that the CLI was started in. */
+/** Folder of the local environment, below the one in which the CLI was started. */
 export const localDirectory = ".table-loader";
 
-function toLocalConnection(operate: Operate): Connection {
-  return { operate, pollMilliseconds: localPollMilliseconds, close: () => {} };
-}
-
-/** Connects to the deployed stack or to the local environment, as the flags say or, without them, as it is. */
+/**
+ * Connects as the flags say. Without them: to the deployed stack if OPERATE_FUNCTION names it, else to the local
+ * environment.
+ *
+ * @throws CliError USAGE if both flags are given, NOT_CONNECTED if no loader is found
+ */
 export const connect: Connect = async (where, io) => {
   if (where.local && where.function) {
     throw new CliError("USAGE", "--local and --function: got both, expected one; choose where the batch is");
   }
   const functionName = where.function ?? settings().operateFunction;
-  if (!where.local && functionName) return toRemoteConnection(functionName);
+  if (!where.local && functionName) {
+    return { ...openRemoteOperate(functionName), pollMilliseconds: remotePollMilliseconds };
+  }
   const directory = join(io.directory, localDirectory);
   const { attachOperate } = await import("../local/attached-operate.ts");
   const operate = await attachOperate(directory);
   if (operate === null) throw notFound(where.local === true, directory);
   if (!where.local) io.note(`using the local environment that runs in ${localDirectory}/`);
-  return toLocalConnection(operate);
+  return { operate, pollMilliseconds: localPollMilliseconds, close: () => {} };
 };
-
-function toRemoteConnection(functionName: string): Connection {
-  return { ...openRemoteOperate(functionName), pollMilliseconds: remotePollMilliseconds };
-}
 
 function notFound(local: boolean, directory: string): CliError {
   const text = local
@@ -57,12 +56,12 @@ function notFound(local: boolean, directory: string): CliError {
 /** A command with everything it needs. */
 export type Command = { readonly connection: Connection; readonly io: CliIo; readonly options: CliOptions };
 
-/** What a dry run and a load have in common: whether failed batches are taken up again. */
+/** Action of an execution; `retry` takes up a failed batch again. */
 export type LoadAction = "load" | "retry";
 
 export type ProgramPorts = {
   readonly io: CliIo;
   readonly connect: Connect;
-  /** Gets what the process shall end with. */
+  /** Receives the exit code of the process. */
   readonly end: (code: ExitCode) => void;
 };

@@ -19,7 +19,7 @@ import type { CliOptions } from "./options.ts";
 import { type ExitCode, exitCodes, toCliFault } from "./outcomes.ts";
 import { type CliIo, type Paint, type Style, shown } from "./terminal.ts";
 
-/** What `--json` writes. */
+/** The document that `--json` writes. */
 export type DoctorReport = {
   readonly status: "healthy" | "findings" | "unreachable";
   readonly errors: number;
@@ -28,7 +28,7 @@ export type DoctorReport = {
   readonly checks: readonly Check[];
 };
 
-/** `doctor`: everything that is wrong with the environment, at once; with the command line itself, too. */
+/** `doctor`: finds everything that is wrong with the environment and with the command line itself, at once. */
 export async function runDoctor(io: CliIo, connect: Connect, options: CliOptions): Promise<ExitCode> {
   const report = await examine(io, connect, options);
   io.out(options.json ? JSON.stringify(report, null, 2) : renderDoctor(report, io.paint));
@@ -41,11 +41,11 @@ async function examine(io: CliIo, connect: Connect, options: CliOptions): Promis
   try {
     const diagnosis = await ask(io, connect, options);
     const checks = [...cliChecks(where, diagnosis), ...diagnosis.checks, ...(await queues(diagnosis))];
-    return toReport("healthy", checks, { loader: diagnosis.loader });
+    return toReport("healthy", checks, diagnosis.loader);
   } catch (error) {
-    // a wrong flag, or a fault of this program, says nothing about the environment
+    // a wrong flag or a defect of this program says nothing about the environment
     if (toCliFault(error).exitCode !== exitCodes.blocked) throw error;
-    return toReport("unreachable", [unreachable(where, error)], { loader: null });
+    return toReport("unreachable", [unreachable(where, error)], null);
   }
 }
 
@@ -61,15 +61,13 @@ async function ask(io: CliIo, connect: Connect, options: CliOptions): Promise<Di
 function toReport(
   status: "healthy" | "unreachable",
   checks: readonly Check[],
-  { loader }: Pick<DoctorReport, "loader">,
+  loader: DoctorReport["loader"],
 ): DoctorReport {
   const findings = checks.flatMap((check) => check.findings);
   const errors = findings.filter(({ severity }) => severity === "error").length;
   const found = status === "healthy" && findings.length > 0 ? "findings" : status;
   return { status: found, errors, warnings: findings.length - errors, loader, checks };
 }
-
-const isArn = (name: string): boolean => name.startsWith("arn:");
 
 function nameOf({ local, function: name }: CliOptions): string {
   const { operateFunction } = inspectSettings().settings;
@@ -101,7 +99,7 @@ function cliChecks(where: string, { loader }: Diagnosis): Check[] {
   ];
 }
 
-/** A stack that nobody reaches has nothing else that could be looked at; what is wrong on this side is said at once. */
+/** The only check of a stack that cannot be reached; it also reports what is wrong on this side. */
 function unreachable(where: string, error: unknown): Check {
   const { settings: mine, faults } = inspectSettings();
   const wrong = faults.map(({ variable, expected }) => {
@@ -115,12 +113,12 @@ function unreachable(where: string, error: unknown): Check {
 }
 
 function otherRegion(where: string, region: string): Finding[] {
-  const [, , , named] = isArn(where) ? where.split(":") : [];
+  const [, , , named] = where.startsWith("arn:") ? where.split(":") : [];
   if (named === undefined || named === region) return [];
   return [finding("CLI_REGION", { where, got: named, expected: `${region}, as AWS_REGION`, fix: "set AWS_REGION" })];
 }
 
-/** Seconds that the queues may take together. */
+/** Seconds for the checks of all queues together. */
 const queueSeconds = 15;
 
 async function queues({ queues: addresses }: Diagnosis): Promise<readonly Check[]> {
@@ -136,10 +134,10 @@ async function queues({ queues: addresses }: Diagnosis): Promise<readonly Check[
 
 const styles: Readonly<Record<CheckOutcome, Style>> = { ok: "green", warning: "yellow", error: "red", skipped: "dim" };
 const labelWidth = "warning".length;
-/** Of server messages and lists of names. */
+/** Characters that are shown of a server's message or a list of names. */
 const longestText = 2_000;
 
-/** What was looked at, by area, and below it what was found. */
+/** Lists the checks by area, each with its findings below it. */
 export function renderDoctor(report: DoctorReport, paint: Paint): string {
   const { checks, errors, warnings, status } = shown(report);
   const nameWidth = Math.max(...checks.map(({ name }) => name.length));
@@ -147,7 +145,7 @@ export function renderDoctor(report: DoctorReport, paint: Paint): string {
     const own = checks.filter((check) => check.area === area);
     if (own.length === 0) return [];
     const looked = own.filter(({ outcome }) => outcome !== "skipped");
-    const lines = looked.flatMap((check) => renderCheck(check, { nameWidth, paint }));
+    const lines = looked.flatMap((check) => renderCheck(check, nameWidth, paint));
     return [paint("bold", area), ...lines, ...renderSkipped(own, paint), ""];
   });
   const passed = checks.filter(({ outcome }) => outcome === "ok").length;
@@ -163,16 +161,14 @@ export function renderDoctor(report: DoctorReport, paint: Paint): string {
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
-type Layout = { readonly nameWidth: number; readonly paint: Paint };
-
-function renderCheck({ outcome, name, said, findings }: Check, { nameWidth, paint }: Layout): string[] {
+function renderCheck({ outcome, name, said, findings }: Check, nameWidth: number, paint: Paint): string[] {
   const label = paint(styles[outcome], outcome.padEnd(labelWidth));
-  const head =
-    `  ${label}  ${name.padEnd(nameWidth)}  ${clipText(findings.length > 0 ? "" : said, longestText)}`.trimEnd();
+  const text = clipText(findings.length > 0 ? "" : said, longestText);
+  const head = `  ${label}  ${name.padEnd(nameWidth)}  ${text}`.trimEnd();
   return [head, ...findings.flatMap((found) => renderFinding(found, paint))];
 }
 
-/** One line for all that could not be looked at for the same reason. */
+/** One line for all checks that were skipped for the same reason. */
 function renderSkipped(checks: readonly Check[], paint: Paint): string[] {
   const skipped = Map.groupBy(
     checks.filter(({ outcome }) => outcome === "skipped"),

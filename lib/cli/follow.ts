@@ -7,14 +7,14 @@ import type { Connection } from "./connect.ts";
 import { CliError, exitCodes } from "./outcomes.ts";
 import { type CliIo, formatCount, shown } from "./terminal.ts";
 
-/** How often a batch that another execution holds is tried again. */
+/** Number of executions that are started for a batch that others hold. */
 const busyRounds = 5;
-/** A poll that fails for a passing reason is repeated this often. */
+/** Number of tries of a poll that fails with a transient error. */
 const pollTries = 5;
 
 /**
- * Starts an execution and follows it to its end. Where another one holds the batch (as an arrival's may, just before
- * it was approved), it waits for that one and starts again: what is loaded by then is answered as that.
+ * Starts an execution and follows it to its end. If another one holds the batch (one of an arrival may, just before the
+ * approval), it waits for that one and starts again; a batch that is loaded by then answers `already_processed`.
  */
 export async function runExecution(connection: Connection, input: ExecutionInput, io: CliIo): Promise<Outcome> {
   const progress = openProgress(io, input);
@@ -46,7 +46,7 @@ async function follow(following: Following, input: ExecutionInput, executionArn:
   }
 }
 
-/** The execution waits and goes on by itself, possibly for days: nobody has to sit and watch. */
+/** Outcome of a blocked batch: its execution waits and continues by itself, possibly after days, so following ends. */
 function blockedOutcome({ health, reason_code: code, reason }: BatchStatus): Outcome | null {
   if (health !== "BLOCKED") return null;
   return { kind: "blocked", code: code ?? "BLOCKED", message: reason ?? "see the log of the execution" };
@@ -101,7 +101,7 @@ const phases: Readonly<Record<string, string>> = {
   failing: "failed, moving fragments to failed/",
 };
 
-/** One line of progress: where the batch is, and how many records of each table are staged. */
+/** One line of progress: the phase of the batch, or the number of staged records of each table. */
 export function progressLine(status: BatchStatus | null): string {
   if (status === null) return "working";
   const phase = phases[status.state] ?? "validating";
@@ -112,12 +112,12 @@ export function progressLine(status: BatchStatus | null): string {
   return `staged ${formatCount(total)} records: ${each.join(", ")}`;
 }
 
-/** On a terminal a line that is rewritten; elsewhere a line whenever the phase changes. */
+/** Rewrites one line on a terminal; elsewhere writes a line when the phase changes. */
 function openProgress(io: CliIo, { batchId, dryRun }: ExecutionInput): Progress {
   const started = performance.now();
   let lastPhase = "";
   const prefix = `${dryRun ? "previewing" : "loading"} ${batchId}`;
-  const plainLine = (line: string, phase: string): void => {
+  const noteChange = (line: string, phase: string): void => {
     if (phase !== lastPhase) io.note(`${prefix}: ${line}`);
     lastPhase = phase;
   };
@@ -126,7 +126,7 @@ function openProgress(io: CliIo, { batchId, dryRun }: ExecutionInput): Progress 
       const line = progressLine(status);
       const seconds = Math.round((performance.now() - started) / 1000);
       if (io.progress) io.progress(`${prefix} (${seconds} s): ${line}`);
-      else plainLine(line, status?.state ?? "");
+      else noteChange(line, status?.state ?? "");
     },
     say(text) {
       io.progress?.(null);

@@ -11,7 +11,7 @@ import { fetchPreview, showPreview } from "./preview-command.ts";
 import { renderErrors, renderLoad } from "./render-load.ts";
 import { type CliIo, indent } from "./terminal.ts";
 
-/** `load` and `retry`: shows on a terminal what would happen, asks, loads, and tells what came of it. */
+/** `load` and `retry`: on a terminal shows the preview and asks; then loads and shows the result. */
 export async function loadBatch(command: Command, batchId: string, action: LoadAction): Promise<ExitCode> {
   const dryRun = command.options.dryRun ?? settings().dryRun;
   if (dryRun) return showPreview(command, batchId, action);
@@ -22,7 +22,7 @@ export async function loadBatch(command: Command, batchId: string, action: LoadA
   return loadUnasked(command, batchId, action);
 }
 
-/** Nobody is asked with --force, with --json, or where nobody sits at a terminal. */
+/** Asks on a terminal, but not with --force, --yes or --json. */
 async function isConfirmed(command: Command, batchId: string, action: LoadAction): Promise<boolean> {
   const { io, options } = command;
   if (io.ask === null || options.force || options.yes || options.json) return true;
@@ -45,10 +45,12 @@ async function loadUnasked(command: Command, batchId: string, action: LoadAction
   return exitCodeOf(outcome);
 }
 
-/** An outcome with what the bucket holds of it. */
+type Result = Omit<LoadResult, "errors">;
+
+/** An outcome with its report and its error log. */
 type Ending = {
   readonly outcome: Outcome;
-  readonly result: Omit<LoadResult, "errors"> | null;
+  readonly result: Result | null;
   readonly errors: Stored<ErrorSummary> | null;
 };
 
@@ -60,16 +62,14 @@ async function readEnding({ operate }: Connection, outcome: Outcome, batchId: st
   return { outcome, result, errors };
 }
 
-type Result = Omit<LoadResult, "errors">;
-
-/** Of very many tables, the machine's answer holds the totals alone. */
+/** Reads the report if the result lacks its tables: with very many of them the machine answers only with totals. */
 async function withTables(operate: Connection["operate"], result: Result): Promise<Result> {
   if (Object.keys(result.tables).length > 0) return result;
   const { report } = await operate({ operation: "report", batchId: result.batch_id });
   return report ?? result;
 }
 
-/** Statuses as in a load result; `busy` and `refused` have none there. */
+/** Statuses of a load result for outcomes that are named otherwise; all other outcomes keep their name. */
 const jsonStatus: Readonly<Record<string, string>> = { failed_before: "failed", aborted: "failed" };
 
 function toJson(batchId: string, { outcome, result, errors }: Ending): object {
@@ -98,9 +98,8 @@ function tellEnding(io: CliIo, batchId: string, { outcome, result, errors }: End
     io.out(renderLoad(result ?? outcome.result, io.paint));
     return;
   }
-  io.out(
-    `${batchId}: ${io.paint(exitCodeOf(outcome) === exitCodes.success ? "green" : "red", kindText(outcome.kind))}`,
-  );
+  const style = exitCodeOf(outcome) === exitCodes.success ? "green" : "red";
+  io.out(`${batchId}: ${io.paint(style, outcome.kind.replaceAll("_", " "))}`);
   io.out(escapeText(`${outcome.code}: ${outcome.message}`));
   if (outcome.kind === "already_processed" && result) io.out(`\n${renderLoad(result, io.paint)}`);
   if (errors?.report) io.out(`\n${indent(renderErrors(errors.report))}\n\nerror log  ${errors.key}`);
@@ -109,11 +108,7 @@ function tellEnding(io: CliIo, batchId: string, { outcome, result, errors }: End
   if (advice) io.out(`what to do: ${advice}`);
 }
 
-function kindText(kind: Outcome["kind"]): string {
-  return kind.replaceAll("_", " ");
-}
-
-/** `approve`: records the approval, then loads, unless `--no-load`. */
+/** `approve`: records the approval, then loads unless `--no-load` is given. */
 export async function approveBatch(command: Command, batchId: string): Promise<ExitCode> {
   const { connection, io, options } = command;
   const approval = await connection.operate({

@@ -10,12 +10,13 @@ import { CliError, type ExitCode, exitCodeOf, exitCodes } from "./outcomes.ts";
 import { renderCounts } from "./render-load.ts";
 import { type CliIo, textTable } from "./terminal.ts";
 
+type SeedOptions = { readonly count: number; readonly json?: boolean };
 type LocalOptions = { readonly logLevel: "DEBUG" | "INFO" | "WARN" | "ERROR" | "SILENT"; readonly json?: boolean };
 
 const defaultSubjects = 10;
 const mostSubjects = 9_999;
 
-/** `local` and what belongs to it. Everything of lib/local is imported only when it is asked for. */
+/** Adds `local` and its commands. Modules of lib/local are imported only when a command runs. */
 export function addLocalCommands(program: CommanderCommand, { io, connect, end }: ProgramPorts): void {
   const local = program
     .command("local")
@@ -33,7 +34,7 @@ export function addLocalCommands(program: CommanderCommand, { io, connect, end }
     .description("load subjects into the running environment, and write example files")
     .option("--count <subjects>", "how many, at least 10", parseSubjects, defaultSubjects)
     .option("--json", "write one JSON document to stdout")
-    .action(async (options: { count: number; json?: boolean }) => end(await seedLocal(io, connect, options)));
+    .action(async (options: SeedOptions) => end(await seedLocal(io, connect, options)));
   local
     .command("put")
     .description("put a file into the bucket of the running environment, as an uploader would")
@@ -54,7 +55,7 @@ export function addLocalCommands(program: CommanderCommand, { io, connect, end }
 
 function parseSubjects(text: string): number {
   const count = parseCount(text, mostSubjects);
-  // the example records go round the first ten
+  // the example records refer to the first ten
   if (count < defaultSubjects) throw new InvalidArgumentError(`expected at least ${defaultSubjects}.`);
   return count;
 }
@@ -67,7 +68,7 @@ async function serve(io: CliIo, { logLevel, json }: LocalOptions): Promise<void>
 }
 
 async function put(io: CliIo, { file, key, json }: { file: string; key: string; json: boolean }): Promise<void> {
-  const { putLocalObject, requireLocalEnvironment } = await import("../local/local-objects.ts");
+  const { putLocalObject, requireLocalEnvironment } = await import("../local/environment-file.ts");
   const environment = await requireLocalEnvironment(join(io.directory, localDirectory));
   const bytes = await readFile(resolve(io.directory, file)).catch((error: NodeJS.ErrnoException) => {
     throw new CliError("FILE_UNREADABLE", `file ${file}: expected one that can be read, got ${error.code}`);
@@ -84,16 +85,12 @@ async function demo(io: CliIo, json: boolean): Promise<boolean> {
   return agreed;
 }
 
-const approvedBy = "local seed";
-
-type SeedOptions = { readonly count: number; readonly json?: boolean };
-
-/** Loads subjects that a batch of one's own can refer to, and writes example files. */
+/** Loads subjects for the user's own batches to refer to, and writes example files. */
 async function seedLocal(io: CliIo, connect: Connect, { count, json }: SeedOptions): Promise<ExitCode> {
   const directory = join(io.directory, localDirectory);
   const [{ putLocalObject, requireLocalEnvironment }, { experimentParents }, { writeExamples }, { seedText }] =
     await Promise.all([
-      import("../local/local-objects.ts"),
+      import("../local/environment-file.ts"),
       import("../local/sample/sample-records.ts"),
       import("../local/examples.ts"),
       import("../local/guide.ts"),
@@ -112,7 +109,7 @@ async function seedLocal(io: CliIo, connect: Connect, { count, json }: SeedOptio
 async function loadSeed(io: CliIo, connect: Connect, batchId: string): Promise<void> {
   const connection = await connect({ local: true }, io);
   try {
-    await connection.operate({ operation: "approve", batchId, approvedBy });
+    await connection.operate({ operation: "approve", batchId, approvedBy: "local seed" });
     const outcome = await runExecution(connection, executionInput.parse({ batchId }), io);
     const exitCode = exitCodeOf(outcome);
     if (exitCode === exitCodes.success) return;
@@ -123,7 +120,7 @@ async function loadSeed(io: CliIo, connect: Connect, batchId: string): Promise<v
   }
 }
 
-/** `batch_20260101_120000` of a time, in UTC. */
+/** A batch id of a time, in UTC: `batch_20260101_120000`. */
 function batchIdAt(time: Date): string {
   const digits = time.toISOString().replaceAll(/[-:]/g, "");
   return `batch_${digits.slice(0, 8)}_${digits.slice(9, 15)}`;

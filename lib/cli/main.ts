@@ -6,10 +6,10 @@ import { createProgram } from "./program.ts";
 import type { CliIo } from "./terminal.ts";
 
 /**
- * Runs one command of the CLI and answers what the process shall end with.
+ * Runs one command of the CLI and answers with the exit code of the process.
  *
  * @param args without node and script
- * @param connectTo where commands find the loader; a test gives its own
+ * @param connectTo finds the loader for a command; a test gives its own
  */
 export async function runCli(args: readonly string[], io: CliIo, connectTo: Connect = connect): Promise<ExitCode> {
   let ended: ExitCode = exitCodes.success;
@@ -31,12 +31,9 @@ function toUsageError({ message }: CommanderError): CliError {
 
 function tellFault(args: readonly string[], io: CliIo, error: unknown): ExitCode {
   const { code, message, exitCode } = toCliFault(error);
-  io.note(`${code}: ${code.startsWith("LOCAL_") ? escapeLines(message) : escapeText(message)}`);
+  // A LOCAL_ error quotes the last lines of a server on this machine: they stay lines.
+  const text = code.startsWith("LOCAL_") ? message.split("\n").map(escapeText).join("\n") : escapeText(message);
+  io.note(`${code}: ${text}`);
   if (args.includes("--json")) io.out(JSON.stringify({ status: "error", code, message }, null, 2));
   return exitCode;
-}
-
-/** What servers on this machine said before they ended has lines. */
-function escapeLines(text: string): string {
-  return text.split("\n").map(escapeText).join("\n");
 }

@@ -3,17 +3,17 @@ import { settings } from "../config.ts";
 import { badBatchId, type ExecutionInput, executionInput, isBatchId } from "../core/execution.ts";
 import { CliError } from "./outcomes.ts";
 
-/** Flags as commander hands them over. */
+/** Flags as commander passes them. */
 export type CliOptions = {
   readonly batchId?: string;
   readonly approve?: boolean;
   readonly dryRun?: boolean;
-  /** Of `--table`, too: commander names the two after the longer one. */
+  /** Values of `--table` and `--table-name`: commander names both flags after the longer one. */
   readonly tableName?: readonly string[];
   readonly batchSize?: number;
   readonly strategy?: ExecutionInput["strategy"];
   readonly targetWarehouse?: ExecutionInput["targetWarehouse"];
-  /** `--force` or `--yes`: nobody is asked. It never stands in for an approval. */
+  /** `--force` or `--yes`: do not ask. It does not replace an approval. */
   readonly force?: boolean;
   readonly yes?: boolean;
   readonly by?: string;
@@ -24,7 +24,7 @@ export type CliOptions = {
   readonly function?: string;
 };
 
-/** @throws CliError before anything is called */
+/** @throws CliError if the id does not match the pattern, before any call is made */
 export function checkBatchId(batchId: string): string {
   const { batchIdPattern } = settings();
   if (isBatchId(batchId, batchIdPattern)) return batchId;
@@ -32,7 +32,7 @@ export function checkBatchId(batchId: string): string {
   throw new CliError(code, `${message}, for example batch_20260101_120000`);
 }
 
-/** The input of an execution; `--table` given twice is one list. */
+/** Makes the input of an execution; several `--table` are one list. */
 export function toExecutionInput(
   batchId: string,
   options: CliOptions,

@@ -1,7 +1,7 @@
 import { BlockedError, type Fault, LoaderError, PermanentError, parseFault, TransientError } from "../core/errors.ts";
 import type { OtherOutcome, Outcome } from "../core/outcome.ts";
 
-/** What the CLI's process ends with; the meaning stands in `--help`. */
+/** Exit codes of the process; `--help` explains them. */
 export const exitCodes = {
   success: 0,
   failed: 1,
@@ -13,7 +13,7 @@ export const exitCodes = {
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** Something the CLI itself has to say no to. The message reads subject, got, expected, fix. */
+/** An error of the CLI itself. The message says subject, got, expected, fix. */
 export class CliError extends Error {
   override readonly name = "CliError";
   readonly code: string;
@@ -28,33 +28,33 @@ export class CliError extends Error {
 
 type CliFault = Fault & { readonly exitCode: ExitCode };
 
-/** What an error that is nobody's class means, by the first word of its code. */
+/** Exit codes of errors without a class of ours, by the first word of their code. */
 const knownExitCodes: Readonly<Record<string, ExitCode>> = { SETTINGS: exitCodes.usage, LOCAL: exitCodes.blocked };
 
-/** Any thrown value as what is printed, and what the process ends with. */
+/** Turns a thrown value into code, message and exit code. */
 export function toCliFault(error: unknown): CliFault {
   if (error instanceof CliError) return { code: error.code, message: error.message, exitCode: error.exitCode };
   if (error instanceof LoaderError) return { ...error.fault, exitCode: exitCodeOfError(error) };
-  // a handler that was invoked in this process: its own error stands behind what Lambda would say
+  // a handler invoked in this process: its own error is the cause of the one that Lambda would report
   if (error instanceof Error && error.cause instanceof LoaderError) return withCause(error.cause);
   const { code, message } = parseFault(error instanceof Error ? error.message : String(error), "UNEXPECTED");
   return { code, message, exitCode: knownExitCodes[code.replace(/_.*/, "")] ?? exitCodes.unexpected };
 }
 
-/** Here nobody else has the log of the invocation. */
+/** Adds the message of the cause, which a deployed function would write to its log. */
 function withCause(error: LoaderError): CliFault {
   const cause = error.cause instanceof Error ? ` (${error.cause.message})` : "";
   return { code: error.code, message: `${error.text}${cause}`, exitCode: exitCodeOfError(error) };
 }
 
-/** operate refuses a request as permanent; what passes or is blocked is the environment's. */
+/** A PermanentError of operate refuses the request; transient and blocked errors are the environment's. */
 function exitCodeOfError(error: LoaderError): ExitCode {
   if (error instanceof PermanentError) return exitCodes.usage;
   if (error instanceof BlockedError || error instanceof TransientError) return exitCodes.blocked;
   return exitCodes.unexpected;
 }
 
-/** What to do about an outcome, as a command where there is one. */
+/** The command, or the steps, that an outcome's code calls for; null if there is nothing to do. */
 export function adviceFor(code: string, batchId: string): string | null {
   if (["NOT_APPROVED", "NOT_QUEUED"].includes(code)) return `table-loader approve ${batchId}`;
   if (code === "APPROVAL_OUTDATED") {

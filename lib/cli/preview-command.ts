@@ -1,7 +1,7 @@
 import { previewRunId } from "../core/keys.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Preview, TablePreview } from "../core/preview.ts";
-import { clipText, escapeText, type Reject } from "../core/rejects.ts";
+import { clipText, escapeText } from "../core/rejects.ts";
 import type { Command, LoadAction } from "./connect.ts";
 import { runExecution } from "./follow.ts";
 import { toExecutionInput } from "./options.ts";
@@ -13,7 +13,7 @@ type Previewed =
   | { readonly preview: Preview; readonly key: string | null; readonly summary: string; readonly outcome: Outcome }
   | { readonly preview: null; readonly outcome: Outcome };
 
-/** Runs a dry run and reads its report. */
+/** Makes a dry run and reads its report. */
 export async function fetchPreview(
   { connection, io, options }: Command,
   batchId: string,
@@ -28,7 +28,7 @@ export async function fetchPreview(
   return { preview: report, key, summary: renderCounts(report.tables, report), outcome };
 }
 
-/** `preview`: what a load would do, without doing it. */
+/** `preview`: shows what a load would do, without doing it. */
 export async function showPreview(command: Command, batchId: string, action: LoadAction): Promise<ExitCode> {
   const { io, options } = command;
   const previewed = await fetchPreview(command, batchId, action);
@@ -40,9 +40,8 @@ export async function showPreview(command: Command, batchId: string, action: Loa
 }
 
 function tellNoPreview({ io, options }: Command, batchId: string, outcome: Outcome): ExitCode {
-  const fault =
-    "code" in outcome ? outcome : { code: "PREVIEW_MISSING", message: "its report is gone; preview it again" };
-  const { code, message } = fault;
+  const missing = { code: "PREVIEW_MISSING", message: "its report is gone; preview it again" };
+  const { code, message } = "code" in outcome ? outcome : missing;
   const exitCode = "code" in outcome ? exitCodeOf(outcome) : exitCodes.unexpected;
   if (options.json) io.out(JSON.stringify({ batch_id: batchId, status: outcome.kind, code, message }, null, 2));
   else io.out(`${batchId}: no preview\n${escapeText(`${code}: ${message}`)}`);
@@ -53,7 +52,7 @@ function tellNoPreview({ io, options }: Command, batchId: string, outcome: Outco
 
 const sampleWidth = 100;
 
-/** What a load would do: counts per table, then each table's strategy, fields and a sample, then what is wrong. */
+/** Counts per table, then each table's strategy, fields and a sample, then errors and rejects. */
 export function renderPreview(preview: Preview, paint: Paint): string {
   const { batch_id: batchId, would_be: fate } = preview;
   const would = paint(fate === "success" ? "green" : "red", fate === "success" ? "would load" : "would fail");
@@ -89,17 +88,11 @@ function countedLine(label: string, counts: Readonly<Record<string, number>>): s
 function renderFaults({ errors, rejects, records_failed: failed }: Preview): string[] {
   if (errors.length === 0 && rejects.length === 0) return [];
   const faults = errors.map(({ code, message }) => escapeText(`${code}  ${message}`));
-  const error = { code: "", message: "" };
-  const records = rejects.map(toRecord);
   const listed = renderErrors({
-    error,
+    error: { code: "", message: "" },
     fragments: [],
-    rejected: Math.max(failed, records.length),
-    rejected_records: records,
+    rejected: Math.max(failed, rejects.length),
+    rejected_records: rejects.map(({ raw: _, ...record }) => record),
   });
   return ["", "rejected", indent([...faults, listed].filter(Boolean).join("\n"))];
-}
-
-function toRecord({ raw: _, ...reject }: Reject) {
-  return reject;
 }

@@ -1,4 +1,4 @@
-import { Argument, Command as CommanderCommand, Option } from "commander";
+import { Command as CommanderCommand, Option } from "commander";
 import type { Command, ProgramPorts } from "./connect.ts";
 import { runDoctor } from "./doctor-command.ts";
 import { approveBatch, loadBatch } from "./load-command.ts";
@@ -20,7 +20,7 @@ Without a command: --batch-id X previews, with --approve it records the approval
 
 ${exitCodeHelp}`;
 
-/** All commands and flags; what they do stands in a file per command. */
+/** All commands and flags of the CLI; each command has a file of its own. */
 export function createProgram(ports: ProgramPorts): CommanderCommand {
   const program = new CommanderCommand("table-loader")
     .description("Loads batches of validated fragments into database tables: exactly once, every record explained.")
@@ -31,18 +31,18 @@ export function createProgram(ports: ProgramPorts): CommanderCommand {
   addWithoutCommand(program, ports);
   for (const { name, text, run, flags } of batchCommands) {
     const command = program.command(name).description(text);
-    addBatchArgument(command);
+    command.argument("<batch>", "batch id, for example batch_20260101_120000");
     for (const add of flags) add(command);
-    addWhere(command).action((batchId: string, options: CliOptions) => act(ports, { options, batchId, run }));
+    addWhere(command).action((batchId: string, options: CliOptions) => act(ports, options, batchId, run));
   }
   addWhere(program.command("batches").description("list the batches that are known or lie in staging")).action(
-    (options: CliOptions) => act(ports, { options, batchId: null, run: listBatches }),
+    (options: CliOptions) => act(ports, options, null, listBatches),
   );
   addWhere(program.command("doctor").description("find everything that is wrong with the environment, at once")).action(
     async (options: CliOptions) => ports.end(await runDoctor(ports.io, ports.connect, options)),
   );
   addLocalCommands(program, ports);
-  // commands take this over when they are made: only what stands where a command should is looked at by ourselves
+  // last, since commands inherit it when they are made: only the action without a command names an unknown one itself
   return program.allowExcessArguments();
 }
 
@@ -82,9 +82,8 @@ const batchCommands: readonly BatchCommand[] = [
   { name: "status", text: "show state, tables, approvals and attempts of a batch", run: showStatus, flags: [] },
 ];
 
-type Asked = { readonly options: CliOptions; readonly batchId: string | null; readonly run: Run };
-
-async function act({ io, connect, end }: ProgramPorts, { options, batchId, run }: Asked): Promise<void> {
+async function act(ports: ProgramPorts, options: CliOptions, batchId: string | null, run: Run): Promise<void> {
+  const { io, connect, end } = ports;
   const id = batchId === null ? "" : checkBatchId(batchId);
   const connection = await connect(options, io);
   try {
@@ -92,10 +91,6 @@ async function act({ io, connect, end }: ProgramPorts, { options, batchId, run }
   } finally {
     connection.close();
   }
-}
-
-function addBatchArgument(command: CommanderCommand): void {
-  command.addArgument(new Argument("<batch>", "batch id, for example batch_20260101_120000"));
 }
 
 function addRunFlags(command: CommanderCommand): CommanderCommand {
@@ -137,7 +132,7 @@ function addWhere(command: CommanderCommand): CommanderCommand {
     .option("--json", "write one JSON document to stdout");
 }
 
-/** `table-loader --batch-id X [--approve | --dry-run]`, as people know it. */
+/** Adds the form without a command: `table-loader --batch-id X [--approve | --dry-run]`. */
 function addWithoutCommand(program: CommanderCommand, ports: ProgramPorts): void {
   program
     .option("--batch-id <batch>", "preview this batch")
@@ -155,7 +150,7 @@ function addWithoutCommand(program: CommanderCommand, ports: ProgramPorts): void
         throw new CliError("USAGE", "no command: expected one, or --batch-id; see table-loader --help");
       }
       const run: Run = options.approve ? approveBatch : (given, batchId) => showPreview(given, batchId, "load");
-      return act(ports, { options, batchId: options.batchId, run });
+      return act(ports, options, options.batchId, run);
     });
 }
 

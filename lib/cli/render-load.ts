@@ -25,7 +25,7 @@ const countColumns: readonly (readonly [title: string, member: keyof RecordCount
   ["rejected", "records_failed"],
 ];
 
-/** Counts of tables side by side, with their sum below; the column for deleted ones only where there are any. */
+/** A table of the counts, with their sum below. The columns for deletions and seconds appear only if there are any. */
 export function renderCounts(
   tables: Readonly<Record<string, RecordCounts & { readonly load_time_seconds?: number }>>,
   total: RecordCounts & { readonly total_time_seconds?: number },
@@ -50,7 +50,7 @@ export function renderCounts(
 
 const statusStyles: Readonly<Record<string, Style>> = { success: "green", already_processed: "green", failed: "red" };
 
-/** Counts per table, warnings, and where report and archive lie. */
+/** Counts per table, warnings, and the keys of report and archive. */
 export function renderLoad(loaded: Result, paint: Paint): string {
   const result = shown(loaded);
   const { batch_id: batchId, status, epoch, attempt } = result;
@@ -74,10 +74,10 @@ function renderPlaces({ report_key: key, duplicate_of: duplicates, status }: Res
 
 const shownRecords = 10;
 const shownText = 100;
-/** A fault names one fragment, and says where in it. */
+/** Characters of a fault, which names a fragment and a place in it. */
 const longestFault = 2_000;
 
-/** The first rejected records of error_log.json, two lines each, and fragments that could not be read. */
+/** The first ten unreadable fragments and the first ten rejects of error_log.json. */
 export function renderErrors({ fragments, rejected, rejected_records: records }: ErrorSummary): string {
   const faults = fragments.slice(0, shownRecords).map(faultText);
   const first = records.slice(0, shownRecords);

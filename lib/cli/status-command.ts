@@ -5,7 +5,7 @@ import { checkBatchId } from "./options.ts";
 import { CliError, type ExitCode, exitCodes } from "./outcomes.ts";
 import { type Column, formatTime, indent, type Paint, shown, textTable } from "./terminal.ts";
 
-/** `status`: everything that is known of one batch. */
+/** `status`: shows everything that is known of one batch. */
 export async function showStatus({ connection, io, options }: Command, batchId: string): Promise<ExitCode> {
   const { status } = await connection.operate({ operation: "status", batchId: checkBatchId(batchId) });
   if (status === null) {
@@ -16,7 +16,7 @@ export async function showStatus({ connection, io, options }: Command, batchId: 
   return exitCodes.success;
 }
 
-/** `batches`: all batches, known or in staging. */
+/** `batches`: lists all batches that are known or lie in staging. */
 export async function listBatches({ connection, io, options }: Command): Promise<ExitCode> {
   const { batches } = await connection.operate({ operation: "batches" });
   io.out(options.json ? JSON.stringify({ batches }, null, 2) : renderBatches(batches));
@@ -27,7 +27,7 @@ const columns = (titles: readonly string[]): Column[] => titles.map((title) => (
 const shownReason = 90;
 const shownOutcomes = 5;
 
-/** Everything that is known of one batch. */
+/** State, tables, attempts, starts without an attempt, and repairs by the sweep. */
 export function renderStatus(known: BatchStatus, paint: Paint): string {
   const status = shown(known);
   const { batch_id: batchId, state, health, epoch } = status;
@@ -91,7 +91,7 @@ function renderHealings({ healings }: BatchStatus): string[] {
   return ["", "healed by the sweep", indent(lines.join("\n"))];
 }
 
-/** The batches that are known or lie in staging, the newest first. */
+/** One line for each batch, the newest first. */
 export function renderBatches(batches: readonly BatchSummary[]): string {
   if (batches.length === 0) return "no batch is known, and none lies in staging";
   const rows = shown(batches).map((batch) => [

@@ -4,31 +4,31 @@ import { stripVTControlCharacters, styleText } from "node:util";
 import { escapeText } from "../core/rejects.ts";
 
 export type Style = "bold" | "dim" | "red" | "green" | "yellow";
-/** Colours a text, or leaves it as it is where colours are not wanted. */
+/** Colours a text, or returns it unchanged if colours are off. */
 export type Paint = (style: Style, text: string) => string;
 
 export const plain: Paint = (_style, text) => text;
 
-/** Everything a command touches of the process it runs in. */
+/** Everything that a command uses of its process. */
 export type CliIo = {
   /** Writes the command's answer to stdout. */
   readonly out: (text: string) => void;
   /** Writes anything else to stderr. */
   readonly note: (text: string) => void;
-  /** Rewrites one line of the terminal, null clears it; null where there is no terminal. */
+  /** Rewrites one line of the terminal; a null line clears it. Null if there is no terminal. */
   readonly progress: ((line: string | null) => void) | null;
-  /** Asks yes or no; null where nobody is there to answer. */
+  /** Asks yes or no; null if there is no terminal to answer from. */
   readonly ask: ((question: string) => Promise<boolean>) | null;
   readonly paint: Paint;
-  /** The folder that the CLI was started in. */
+  /** Folder in which the CLI was started. */
   readonly directory: string;
-  /** Who approves, where `--by` does not say. */
+  /** Name of the approver if `--by` gives none. */
   readonly user: string;
-  /** Ends what runs until it is told to stop. */
+  /** Ends commands that run until they are stopped. */
   readonly stop: AbortSignal;
 };
 
-/** The io of this process. */
+/** Opens the terminal or the pipes of this process. */
 export function openProcessIo(stop: AbortSignal): CliIo {
   const { stdin, stdout, stderr } = process;
   return {
@@ -36,7 +36,7 @@ export function openProcessIo(stop: AbortSignal): CliIo {
     note: (text) => void stderr.write(`${text}\n`),
     progress: stderr.isTTY ? showProgress : null,
     ask: stdin.isTTY && stderr.isTTY ? ask : null,
-    // it asks NO_COLOR and the terminal
+    // styleText heeds NO_COLOR and the terminal
     paint: (style, text) => styleText(style, text, { stream: stdout }),
     directory: process.cwd(),
     user: userInfo().username,
@@ -62,10 +62,7 @@ async function ask(question: string): Promise<boolean> {
   }
 }
 
-/**
- * The same data with every text in it, names of members included, as a terminal may show it: keys of objects, values
- * and messages of servers come from outside.
- */
+/** Escapes every text in the data, names of members included: keys, values and server messages come from outside. */
 export function shown<Data>(data: Data): Data {
   return showAny(data) as Data;
 }
@@ -79,7 +76,7 @@ function showAny(value: unknown): unknown {
 
 export type Column = { readonly title: string; readonly align?: "left" | "right" };
 
-/** Columns side by side, two spaces between them, a line below the titles. Cells may be coloured. */
+/** Sets columns side by side, two spaces apart, with a line below the titles. Cells may be coloured. */
 export function textTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const widths = columns.map(({ title }, index) =>
     Math.max(title.length, ...rows.map((row) => widthOf(row[index] ?? ""))),

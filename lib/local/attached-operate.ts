@@ -1,10 +1,10 @@
 import { overrideEnvironment } from "../config.ts";
 import { parseInvocationFault } from "../core/errors.ts";
 import type { Operate } from "../core/operations.ts";
-import { attachLocalEnvironment, readLocalEnvironment } from "./environment-file.ts";
+import { readLocalEnvironment } from "./environment-file.ts";
 import { invokeLambda, LambdaFault, loadFunction } from "./lambda.ts";
 
-/** Invokes the `operate` handler in this process. */
+/** The deployed `operate` handler, invoked in this process; it fails with the error that a remote one answers. */
 export const operateInProcess: Operate = (async (request) => {
   try {
     return await invokeLambda(await loadFunction("operate"), request);
@@ -15,13 +15,12 @@ export const operateInProcess: Operate = (async (request) => {
 }) as Operate;
 
 /**
- * The `operate` function of the environment that another process has open in a directory, run in this process; null
- * where none is open. It logs nothing: stdout belongs to the caller.
+ * Points this process at the environment that another process has open in a directory, and gives its `operate`; null if
+ * none is open. Logs are off: stdout belongs to the caller.
  */
 export async function attachOperate(directory: string): Promise<Operate | null> {
   const info = await readLocalEnvironment(directory);
   if (info === null) return null;
-  attachLocalEnvironment(info);
-  overrideEnvironment({ LOG_LEVEL: "SILENT" });
+  overrideEnvironment({ ...info.variables, LOG_LEVEL: "SILENT" });
   return operateInProcess;
 }

@@ -2,22 +2,19 @@ import { buildFauxqs, type Upload } from "./fauxqs-app.ts";
 import { localAccount, type ObjectCreatedEvent, toObjectCreatedEvent } from "./object-event.ts";
 
 type BucketOptions = {
-  /** Where objects are kept as files; null keeps them in memory. */
+  /** Folder that keeps objects as files; null keeps them in memory. */
   readonly storageDir: string | null;
   /** @default 0, a free port */
   readonly port?: number;
   readonly bucket: string;
   /** @default us-east-1 */
   readonly region?: string;
-  /** Called for every object that is put, copied or completed. */
+  /** Called for every object that is put, copied or completed from parts. */
   readonly onArrival?: (event: ObjectCreatedEvent) => void;
 };
 
-type Queue = { readonly name: string; readonly url: string; readonly arn: string };
-type SqsAction = "SendMessage" | "ReceiveMessage" | "DeleteMessage" | "GetQueueAttributes";
-
 export type LocalBucket = {
-  /** `http://127.0.0.1:<port>`, of S3 (path style) and SQS alike. */
+  /** `http://127.0.0.1:<port>`, of both S3 (path style) and SQS. */
   readonly endpoint: string;
   readonly port: number;
   readonly name: string;
@@ -25,20 +22,26 @@ export type LocalBucket = {
   readonly arrivals: Queue;
   readonly deadLetters: Queue;
   put(key: string, body: string | Uint8Array<ArrayBuffer>): Promise<void>;
-  /** The object's bytes, or null where there is none. */
+  /** The object's bytes; null if there is none. */
   get(key: string): Promise<Uint8Array | null>;
-  /** All keys below a prefix, in order. */
+  /** All keys below a prefix, in the order of their bytes. */
   keys(prefix: string): string[];
   /** One call of the SQS protocol, as an SDK would make it. */
   sqs(action: SqsAction, input: object, signal?: AbortSignal): Promise<unknown>;
   close(): Promise<void>;
 };
 
-/** After five tries a message goes to the dead letters, as in the deployed stack. */
+type Queue = { readonly name: string; readonly url: string; readonly arn: string };
+type SqsAction = "SendMessage" | "ReceiveMessage" | "DeleteMessage" | "GetQueueAttributes";
+
+/**
+ * Receives after which a message goes to the dead letters. The deployed queue allows 300, six minutes apart, to outlive
+ * a day of faults; five, 30 s apart, show a fault here within minutes.
+ */
 const maxReceiveCount = 5;
 const visibilitySeconds = 30;
 
-/** Opens S3 and SQS on one port of this machine, with the bucket, the arrivals queue and its dead letters. */
+/** Opens S3 and SQS on one loopback port, with the bucket, the arrivals queue and its dead letters. */
 export async function openBucket(options: BucketOptions): Promise<LocalBucket> {
   const { bucket: name, region = "us-east-1", onArrival = () => {} } = options;
   const onUpload = (upload: Upload): void => onArrival(toObjectCreatedEvent(upload, { bucket: name, region }));
@@ -52,10 +55,9 @@ export async function openBucket(options: BucketOptions): Promise<LocalBucket> {
     return { name: queue, url, arn };
   };
   const deadLetters = createQueue("table-loader-dead-letters", {});
-  const redrive = JSON.stringify({ deadLetterTargetArn: deadLetters.arn, maxReceiveCount });
   const arrivals = createQueue("table-loader-arrivals", {
     VisibilityTimeout: String(visibilitySeconds),
-    RedrivePolicy: redrive,
+    RedrivePolicy: JSON.stringify({ deadLetterTargetArn: deadLetters.arn, maxReceiveCount }),
   });
 
   const objectUrl = (key: string): string => `${endpoint}/${name}/${key.split("/").map(encodeURIComponent).join("/")}`;
@@ -72,7 +74,7 @@ export async function openBucket(options: BucketOptions): Promise<LocalBucket> {
       const objects = stores.s3Store.listObjects(name, { prefix, maxKeys: Number.MAX_SAFE_INTEGER }).objects;
       return objects.map((object) => object.key);
     },
-    sqs: (action, input, signal) => callSqs(endpoint, { action, input, signal }),
+    sqs: (action, input, signal) => callSqs(endpoint, action, input, signal),
     close: () => app.close(),
   };
 }
@@ -90,9 +92,7 @@ async function get(url: string): Promise<Uint8Array | null> {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-type SqsCall = { readonly action: SqsAction; readonly input: object; readonly signal: AbortSignal | undefined };
-
-async function callSqs(endpoint: string, { action, input, signal }: SqsCall): Promise<unknown> {
+async function callSqs(endpoint: string, action: SqsAction, input: object, signal?: AbortSignal): Promise<unknown> {
   const response = await fetch(endpoint, {
     method: "POST",
     headers: { "content-type": "application/x-amz-json-1.0", "x-amz-target": `AmazonSQS.${action}` },

@@ -1,10 +1,11 @@
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { overrideEnvironment } from "../config.ts";
 import type { LocalBucket } from "./bucket.ts";
 import { machineArn } from "./interpreter.ts";
 import type { LocalPostgres } from "./postgres.ts";
+
+/** The file that says which process has a directory's environment open, and how others reach it. */
 
 const environmentFile = z.object({
   pid: z.number().int(),
@@ -14,21 +15,41 @@ const environmentFile = z.object({
 });
 
 type EnvironmentFile = z.infer<typeof environmentFile>;
+
 /** A persistent environment that another process has open. */
 export type LocalEnvironmentInfo = EnvironmentFile & { readonly variables: Record<string, string> };
 
 const fileName = "local.json";
-/** An environment that has not come up by then died in the attempt. */
+/** Time after which an environment that is still starting counts as dead. */
 const startSeconds = 120;
 
-/** The environment that is open in this directory, or null where there is none or its process is gone. */
+/** The environment that is open in this directory; null if there is none or its process is gone. */
 export async function readLocalEnvironment(directory: string): Promise<LocalEnvironmentInfo | null> {
   const file = await readFileOf(directory);
   if (file === null || file.variables === null || !(await isOpen(file))) return null;
   return { ...file, variables: file.variables };
 }
 
-/** @throws Error naming the process that has the directory open */
+/** @throws Error LOCAL_NOT_RUNNING if no environment is open in the directory */
+export async function requireLocalEnvironment(directory: string): Promise<LocalEnvironmentInfo> {
+  const info = await readLocalEnvironment(directory);
+  if (info) return info;
+  throw new Error(`LOCAL_NOT_RUNNING: no local environment runs in ${directory}; start one with: table-loader local`);
+}
+
+/** Puts an object into the bucket of an environment that another process has open. */
+export async function putLocalObject(
+  { variables }: LocalEnvironmentInfo,
+  key: string,
+  body: string | Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  const path = key.split("/").map(encodeURIComponent).join("/");
+  const url = `${variables["LOCAL_ENDPOINT"]}/${variables["S3_BUCKET"]}/${path}`;
+  const response = await fetch(url, { method: "PUT", body });
+  if (!response.ok) throw new Error(`LOCAL_S3_PUT: ${url} answered ${response.status}: ${await response.text()}`);
+}
+
+/** @throws Error LOCAL_ENVIRONMENT_OPEN that names the process that has the directory open */
 export async function claimDirectory(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });
   const file = await readFileOf(directory);
@@ -44,7 +65,7 @@ export async function claimDirectory(directory: string): Promise<void> {
 export async function writeEnvironmentFile(directory: string, variables: Record<string, string> | null): Promise<void> {
   const file: EnvironmentFile = { pid: process.pid, startedAt: new Date().toISOString(), variables };
   const path = join(directory, fileName);
-  // It holds the database's password.
+  // For the owner alone: it holds the database's password.
   await writeFile(`${path}.new`, `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
   await rename(`${path}.new`, path);
 }
@@ -58,7 +79,7 @@ async function readFileOf(directory: string): Promise<EnvironmentFile | null> {
   return text === null ? null : (environmentFile.safeParse(JSON.parse(text)).data ?? null);
 }
 
-/** A process id alone proves little, since the system uses it again: the environment must answer, too. */
+/** Asks the environment as well: a process id alone proves little, since the system uses it again. */
 async function isOpen({ pid, startedAt, variables }: EnvironmentFile): Promise<boolean> {
   if (!isAlive(pid)) return false;
   if (variables === null) return Date.now() - Date.parse(startedAt) < startSeconds * 1_000;
@@ -105,11 +126,7 @@ export function toVariables({ database, bucket, machinePort, logLevel }: Places)
   };
 }
 
+/** URL of the database, as the role of the loader. */
 export function urlOf({ host, port, user, password, database }: Places["database"]): string {
   return `postgres://${user}:${encodeURIComponent(password)}@${host}:${port}/${database}`;
-}
-
-/** Points this process's handlers at an environment that another process has open. */
-export function attachLocalEnvironment(info: LocalEnvironmentInfo): void {
-  overrideEnvironment(info.variables);
 }

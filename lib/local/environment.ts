@@ -26,15 +26,17 @@ import type { ObjectCreatedEvent } from "./object-event.ts";
 import { type LocalPostgres, openPostgres } from "./postgres.ts";
 import { makeTemporaryDirectory } from "./postgres-process.ts";
 
+/** The whole loader on one computer: database, bucket, queue and machine, with the deployed handlers. */
+
 export type LocalEvent =
   | { readonly kind: "step"; readonly step: MachineEvent }
   | { readonly kind: "arrival"; readonly arrival: ObjectCreatedEvent }
   | { readonly kind: "notice"; readonly notice: Notice }
-  /** Something went wrong in the environment itself; it goes on. */
+  /** A fault of the environment itself; it goes on. */
   | { readonly kind: "fault"; readonly error: unknown };
 
 export type LocalEnvironmentOptions = {
-  /** Where everything is kept; null is a temporary place, removed on close. */
+  /** Folder that keeps everything; null is a temporary one, removed on close. */
   readonly directory: string | null;
   /** @default free ports */
   readonly ports?: { readonly database?: number; readonly bucket?: number; readonly machine?: number };
@@ -57,14 +59,14 @@ export type LocalEnvironment = {
   readonly databaseUrl: string;
   readonly bucket: LocalBucket;
   readonly machine: LocalMachine;
-  /** Starts an execution; `ended` is its record when it has ended. */
+  /** Starts an execution; `ended` resolves to its record when it has ended. */
   start(input: object): { readonly executionArn: string; readonly ended: Promise<ExecutionRecord> };
   /** Invokes a deployed handler, for example `operate`. */
   invoke(name: FunctionName, event: unknown): Promise<unknown>;
   close(): Promise<void>;
 };
 
-/** Opens database, bucket, queue and machine on this machine, and points this process's handlers at them. */
+/** Opens everything on loopback ports, and points the handlers of this process at it. */
 export async function openLocalEnvironment(options: LocalEnvironmentOptions): Promise<LocalEnvironment> {
   const stack = new AsyncDisposableStack();
   try {
@@ -88,7 +90,7 @@ async function openInto(stack: AsyncDisposableStack, options: LocalEnvironmentOp
 
   const machinePort = ports.machine || (await findFreePort());
   const variables = toVariables({ database, bucket, machinePort, logLevel: options.logLevel ?? "WARN" });
-  // Before any handler is imported: it may read its settings then.
+  // Before a handler is imported: it may read its settings then.
   overrideEnvironment(variables);
   const invoke = async (name: FunctionName, event: unknown): Promise<unknown> => invokeLambda(await load(name), event);
   await invoke("migrate", {});
@@ -96,7 +98,7 @@ async function openInto(stack: AsyncDisposableStack, options: LocalEnvironmentOp
   await applySampleSchema(database);
   await uploadContracts(bucket);
   const machine = await openLoadMachine(stack, { definition, machinePort, load, onEvent });
-  entrances = await openEntrances(stack, { bucket, load, options });
+  entrances = await openEntrances(stack, bucket, load, options);
   if (persistent) await writeEnvironmentFile(directory, variables);
 
   return {
@@ -146,10 +148,12 @@ async function openLoadMachine(stack: AsyncDisposableStack, places: MachinePlace
   return machine;
 }
 
-/** What starts loads by itself: arrivals, the sweep, and the contracts' file when it changes. */
+/** Opens arrivals and sweep, and watches the file of the contracts. */
 async function openEntrances(
   stack: AsyncDisposableStack,
-  { bucket, load, options }: { bucket: LocalBucket; load: LoadFunction; options: LocalEnvironmentOptions },
+  bucket: LocalBucket,
+  load: LoadFunction,
+  options: LocalEnvironmentOptions,
 ): Promise<LocalEntrances> {
   const onFault = (error: unknown): void => options.onEvent?.({ kind: "fault", error });
   const entrances = openLocalEntrances({ bucket, startLoad: await load("start-load"), onFault });
@@ -158,29 +162,25 @@ async function openEntrances(
   stack.defer(() => watcher.close());
   if (options.automatic === false) return entrances;
   entrances.start();
-  const timer = openSweepTimer({
-    sweep: await load("sweep"),
-    everySeconds: options.sweepSeconds ?? localSweepSeconds,
-    onFault,
-  });
+  const everySeconds = options.sweepSeconds ?? localSweepSeconds;
+  const timer = openSweepTimer({ sweep: await load("sweep"), everySeconds, onFault });
   stack.defer(timer.close);
   return entrances;
 }
 
 type PartsOptions = {
   readonly directory: string;
-  /** True where objects are kept in the directory, false where they stay in memory. */
+  /** True keeps objects in the directory, false in memory. */
   readonly persistent: boolean;
   /** @default free ports */
   readonly ports: { readonly database?: number; readonly bucket?: number };
   readonly onArrival: (event: ObjectCreatedEvent) => void;
 };
-type Parts = { readonly database: LocalPostgres; readonly bucket: LocalBucket; readonly definition: unknown };
 
 const bucketName = "idhub-curated-fragments";
 
-/** All at once; where one of them fails, those that opened are left to the stack. */
-async function openParts(options: PartsOptions, stack: AsyncDisposableStack): Promise<Parts> {
+/** Opens them at the same time; if one fails, the stack closes those that opened. */
+async function openParts(options: PartsOptions, stack: AsyncDisposableStack) {
   const { directory, persistent, ports, onArrival } = options;
   const log = createWriteStream(join(directory, "postgres.log"), { flags: "a", mode: 0o600 });
   stack.defer(() => void log.end());
@@ -208,49 +208,51 @@ async function openParts(options: PartsOptions, stack: AsyncDisposableStack): Pr
 }
 
 /**
- * Ends every lease: this directory is ours alone, so whoever held one was a process that is gone. The next sweep then
- * goes on with what it left, and does not wait for a lease as long as on AWS.
+ * Ends every lease: one process alone has this directory, so the holder of a lease is gone. The next sweep
+ * then continues without waiting until the lease expires, which takes as long as on AWS.
  */
-async function endLeases({ host, port, user, password, database }: LocalPostgres): Promise<void> {
-  const sql = postgres({ host, port, user, password, database, max: 1, onnotice: () => {} });
-  try {
+function endLeases(database: LocalPostgres): Promise<void> {
+  return withSql(database, async (sql) => {
     const [ledger] = await sql<{ there: boolean }[]>`select to_regclass('table_loader.leases') is not null as there`;
     if (!ledger?.there) return;
     await sql`update table_loader.batches set lease_until = now() where lease_until > now()`;
     await sql`update table_loader.plans set lease_until = now() where lease_until > now()`;
     await sql`delete from table_loader.leases`;
-  } finally {
-    await sql.end();
-  }
+  });
 }
 
 const sampleSchema = new URL("../../config/sample-schema.sql", import.meta.url);
 const contractsFile = fileURLToPath(new URL("../../config/tables.json", import.meta.url));
 
 /** Makes the sample's tables as the role that owns the database; every statement of the file may run again. */
-export async function applySampleSchema({ host, port, user, password, database }: LocalPostgres): Promise<void> {
+export function applySampleSchema(database: LocalPostgres): Promise<void> {
+  return withSql(database, async (sql) => void (await sql.unsafe(await readFile(sampleSchema, "utf8"))));
+}
+
+async function withSql(place: LocalPostgres, work: (sql: postgres.Sql) => Promise<void>): Promise<void> {
+  const { host, port, user, password, database } = place;
   const sql = postgres({ host, port, user, password, database, max: 1, onnotice: () => {} });
   try {
-    await sql.unsafe(await readFile(sampleSchema, "utf8"));
+    await work(sql);
   } finally {
     await sql.end();
   }
 }
 
-/** Uploads the contracts where the bucket's differ from the file's, as a deployment would. */
+/** Uploads the contracts if the bucket's differ from the file's, as a deployment would. */
 async function uploadContracts(bucket: LocalBucket): Promise<void> {
   const wanted = await readFile(contractsFile);
   const stored = await bucket.get(contractsKey);
   if (stored === null || !wanted.equals(stored)) await bucket.put(contractsKey, new Uint8Array(wanted));
 }
 
-/** Editors write a file in several steps; this is longer than they take. */
+/** Time that an editor may take to write a file in several steps. */
 const settleMilliseconds = 100;
 
-/** Uploads the contracts again whenever the file changes. */
+/** Uploads the contracts again when the file changes. */
 function watchContracts(bucket: LocalBucket, onFault: (error: unknown) => void): { close(): void } {
   let timer: NodeJS.Timeout | undefined;
-  // The folder, not the file: many editors replace the file, and a watch of it would end there.
+  // Watches the folder: many editors replace the file, which would end a watch of the file itself.
   const watcher = watch(fileURLToPath(new URL(".//", sampleSchema)), (_event, name) => {
     if (name !== "tables.json") return;
     clearTimeout(timer);

@@ -6,7 +6,7 @@ import { exampleBloodRecords } from "./sample/sample-records.ts";
 
 const recordCount = 100;
 
-/** One of each kind of mistake that people meet. */
+/** One example of each kind of mistake that real data has. */
 const mistakes: readonly JsonObject[] = [
   { volume_ml: "12,5" },
   { volume_ml: 123_456.789 },
@@ -20,7 +20,10 @@ const mistakes: readonly JsonObject[] = [
   { colour: "red" },
 ];
 
-/** `blood.json` loads; `blood-broken.json` has ten broken records among others; `blood-mended.json` has them mended. */
+/**
+ * Writes `blood.json`, which loads; `blood-broken.json`, with ten broken records among others; and `blood-mended.json`,
+ * the same records without mistakes. Answers with their paths relative to `from`.
+ */
 export async function writeExamples(directory: string, from: string): Promise<Examples> {
   const folder = join(directory, "examples");
   await mkdir(folder, { recursive: true });

@@ -3,11 +3,13 @@ import { pathToFileURL } from "node:url";
 import { type BuildAppOptions, buildApp } from "fauxqs";
 import { isLocalRequest } from "./local-request.ts";
 
+/** S3 and SQS as the package fauxqs plays them, made safe and exact enough for the loader. */
+
 type Stores = NonNullable<BuildAppOptions["stores"]>;
 type FauxqsApp = ReturnType<typeof buildApp>;
 
 type UploadReason = "PutObject" | "CopyObject" | "CompleteMultipartUpload";
-/** `key` is raw, as it was written: not URL-encoded. */
+/** An upload that succeeded. `key` is raw, as it was written: not URL-encoded. */
 export type Upload = {
   readonly key: string;
   readonly size: number;
@@ -17,20 +19,20 @@ export type Upload = {
 };
 
 type FauxqsOptions = {
-  /** Where objects are kept as files; null keeps them in memory. */
+  /** Folder that keeps objects as files; null keeps them in memory. */
   readonly storageDir: string | null;
   readonly region: string;
   readonly bucket: string;
-  /** Called before the uploader gets its answer. */
+  /** Called before the uploader receives its answer. */
   readonly onUpload: (upload: Upload) => void;
 };
 
-/** fauxqs takes 11 MiB; S3 takes 5 GB, and a Buffer holds 4. */
+/** Bytes. fauxqs takes 11 MiB; S3 takes 5 GB, and a Buffer holds 4. */
 const largestBody = 1024 ** 3;
 
 /**
- * S3 and SQS as one Fastify app, not yet listening. `startFauxqs` would listen on every interface, without any
- * password; so the app is put together here from the same parts, of which the package exports but one.
+ * Builds one Fastify app for S3 and SQS, not yet listening. `startFauxqs` would listen on every interface without a
+ * password, so the app is built here from the same parts, of which the package exports only one.
  */
 export async function buildFauxqs(options: FauxqsOptions): Promise<{ app: FauxqsApp; stores: Stores }> {
   const stores = await openStores(options.storageDir);
@@ -79,11 +81,15 @@ async function openStores(storageDir: string | null): Promise<Stores> {
   return stores;
 }
 
+/**
+ * Replaces the listing of fauxqs, which sorts by the rules of a language and continues after a key by code units: from
+ * 1,000 keys on it skips some and shows others twice.
+ */
 function sortByBytes(store: Stores["s3Store"]): void {
   const listAsItIs = store.listObjects.bind(store);
   store.listObjects = (bucket, options) => {
     const objects = (store as unknown as { buckets: Map<string, Map<string, S3Object>> }).buckets.get(bucket);
-    return objects ? listPage(objects.values(), options) : listAsItIs(bucket, options); // which says NoSuchBucket
+    return objects ? listPage(objects.values(), options) : listAsItIs(bucket, options); // throws NoSuchBucket
   };
 }
 
@@ -101,7 +107,7 @@ function make(type: unknown, ...args: readonly unknown[]): object {
   throw new Error("LOCAL_S3_VERSION: this version of fauxqs is not the one that the loader knows (2.4.1)");
 }
 
-/** The same three parsers as fauxqs has, with a higher limit for object bodies. */
+/** Registers the three parsers of fauxqs again, with a higher limit for object bodies. */
 function acceptLargeBodies(app: FauxqsApp): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("application/x-amz-json-1.0", { parseAs: "string" }, (_request, body, done) => {
@@ -119,25 +125,14 @@ function acceptLargeBodies(app: FauxqsApp): void {
   });
 }
 
-type ListingOptions = {
-  readonly prefix?: string;
-  readonly delimiter?: string;
-  readonly maxKeys?: number;
-  readonly startAfter?: string;
-  readonly marker?: string;
-};
+type ListObjects = Stores["s3Store"]["listObjects"];
 
-type Listing<T> = { objects: T[]; commonPrefixes: string[]; isTruncated: boolean };
-
-/**
- * One page of a listing, in the order of the keys' bytes, as S3 has it. fauxqs sorts by the rules of a language and
- * goes on behind a key by code units, so that from 1,000 keys on it skips some and shows others twice.
- */
-function listPage<T extends { key: string }>(all: Iterable<T>, options: ListingOptions = {}): Listing<T> {
+/** One page of a listing, in the order of the keys' bytes, as S3 returns it. */
+function listPage(all: Iterable<S3Object>, options: Parameters<ListObjects>[1] = {}): ReturnType<ListObjects> {
   const { prefix = "", delimiter, maxKeys = 1_000 } = options;
   const after = options.startAfter ?? options.marker ?? "";
   const matching = [...all].filter(({ key }) => key.startsWith(prefix) && byteOrder(key, after) > 0);
-  const page: Listing<T> = { objects: [], commonPrefixes: [], isTruncated: false };
+  const page: ReturnType<ListObjects> = { objects: [], commonPrefixes: [], isTruncated: false };
   for (const object of matching.sort((a, b) => byteOrder(a.key, b.key))) {
     const folder = folderOf(object.key, prefix, delimiter);
     if (folder !== null && (folder === page.commonPrefixes.at(-1) || byteOrder(folder, after) <= 0)) continue;
@@ -155,7 +150,7 @@ function folderOf(key: string, prefix: string, delimiter: string | undefined): s
 
 const surrogate = /[\ud800-\udfff]/;
 
-/** Code units are ordered as bytes are, but for the surrogates of characters beyond the basic plane. */
+/** Compares by bytes of UTF-8. Code units sort alike, except the surrogates of characters beyond the basic plane. */
 function byteOrder(a: string, b: string): number {
   if (surrogate.test(a) || surrogate.test(b)) return Buffer.compare(Buffer.from(a), Buffer.from(b));
   return a < b ? -1 : a > b ? 1 : 0;

@@ -1,6 +1,6 @@
 import { createServer } from "node:net";
 
-/** A port on 127.0.0.1 that nobody listened on a moment ago. */
+/** Finds a port on 127.0.0.1 that was free a moment ago. */
 export function findFreePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();
@@ -13,7 +13,7 @@ export function findFreePort(): Promise<number> {
   });
 }
 
-/** The wanted port, or another one where somebody listens on it. */
+/** The wanted port, or another free one if it is taken. */
 export function preferPort(wanted: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();

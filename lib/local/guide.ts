@@ -1,34 +1,25 @@
 import { stagingPrefixOf } from "../core/keys.ts";
+import type { LocalEnvironment } from "./environment.ts";
 
-export type Places = {
-  readonly directory: string;
-  readonly databaseUrl: string;
-  readonly bucketUrl: string;
-  readonly bucketName: string;
-  readonly region: string;
-  readonly machineUrl: string;
-  readonly machineArn: string;
-};
+const exampleBatchId = "batch_20260101_120000";
+const brokenBatchId = "batch_20260101_130000";
 
-/** The batch that the guides speak of. */
-export const exampleBatchId = "batch_20260101_120000";
-export const brokenBatchId = "batch_20260101_130000";
-
-/** How to reach the environment with ordinary clients, and what to try. */
-export function guideText(places: Places): string {
-  const { bucketUrl, bucketName, region, machineUrl } = places;
+/** Says how ordinary clients reach the environment, and what to try. */
+export function guideText({ directory, databaseUrl, bucket, variables, machine }: LocalEnvironment): string {
+  const { endpoint: bucketUrl, name: bucketName, region } = bucket;
+  const machineUrl = variables["LOCAL_MACHINE_ENDPOINT"] ?? "";
   const key = `${stagingPrefixOf(exampleBatchId)}blood.json`;
   return `
-Table Loader runs in ${places.directory} until Ctrl-C. Rows and objects stay for the next time.
+Table Loader runs in ${directory} until Ctrl-C. Rows and objects stay for the next time.
 
-database  psql ${places.databaseUrl}
+database  psql ${databaseUrl}
 bucket    ${bucketUrl}, with whatever credentials:
           export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_REGION=${region}
           aws --endpoint-url ${bucketUrl} s3 cp blood.json \\
             s3://${bucketName}/${key}
 machine   ${machineUrl} speaks StartExecution and DescribeExecution, for example:
           aws --endpoint-url ${machineUrl} stepfunctions start-execution --state-machine-arn \\
-            ${places.machineArn} --input '{"batchId":"${exampleBatchId}"}'
+            ${machine.arn} --input '{"batchId":"${exampleBatchId}"}'
 
 Try in another terminal, in this folder:
   npx table-loader local seed                 subjects to refer to, and example files
@@ -42,7 +33,7 @@ What arrives and what becomes of it:`;
 
 export type Examples = { readonly good: string; readonly broken: string; readonly mended: string };
 
-/** The exact commands that drop, preview, approve and mend the example files. */
+/** The commands that drop, preview, approve and mend the example files. */
 export function seedText({ good, broken, mended }: Examples): string {
   const goodKey = `${stagingPrefixOf(exampleBatchId)}blood.json`;
   const brokenKey = `${stagingPrefixOf(brokenBatchId)}blood.json`;

@@ -10,31 +10,75 @@ import { machineName, type TaskState, taskStates } from "../core/machine.ts";
 import { invokeLambda, type LambdaFunction } from "./lambda.ts";
 import { localAccount } from "./object-event.ts";
 
+/** The synthesized state machine, interpreted on this computer with the deployed handlers. */
+
 export type MachineOptions = {
   /** The synthesized machine, in Amazon States Language. */
   readonly definition: unknown;
-  /** The function of each state that runs one, by the state's name. */
+  /** The function of each task state, by the state's name. */
   readonly functions: Readonly<Record<string, LambdaFunction>>;
   /** @default us-east-1 */
   readonly region?: string;
   readonly pauses?: Pauses;
   readonly onEvent?: (event: MachineEvent) => void;
-  /** Gets what the machine's SNS tasks would send. */
+  /** Receives what the machine's SNS tasks would send. */
   readonly onNotice?: (notice: Notice) => void;
 };
 
 export type LocalMachine = {
   readonly arn: string;
-  /** Starts an execution; `input` is JSON text. A name may be used once; the endpoint guards that. */
+  /** Starts an execution; `input` is JSON text. The endpoint sees to it that a name is used once. */
   start(name: string, input: string): ExecutionRecord;
   find(executionArn: string): ExecutionRecord | null;
   list(): ExecutionRecord[];
-  /** The record as it is when the execution has ended. */
+  /** Resolves to the record when the execution has ended. */
   settle(executionArn: string): Promise<ExecutionRecord>;
   stop(executionArn: string, reason?: { readonly error: string | null; readonly cause: string | null }): Promise<void>;
-  /** Aborts what runs, and waits a while for handlers in the middle of their work. */
+  /** Aborts all executions, and waits up to 10 s for handlers in the middle of their work. */
   close(): Promise<void>;
 };
+
+export type Pauses = {
+  /** Milliseconds that every Wait state takes. @default as the machine says */
+  readonly waitMilliseconds?: number;
+  /** Milliseconds before every retry. @default as the machine says */
+  readonly retryMilliseconds?: number;
+};
+
+type MachineEventType = "entered" | "exited" | "failed" | "retried" | "caught";
+
+/** One step of an execution, for progress and for tests. */
+export type MachineEvent = {
+  readonly executionArn: string;
+  readonly executionName: string;
+  readonly type: MachineEventType;
+  readonly state: string;
+  /** Index in the Map's items; null outside a Map. */
+  readonly item: number | null;
+  /** Name of the error of the step; null if it had none. */
+  readonly error: string | null;
+  readonly at: Date;
+};
+
+export type ExecutionRecord = {
+  readonly name: string;
+  readonly arn: string;
+  readonly machineArn: string;
+  /** JSON text, as it was given. */
+  readonly input: string;
+  readonly status: ExecutionStatus;
+  /** JSON text; null unless the execution succeeded. */
+  readonly output: string | null;
+  readonly error: string | null;
+  readonly cause: string | null;
+  readonly startDate: Date;
+  readonly stopDate: Date | null;
+  /** Names of the states, in the order in which they were entered. */
+  readonly states: readonly string[];
+};
+
+/** The message of an SNS task of the machine. */
+export type Notice = { readonly state: string; readonly message: unknown };
 
 type Running = { record: ExecutionRecord; states: string[]; abort: () => void; ended: Promise<void> };
 type StateMachineInput = ConstructorParameters<typeof StateMachine>[0];
@@ -48,6 +92,11 @@ const eventTypes: Readonly<Record<string, MachineEventType>> = {
 
 export function machineArn(region: string): string {
   return `arn:aws:states:${region}:${localAccount}:stateMachine:${machineName}`;
+}
+
+/** A name for an execution that was started without one. */
+export function randomExecutionName(): string {
+  return randomUUID();
 }
 
 /** Interprets the synthesized machine with the deployed handlers. Its executions are kept in memory. */
@@ -95,7 +144,7 @@ type Interpreter = { run(execution: ExecutionRecord): Run; idle(): Promise<unkno
 
 function openInterpreter(options: MachineOptions): Interpreter {
   const definition = parseDefinition(options.definition);
-  // Its ARNs stand for functions that are nowhere; asl-validator judges the machine in the infra tests.
+  // Its ARNs name no real functions; the infra tests validate the machine with asl-validator.
   const validationOptions = { noValidate: true };
   const machine = new StateMachine(definition as unknown as StateMachineInput, { validationOptions });
   const busy = new Set<Promise<unknown>>();
@@ -131,7 +180,7 @@ function begin(name: string, machineArn: string, input: string): Running {
   return { record, states, abort: () => {}, ended: Promise.resolve() };
 }
 
-/** Keeps the record up to date until the execution has ended and its last event is told. */
+/** Keeps the record up to date until the execution has ended and its last event is passed on. */
 async function follow(running: Running, run: Run, onEvent: MachineOptions["onEvent"]): Promise<void> {
   const outcome = run.result.then(toSuccess, toFailure);
   for await (const logged of run.eventLogs) {
@@ -147,6 +196,23 @@ async function follow(running: Running, run: Run, onEvent: MachineOptions["onEve
   running.record = { ...running.record, ...(await outcome), stopDate: new Date() };
 }
 
+type Outcome = Pick<ExecutionRecord, "status" | "output" | "error" | "cause">;
+
+function toSuccess(output: unknown): Outcome {
+  return { status: "SUCCEEDED", output: JSON.stringify(output ?? null), error: null, cause: null };
+}
+
+/** Reads what the interpreter throws: an ExecutionError whose cause is named like the Error of Step Functions. */
+function toFailure(thrown: unknown): Outcome {
+  const { name, message, cause } = thrown instanceof Error ? thrown : new Error(String(thrown));
+  if (name === "ExecutionAbortedError") return { status: "ABORTED", output: null, error: null, cause: null };
+  if (name === "ExecutionTimeoutError") {
+    return { status: "TIMED_OUT", output: null, error: "States.Timeout", cause: message };
+  }
+  const fault = cause instanceof Error ? cause : { name, message };
+  return { status: "FAILED", output: null, error: fault.name, cause: fault.message };
+}
+
 function trackAll(handlers: Record<string, TaskHandler>, busy: Set<Promise<unknown>>): Record<string, TaskHandler> {
   const track =
     (handler: TaskHandler): TaskHandler =>
@@ -160,81 +226,10 @@ function trackAll(handlers: Record<string, TaskHandler>, busy: Set<Promise<unkno
   return Object.fromEntries(Object.entries(handlers).map(([state, handler]) => [state, track(handler)]));
 }
 
-/** A name for an execution that nobody named. */
-export function randomExecutionName(): string {
-  return randomUUID();
-}
-
-type MachineEventType = "entered" | "exited" | "failed" | "retried" | "caught";
-
-/** One step of an execution, for progress and for tests. */
-export type MachineEvent = {
-  readonly executionArn: string;
-  readonly executionName: string;
-  readonly type: MachineEventType;
-  readonly state: string;
-  /** Place in the Map's items; null outside of a Map. */
-  readonly item: number | null;
-  /** Name of the error of a failed step. */
-  readonly error: string | null;
-  readonly at: Date;
-};
-
-export type ExecutionRecord = {
-  readonly name: string;
-  readonly arn: string;
-  readonly machineArn: string;
-  /** JSON text, as it was given. */
-  readonly input: string;
-  readonly status: ExecutionStatus;
-  /** JSON text of what a succeeded execution answered. */
-  readonly output: string | null;
-  readonly error: string | null;
-  readonly cause: string | null;
-  readonly startDate: Date;
-  readonly stopDate: Date | null;
-  /** The names of the states in the order in which they were entered. */
-  readonly states: readonly string[];
-};
-
-type Outcome = Pick<ExecutionRecord, "status" | "output" | "error" | "cause">;
-
-function toSuccess(output: unknown): Outcome {
-  return { status: "SUCCEEDED", output: JSON.stringify(output ?? null), error: null, cause: null };
-}
-
-/** Reads the outcome from what the interpreter throws: an ExecutionError whose cause has the Error as its name. */
-function toFailure(thrown: unknown): Outcome {
-  const { name, message, cause } = thrown instanceof Error ? thrown : new Error(String(thrown));
-  if (name === "ExecutionAbortedError") return { status: "ABORTED", output: null, error: null, cause: null };
-  if (name === "ExecutionTimeoutError") {
-    return { status: "TIMED_OUT", output: null, error: "States.Timeout", cause: message };
-  }
-  const fault = cause instanceof Error ? cause : { name, message };
-  return { status: "FAILED", output: null, error: fault.name, cause: fault.message };
-}
-
-/** What an SNS task of the machine would have sent. */
-export type Notice = { readonly state: string; readonly message: unknown };
-
-type TaskOptions = {
-  /** The function of each state that runs one. */
-  readonly functions: Readonly<Record<string, LambdaFunction>>;
-  /** Gets what the machine's SNS tasks would send. */
-  readonly onNotice?: (notice: Notice) => void;
-};
-
-export type Pauses = {
-  /** Milliseconds that every Wait state takes; undefined: as long as the machine says. */
-  readonly waitMilliseconds?: number;
-  /** Milliseconds before every retry; undefined: as long as the machine says. */
-  readonly retryMilliseconds?: number;
-};
-
-/** The size of what a state may take or answer, in bytes of UTF-8. */
+/** Bytes of UTF-8 that a state may take or answer. */
 const payloadLimit = 256 * 1024;
 
-/** An error that no catcher and no retrier takes, as on AWS; the interpreter asks these two members. */
+/** An error that is neither retried nor caught, as on AWS; the interpreter reads the two flags. */
 class DataLimitExceeded extends Error {
   override name = "States.DataLimitExceeded";
   readonly isRetryable = false;
@@ -242,8 +237,9 @@ class DataLimitExceeded extends Error {
 }
 
 type TaskHandler = (input: unknown) => Promise<unknown>;
+type TaskOptions = Pick<MachineOptions, "functions" | "onNotice">;
 
-/** A local function for each Task state: our handlers, and a notice for whatever else the machine calls. */
+/** A local function for each Task state: the deployed handlers, and a notice for all other calls. */
 export function createTaskHandlers(definition: Definition, options: TaskOptions): Record<string, TaskHandler> {
   const tasks = listStates(definition).filter(([, state]) => state.Type === "Task");
   return Object.fromEntries(tasks.map(([state]) => [state, createTaskHandler(state, options)]));
@@ -260,18 +256,13 @@ function createTaskHandler(state: string, { functions, onNotice }: TaskOptions):
     };
   }
   if (state in taskStates) {
-    throw new Error(
-      `LOCAL_MACHINE_HANDLER: state ${state} has no handler; expected ${handlerFile(state as TaskState)}`,
-    );
+    const file = `functions/${taskStates[state as TaskState]}.ts`;
+    throw new Error(`LOCAL_MACHINE_HANDLER: state ${state} has no handler; expected ${file}`);
   }
   return async (input) => {
     onNotice?.({ state, message: (input as { Message?: unknown } | null)?.Message ?? input });
     return { MessageId: "local" };
   };
-}
-
-function handlerFile(state: TaskState): string {
-  return `functions/${taskStates[state]}.ts`;
 }
 
 function checkSize(state: string, payload: unknown): void {
@@ -280,7 +271,7 @@ function checkSize(state: string, payload: unknown): void {
   throw new DataLimitExceeded(`state ${state}: payload has ${size} bytes, expected at most ${payloadLimit}`);
 }
 
-/** The interpreter's overrides that shorten waits and retries. */
+/** Overrides of the interpreter that set the time of waits and retries. */
 export function createPauseOverrides(definition: Definition, pauses: Pauses): object {
   const states = listStates(definition);
   const all = (names: string[], milliseconds: number | undefined): Record<string, number> =>
@@ -293,8 +284,7 @@ export function createPauseOverrides(definition: Definition, pauses: Pauses): ob
   };
 }
 
-/** Amazon States Language, as far as a local run has to read it. */
-
+/** Amazon States Language, as far as a local run reads it. */
 export type State = {
   readonly Type: string;
   readonly Resource?: string;
@@ -305,14 +295,14 @@ export type State = {
 
 export type Definition = { readonly StartAt: string; readonly States: Readonly<Record<string, State>> };
 
-/** @throws Error where the value is no state machine */
+/** @throws Error LOCAL_MACHINE_DEFINITION if the value is no state machine */
 function parseDefinition(value: unknown): Definition {
   if (typeof value === "object" && value !== null && "StartAt" in value && "States" in value)
     return value as Definition;
   throw new Error("LOCAL_MACHINE_DEFINITION: expected an object with StartAt and States, got something else");
 }
 
-/** Every state with its name, those inside of Map and Parallel states included. */
+/** Every state with its name, including those inside Map and Parallel states. */
 export function listStates(definition: Definition): [name: string, state: State][] {
   return Object.entries(definition.States).flatMap(([name, state]) => [
     [name, state] as [string, State],
@@ -323,10 +313,10 @@ export function listStates(definition: Definition): [name: string, state: State]
 }
 
 const project = fileURLToPath(new URL("../../", import.meta.url));
-/** Whatever the synthesized machine is made from. */
+/** Files that the synthesized machine is made from. */
 const sources = ["lib/infra/**/*.ts", "lib/core/**/*.ts", "package-lock.json"];
 
-/** The synthesized machine; kept in a file as long as its sources stay the same, because the synthesis takes 3 s. */
+/** Synthesizes the machine, or reads it from a file if its sources are unchanged: the synthesis takes 3 s. */
 export async function readMachineDefinition(cacheDirectory: string): Promise<unknown> {
   const file = join(cacheDirectory, `machine-${await hashSources()}.json`);
   const kept = await readFile(file, "utf8").catch(() => null);
@@ -347,5 +337,5 @@ async function hashSources(): Promise<string> {
   return hash.digest("hex").slice(0, 16);
 }
 
-/** Where a checkout keeps it for all its temporary environments and test runs. */
+/** Folder in which a checkout keeps it for all its temporary environments and test runs. */
 export const sharedCacheDirectory = join(project, "node_modules", ".cache", "table-loader");

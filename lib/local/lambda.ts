@@ -2,10 +2,12 @@ import { randomUUID } from "node:crypto";
 import { lambdaTimeoutSeconds } from "../core/durations.ts";
 import { type otherFunctions, taskStates } from "../core/machine.ts";
 
-/** A deployed handler, as it is exported by a file in functions/. */
+/** Deployed handlers, invoked as Lambda does. */
+
+/** A deployed handler, as a file in functions/ exports it. */
 export type Handler = (event: unknown, context: LambdaContext) => unknown;
 
-/** What the handlers get of Lambda's context object. */
+/** The context object of an invocation, as far as handlers read it. */
 export type LambdaContext = {
   readonly functionName: string;
   readonly functionVersion: string;
@@ -29,7 +31,7 @@ export type LambdaFunction = {
   readonly timeLimitSeconds?: number;
 };
 
-/** Why an invocation failed, in the form in which Step Functions gets it: `name` is Error, `message` is Cause. */
+/** The error of an invocation, as Step Functions receives it: `name` is Error, `message` is Cause. */
 export class LambdaFault extends Error {
   constructor(error: unknown) {
     const { errorType, errorMessage, trace } = describe(error);
@@ -46,15 +48,14 @@ function describe(error: unknown): { errorType: string; errorMessage: string; tr
 }
 
 /**
- * Invokes a handler as Lambda would: nothing but JSON goes in and comes out, so no object, date or undefined can be
- * shared by accident. The time limit is told and not enforced: a promise cannot be killed.
+ * Invokes a handler as Lambda would: only JSON goes in and comes out, so that no object, date or undefined is shared by
+ * accident. The context states the time limit; nothing enforces it, since a promise cannot be killed.
  *
  * @throws LambdaFault
  */
 export async function invokeLambda(lambda: LambdaFunction, event: unknown): Promise<unknown> {
   try {
-    const answer = await lambda.handler(copyAsJson(event), createContext(lambda));
-    return copyAsJson(answer);
+    return copyAsJson(await lambda.handler(copyAsJson(event), createContext(lambda)));
   } catch (error) {
     throw new LambdaFault(error);
   }
@@ -85,14 +86,14 @@ function createContext({ name, timeLimitSeconds = lambdaTimeoutSeconds }: Lambda
 export type FunctionName = (typeof taskStates)[keyof typeof taskStates] | (typeof otherFunctions)[number];
 export type LoadFunction = (name: FunctionName) => Promise<LambdaFunction>;
 
-/** Imports a deployed handler. The settings must be in place: a handler may read them when it is imported. */
+/** Imports a deployed handler. Set the environment first: a handler may read its settings when it is imported. */
 export async function loadFunction(name: FunctionName): Promise<LambdaFunction> {
   const { handler } = (await import(`../../functions/${name}.ts`)) as { handler?: Handler };
   if (typeof handler === "function") return { name, handler };
   throw new Error(`LOCAL_HANDLER_MISSING: functions/${name}.ts exports no function named handler`);
 }
 
-/** The functions of all task states, by the state's name. */
+/** Loads the functions of all task states, by the state's name. */
 export async function loadTaskFunctions(load: LoadFunction = loadFunction): Promise<Record<string, LambdaFunction>> {
   const loading = Object.entries(taskStates).map(async ([state, name]) => [state, await load(name)] as const);
   return Object.fromEntries(await Promise.all(loading));

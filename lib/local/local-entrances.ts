@@ -5,22 +5,24 @@ import type { LocalBucket } from "./bucket.ts";
 import { invokeLambda, type LambdaFunction } from "./lambda.ts";
 import type { ObjectCreatedEvent } from "./object-event.ts";
 
+/** Starts loads by itself, as the deployed entrances do: arrivals through the queue, and the sweep on a timer. */
+
 type LocalEntrancesOptions = {
   readonly bucket: LocalBucket;
-  /** The function start-load: an SQSEvent in, `{ batchItemFailures }` out. */
+  /** The function start-load: it takes an SQSEvent and answers `{ batchItemFailures }`. */
   readonly startLoad: LambdaFunction;
-  /** How long messages are gathered, so that the events of one batch come together. @default 300 */
+  /** Time over which messages are gathered, so that the events of one batch come together. @default 300 */
   readonly windowMilliseconds?: number;
-  /** Gets what goes wrong in the loop; the messages come again. */
+  /** Receives the errors of the loop; the messages are delivered again. */
   readonly onFault?: (error: unknown) => void;
 };
 
 export type Delivery = { readonly received: number; readonly failed: number };
 
 export type LocalEntrances = {
-  /** The EventBridge rule: passes on what arrives in staging, and nothing else. */
+  /** Queues an event of an object in staging and ignores all others, as the EventBridge rule does. */
   deliver(event: ObjectCreatedEvent): void;
-  /** Hands everything that waits to start-load, at once; for tests. */
+  /** Passes all queued messages to start-load at once; for tests. */
   drain(): Promise<Delivery>;
   /** Polls until `close`. */
   start(): void;
@@ -77,7 +79,7 @@ async function drainQueue(options: LocalEntrancesOptions): Promise<Delivery> {
   for (;;) {
     const messages = await gather(options.bucket, []);
     if (messages.length === 0) return total;
-    const failed = await hand(options, messages);
+    const failed = await deliverAll(options, messages);
     total = { received: total.received + messages.length, failed: total.failed + failed };
   }
 }
@@ -89,7 +91,7 @@ async function pollUntil(signal: AbortSignal, options: LocalEntrancesOptions): P
       const first = await receive(bucket, longPollSeconds, signal);
       if (first.length === 0) continue;
       await pause(windowMilliseconds, undefined, { signal });
-      await hand(options, await gather(bucket, first));
+      await deliverAll(options, await gather(bucket, first));
     } catch (error) {
       if (signal.aborted) return;
       options.onFault?.(error);
@@ -119,8 +121,11 @@ async function receive(bucket: LocalBucket, WaitTimeSeconds: number, signal?: Ab
   return answer.Messages ?? [];
 }
 
-/** Deletes what start-load took; what it reports, or everything if it throws, becomes visible again in its time. */
-async function hand(
+/**
+ * Passes messages to start-load, deletes those that it took, and answers with the number of the others: those that it
+ * reports, or all if it throws. They become visible again after the visibility timeout.
+ */
+async function deliverAll(
   { bucket, startLoad, onFault }: LocalEntrancesOptions,
   messages: readonly Message[],
 ): Promise<number> {
@@ -161,7 +166,7 @@ type SweepTimerOptions = {
   readonly onFault: (error: unknown) => void;
 };
 
-/** Calls sweep again and again, the next time only after the last one has ended. */
+/** Calls sweep at an interval, which begins when the last one has ended. */
 export function openSweepTimer(options: SweepTimerOptions): { close(): Promise<void> } {
   const stop = new AbortController();
   const running = sweepUntil(stop.signal, options);

@@ -5,9 +5,11 @@ import { machineName } from "../core/machine.ts";
 import { type ExecutionRecord, type LocalMachine, randomExecutionName } from "./interpreter.ts";
 import { isLocalRequest } from "./local-request.ts";
 
+/** Step Functions on one port of this machine, for clients that speak its protocol. */
+
 export type MachineEndpoint = { readonly url: string; close(): Promise<void> };
 
-/** An error of Step Functions, by the name that the SDK gives it. */
+/** An error of Step Functions, with the name by which the SDK knows it. */
 class ServiceError extends Error {
   constructor(name: string, message: string) {
     super(message);
@@ -18,7 +20,7 @@ class ServiceError extends Error {
 const inputLimit = 256 * 1024;
 const bodyLimit = 1024 * 1024;
 
-/** Speaks as much of the protocol of Step Functions as client-sfn needs to start, describe, list and stop, and to ask for the machine. */
+/** Listens on 127.0.0.1 and answers the five operations below, as client-sfn sends them; port 0 is a free one. */
 export async function openMachineEndpoint(machine: LocalMachine, port = 0): Promise<MachineEndpoint> {
   const server = createServer((request, response) => {
     answer(machine, request).then(
@@ -53,7 +55,7 @@ async function answer(machine: LocalMachine, request: IncomingMessage): Promise<
   const target = String(request.headers["x-amz-target"]).replace("AWSStepFunctions.", "");
   const action = actions[target];
   if (!action) throw new ServiceError("UnknownOperationException", `operation ${target} is not spoken here`);
-  return action(machine, parseRequest(await readBody(request)));
+  return action(machine, executionRequest.parse(JSON.parse((await readBody(request)) || "{}")));
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {
@@ -87,7 +89,7 @@ const actions: Readonly<Record<string, Action>> = {
   },
 };
 
-/** As Standard machines do: the same name and input while it runs is the same execution; any other reuse is refused. */
+/** As in a Standard machine, name and input of a running execution give that one; any other reuse of a name fails. */
 function startExecution(machine: LocalMachine, request: ExecutionRequest): object {
   const { name = randomExecutionName(), input = "{}", stateMachineArn } = request;
   requireMachine(machine, stateMachineArn);
@@ -136,7 +138,7 @@ function toSeconds(date: Date): number {
   return date.getTime() / 1_000;
 }
 
-/** The members of all requests that the endpoint understands; what it does not know it leaves unread. */
+/** Members of all requests that the endpoint understands; it ignores others. */
 const executionRequest = z.object({
   stateMachineArn: z.string().optional(),
   executionArn: z.string().optional(),
@@ -149,14 +151,9 @@ const executionRequest = z.object({
 
 type ExecutionRequest = z.infer<typeof executionRequest>;
 
-function parseRequest(text: string): ExecutionRequest {
-  return executionRequest.parse(JSON.parse(text === "" ? "{}" : text));
-}
-
-/** What Step Functions refuses in names, control characters among it. */
+/** Characters that Step Functions refuses in names, including control characters. */
 const forbidden = /[\s<>{}[\]?*"#%\\^|~`$&,;:/\p{Cc}]/u;
 
-/** 1 to 80 characters, without white space, brackets, wildcards and the like. */
 function isExecutionName(name: string): boolean {
   return name.length >= 1 && name.length <= 80 && !forbidden.test(name);
 }

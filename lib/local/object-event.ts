@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Upload } from "./fauxqs-app.ts";
 
-/** What EventBridge delivers for an object in an unversioned bucket. */
+/** The event that EventBridge delivers for an object in an unversioned bucket. */
 export type ObjectCreatedEvent = {
   readonly version: "0";
   readonly id: string;
@@ -14,7 +14,7 @@ export type ObjectCreatedEvent = {
   readonly detail: {
     readonly version: "0";
     readonly bucket: { readonly name: string };
-    /** The key is raw, not URL-encoded as in S3's own notifications. */
+    /** The key is raw; S3's own notifications encode it for URLs. */
     readonly object: { readonly key: string; readonly size: number; readonly etag: string; readonly sequencer: string };
     readonly "request-id": string;
     readonly requester: string;
@@ -52,7 +52,7 @@ export function toObjectCreatedEvent(upload: Upload, { bucket, region }: Place):
 
 let last = 0n;
 
-/** Greater for every later event of a key, over restarts too: the clock in front, a count behind it. */
+/** Grows with every event, across restarts too: milliseconds in the upper bits, a count in the lower 16. */
 function nextSequencer(): string {
   const now = BigInt(Date.now()) << 16n;
   last = now > last ? now : last + 1n;

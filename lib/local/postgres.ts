@@ -9,13 +9,12 @@ import {
   findPostgresBinaries,
   initialiseCluster,
   reachableDataDirectory,
-  type ServerProcess,
   serverUser,
   startServer,
 } from "./postgres-process.ts";
 
 type PostgresOptions = {
-  /** Made if it is not there; a database that is there is used again. */
+  /** Made if it does not exist; an existing database is used again. */
   readonly dataDir: string;
   /** @default a free port */
   readonly port?: number;
@@ -29,7 +28,7 @@ type PostgresOptions = {
   readonly release?: string;
   /** Server parameters, for example `{ fsync: "off" }`. */
   readonly parameters?: Readonly<Record<string, string>>;
-  /** Gets the server's log. */
+  /** Receives the server's log. */
   readonly log?: (text: string) => void;
 };
 
@@ -39,7 +38,7 @@ export type LocalPostgres = {
   readonly user: string;
   readonly password: string;
   readonly database: string;
-  /** URL of the superuser, to the database `postgres`. */
+  /** URL of the database `postgres`, as the superuser. */
   readonly adminUrl: string;
   readonly pid: number;
   close(): Promise<void>;
@@ -48,7 +47,7 @@ export type LocalPostgres = {
 const host = "127.0.0.1";
 const superuser = "postgres";
 
-/** Opens a PostgreSQL server that only this machine reaches, with a role and a database that the role owns. */
+/** Opens a PostgreSQL server on 127.0.0.1, with a role and a database that the role owns. */
 export async function openPostgres(options: PostgresOptions): Promise<LocalPostgres> {
   const { user = "idhub_user", database = "idhub", log = () => {} } = options;
   const account = serverUser();
@@ -60,34 +59,35 @@ export async function openPostgres(options: PostgresOptions): Promise<LocalPostg
   const port = options.port || (await findFreePort());
   const server = await startServer(cluster, toArguments(port, options.parameters ?? {}));
   const adminUrl = `postgres://${superuser}:${encodeURIComponent(password)}@${host}:${port}/postgres`;
-  await orClose(server, ensureDatabase(adminUrl, { user, password, database }));
+  try {
+    await ensureDatabase(adminUrl, { user, password, database });
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
   return { host, port, user, password, database, adminUrl, pid: server.pid, close: server.close };
 }
 
 function toArguments(port: number, parameters: Readonly<Record<string, string>>): string[] {
-  // No Unix socket: its directory would have to be writable for the server's user, and its path be short.
-  const crashPoint = { listen_addresses: host, unix_socket_directories: "", lc_messages: "C", max_connections: "60" };
-  // As in the deployed database: DETAIL and CONTEXT of an error quote the row that broke a constraint.
-  const own = { ...crashPoint, log_error_verbosity: "terse" };
+  const own = {
+    listen_addresses: host,
+    // No Unix socket: its directory would have to be writable for the server's user, and its path short.
+    unix_socket_directories: "",
+    lc_messages: "C",
+    max_connections: "60",
+    // As in the deployed database: DETAIL and CONTEXT of an error quote the row that broke a constraint.
+    log_error_verbosity: "terse",
+  };
   const settings = Object.entries({ ...own, ...parameters }).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   return ["-p", String(port), ...settings];
 }
 
-/** The superuser's password is fixed when the cluster is made, so it is kept beside it. */
+/** The password is kept beside the cluster: initdb fixes that of the superuser. */
 async function keptPassword(directory: string): Promise<string> {
   const file = join(directory, "password");
   if (!existsSync(file)) await writeFile(file, randomBytes(18).toString("base64url"), { mode: 0o600 });
   await chmod(file, 0o600);
   return readFile(file, "utf8");
-}
-
-async function orClose(server: ServerProcess, work: Promise<void>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    await server.close();
-    throw error;
-  }
 }
 
 type Account = { readonly user: string; readonly password: string; readonly database: string };
@@ -97,7 +97,7 @@ async function ensureDatabase(adminUrl: string, { user, password, database }: Ac
   try {
     const [role] = await sql`select from pg_roles where rolname = ${user}`;
     const verb = role ? sql`alter role` : sql`create role`;
-    // A utility statement takes no parameters; the password is text of ours, and quoted by the server.
+    // A utility statement takes no parameters, so the server quotes the password for it.
     const [quoted] = await sql<{ literal: string }[]>`select quote_literal(${password}::text) as literal`;
     await sql`${verb} ${sql(user)} login password ${sql.unsafe(quoted?.literal ?? "''")}`;
     const [existing] = await sql`select from pg_database where datname = ${database}`;

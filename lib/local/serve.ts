@@ -2,29 +2,23 @@ import { once } from "node:events";
 import { stagingPrefix } from "../core/keys.ts";
 import { escapeText } from "../core/rejects.ts";
 import { noticeOf } from "../core/report.ts";
-import {
-  type LocalEnvironment,
-  type LocalEnvironmentOptions,
-  type LocalEvent,
-  openLocalEnvironment,
-} from "./environment.ts";
+import { type LocalEnvironmentOptions, type LocalEvent, openLocalEnvironment } from "./environment.ts";
 import { preferPort } from "./free-port.ts";
 import { guideText } from "./guide.ts";
 import { type EndedExecution, watchExecutions } from "./watch-executions.ts";
 
-export type ServeOptions = {
-  /** Where everything is kept. */
+type ServeOptions = {
+  /** Folder that keeps everything. */
   readonly directory: string;
   readonly logLevel: NonNullable<LocalEnvironmentOptions["logLevel"]>;
   readonly write: (line: string) => void;
-  /** Ends it. */
   readonly stop: AbortSignal;
 };
 
-/** The same at every start, so that the clients' settings stay good; another one where somebody has it. */
+/** The same at every start, so that the settings of clients stay valid; a port that is taken is replaced. */
 const ports = { database: 54_329, bucket: 4_569, machine: 4_570 } as const;
 
-/** Opens the environment, says how to reach it, and tells what happens in it until it is stopped. */
+/** Opens the environment, says how to reach it, and writes what happens in it until it is stopped. */
 export async function serveLocal({ directory, logLevel, write, stop }: ServeOptions): Promise<void> {
   write("starting (the first time takes a little longer) ...");
   const tell = tellChanges(write);
@@ -45,7 +39,7 @@ export async function serveLocal({ directory, logLevel, write, stop }: ServeOpti
   });
   watch.attach(environment);
   try {
-    write(guideText(placesOf(environment)));
+    write(guideText(environment));
     if (!stop.aborted) await once(stop, "abort");
     write("closing ...");
   } finally {
@@ -53,13 +47,7 @@ export async function serveLocal({ directory, logLevel, write, stop }: ServeOpti
   }
 }
 
-function placesOf({ directory, databaseUrl, bucket, variables, machine }: LocalEnvironment) {
-  const { endpoint: bucketUrl, name: bucketName, region } = bucket;
-  const machineUrl = variables["LOCAL_MACHINE_ENDPOINT"] ?? "";
-  return { directory, databaseUrl, bucketUrl, bucketName, region, machineUrl, machineArn: machine.arn };
-}
-
-/** A line with the time; of one batch, the same text is told once, since every sweep finds what waits again. */
+/** Writes a line with the time, unless it repeats the last of its batch: every sweep finds waiting batches again. */
 function tellChanges(write: (line: string) => void): (batchId: string | null, text: string) => void {
   const last = new Map<string, string>();
   return (batchId, text) => {
@@ -78,8 +66,8 @@ function eventText(event: LocalEvent): string | null {
   return null;
 }
 
-/** One line: the batch, what became of it, and counts or the reason. */
-export function endText({ batchId, outcome }: EndedExecution): string {
+/** One line: what became of the batch, its id, and counts or the reason. */
+function endText({ batchId, outcome }: EndedExecution): string {
   if (outcome.kind === "loaded" || outcome.kind === "previewed") {
     const counts = /\((.*)\)$/.exec(noticeOf({ ...outcome.result, errors: [] }))?.[1] ?? "";
     return `${outcome.result.status.padEnd(8)} ${batchId}: ${counts}`;

@@ -7,11 +7,11 @@ export type EndedExecution = { readonly batchId: string; readonly record: Execut
 type ExecutionWatch = {
   /** The environment's `onEvent`. */
   onEvent(event: LocalEvent): void;
-  /** Says where the executions are; what was seen before that is told then. */
+  /** Gives it the machine that holds the executions; those seen earlier are reported from then on. */
   attach(environment: Pick<LocalEnvironment, "machine">): void;
 };
 
-/** Tells of every execution how it ended, once; not of those that were aborted because the environment closed. */
+/** Reports once how each execution ended, except those that were aborted because the environment closed. */
 export function watchExecutions(onEnd: (ended: EndedExecution) => void): ExecutionWatch {
   const seen = new Set<string>();
   const attached = Promise.withResolvers<Pick<LocalEnvironment, "machine">>();

@@ -7,22 +7,21 @@ import { type Outcome, readOutcome } from "../../core/outcome.ts";
 import type { Preview } from "../../core/preview.ts";
 import { brokenBatch, sampleBatch, secondBatch } from "../sample/sample-batch.ts";
 import { type BrokenRecord, defaultSampleSize, type SampleFragment, type SampleOptions } from "../sample/values.ts";
-import type { DemoIo } from "./demo-io.ts";
 import { archiveText, compare, indent, queueText, stagedText, wrap } from "./show.ts";
-import { openStage, type Stage } from "./stage.ts";
+import { type DemoIo, openStage, type Stage } from "./stage.ts";
 
-export type DemoResult = {
-  /** The preview's prediction was what the load did, and the broken records were named. */
+type DemoResult = {
+  /** True if the preview predicted the result of the load, and the broken records were named. */
   readonly agreed: boolean;
   readonly batches: number;
   readonly seconds: number;
 };
 
-/** A clock of its own, so that every run shows the same records. */
+/** The clock is fixed, so that every run shows the same records. */
 const options: SampleOptions = { ...defaultSampleSize, now: new Date("2026-01-01T12:00:00Z") };
 const smaller = { ...options, seed: 3, subjects: 100, samplesPerTable: 100 };
 
-/** The whole loader in about half a minute: a load, a redelivery, a preview that is kept, and records that are refused. */
+/** Shows the loader in about half a minute: a load, a preview with its load, a redelivery, and rejected records. */
 export async function runDemo(io: DemoIo): Promise<DemoResult> {
   const start = performance.now();
   io.say("Table Loader: a temporary PostgreSQL, a bucket, a queue and the state machine start on this machine ...");
@@ -55,10 +54,10 @@ Done in ${total} s; everything of it is removed again. Try next:
   npx table-loader --help        all commands`;
 }
 
-export const firstBatchId = "batch_20260101_120000";
+const firstBatchId = "batch_20260101_120000";
 
 /** An approved batch arrives and loads by itself. */
-export async function loadFirst(stage: Stage, io: DemoIo, fragments: readonly SampleFragment[]): Promise<void> {
+async function loadFirst(stage: Stage, io: DemoIo, fragments: readonly SampleFragment[]): Promise<void> {
   io.say(`\n1  A batch of ten tables arrives, approved by the validator: ${firstBatchId}\n`);
   const ended = stage.next(firstBatchId, "loaded", "failed");
   await stage.drop(firstBatchId, fragments, true);
@@ -79,7 +78,7 @@ const secondBatchId = "batch_20260101_130000";
 const redelivered = "lcl";
 
 /** A batch that waits for approval is previewed, approved, loaded, and then delivered again in part. */
-export async function loadSecond(stage: Stage, io: DemoIo, batch: ReturnType<typeof secondBatch>): Promise<boolean> {
+async function loadSecond(stage: Stage, io: DemoIo, batch: ReturnType<typeof secondBatch>): Promise<boolean> {
   io.say(`\n2  A second batch brings new, changed, repeated and older records: ${secondBatchId}\n`);
   const waiting = stage.next(secondBatchId, "waiting");
   await stage.drop(secondBatchId, batch.fragments, false);
@@ -91,7 +90,7 @@ export async function loadSecond(stage: Stage, io: DemoIo, batch: ReturnType<typ
   await stage.operate({ operation: "approve", batchId: secondBatchId, approvedBy: "demo" });
   const outcome = await run(stage, false);
   if (outcome.kind !== "loaded") throw new Error(`DEMO_FAILED: ${JSON.stringify(outcome)}`);
-  const { text, agreed } = compare(io, { predicted, loaded: outcome.result, expected: batch.expected });
+  const { text, agreed } = compare(io, predicted, outcome.result, batch.expected);
   io.say(`\n${text}`);
   io.say(agreed ? "\n  The preview said what the load did." : "\n  THE PREVIEW DID NOT SAY WHAT THE LOAD DID.");
   return (await redeliver(stage, io, batch.fragments)) && agreed;
@@ -108,7 +107,7 @@ async function preview(stage: Stage): Promise<Preview> {
 
 const pollMilliseconds = 100;
 
-/** As the CLI does it: through the operate function, by hand. */
+/** Runs one execution as the CLI does, through the operate function. */
 async function run({ operate }: Stage, dryRun: boolean): Promise<Outcome> {
   for (;;) {
     const input = executionInput.parse({ batchId: secondBatchId, dryRun });
@@ -119,7 +118,7 @@ async function run({ operate }: Stage, dryRun: boolean): Promise<Outcome> {
       state = await operate({ operation: "execution", executionArn });
     }
     const outcome = readOutcome(state);
-    // an arrival's execution may have the batch for a moment
+    // the execution of an arrival may hold the batch for a moment
     if (outcome.kind !== "busy") return outcome;
   }
 }
@@ -144,7 +143,7 @@ async function redeliver(stage: Stage, io: DemoIo, fragments: readonly SampleFra
 const thirdBatchId = "batch_20260101_140000";
 
 /** Three broken records fail a batch as a whole, and error_log.json names each. */
-export async function loadThird(stage: Stage, io: DemoIo, batch: ReturnType<typeof brokenBatch>): Promise<boolean> {
+async function loadThird(stage: Stage, io: DemoIo, batch: ReturnType<typeof brokenBatch>): Promise<boolean> {
   io.say(`\n3  A third batch has three broken records: ${thirdBatchId}\n`);
   const ended = stage.next(thirdBatchId, "loaded", "failed");
   await stage.drop(thirdBatchId, batch.fragments, true);
@@ -174,7 +173,7 @@ function fileOf(key: string): string {
   return key.slice(stagingPrefixOf(thirdBatchId).length);
 }
 
-/** Those and no others, each at its place. */
+/** True if the rejects are exactly the broken records, each at its place. */
 function areNamed(broken: readonly BrokenRecord[], rejected: readonly RejectedRecord[]): boolean {
   const places = new Set(rejected.map(({ key, record, code }) => [fileOf(key), record, code].join(" ")));
   return (

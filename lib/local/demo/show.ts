@@ -1,8 +1,7 @@
 import type { Preview } from "../../core/preview.ts";
 import type { LoadResult, RecordCounts } from "../../core/report.ts";
 import { type ExpectedCounts, type SampleTable, sampleTables } from "../sample/values.ts";
-import type { DemoIo } from "./demo-io.ts";
-import type { Stage } from "./stage.ts";
+import type { DemoIo, Stage } from "./stage.ts";
 
 export function indent(text: string): string {
   return text.replaceAll(/^(?=.)/gm, "  ");
@@ -15,7 +14,7 @@ export function wrap(text: string): string {
   return text.replaceAll(new RegExp(`(.{1,${textWidth}})(?: +|$)`, "g"), "$1\n").trimEnd();
 }
 
-/** What lies below a prefix: how many objects, and a few of their names. */
+/** Number and names of the objects below a prefix. */
 export function archiveText({ environment }: Stage, prefix: string): string {
   const names = environment.bucket.keys(prefix).map((key) => key.slice(prefix.length));
   const lines: string[] = [];
@@ -27,7 +26,7 @@ export function archiveText({ environment }: Stage, prefix: string): string {
   return indent([`${prefix} (${names.length} objects)`, ...lines.map((line) => `  ${line}`)].join("\n"));
 }
 
-/** How many objects are left in staging. */
+/** Number of the objects that are left in staging. */
 export function stagedText({ environment }: Stage, prefix: string): string {
   return indent(`${prefix} (${environment.bucket.keys(prefix).length} objects)`);
 }
@@ -44,14 +43,7 @@ export async function queueText({ sql }: Stage, io: DemoIo, batchId: string): Pr
   return indent(io.table(columns, cells));
 }
 
-type Side = {
-  readonly inserted: number;
-  readonly updated: number;
-  readonly unchanged: number;
-  readonly skipped: number;
-};
-
-function sideOf(counts: RecordCounts | undefined): Side {
+function toCounts(counts: RecordCounts | undefined): ExpectedCounts {
   return {
     inserted: counts?.records_loaded ?? 0,
     updated: counts?.records_updated ?? 0,
@@ -60,16 +52,15 @@ function sideOf(counts: RecordCounts | undefined): Side {
   };
 }
 
-type Comparison = {
-  readonly predicted: Preview;
-  readonly loaded: Pick<LoadResult, "tables">;
-  readonly expected: Readonly<Record<SampleTable, ExpectedCounts>>;
-};
-
-/** Every table's prediction beside what the load did, and whether both are what the sample was made for. */
-export function compare(io: DemoIo, { predicted, loaded, expected }: Comparison): { text: string; agreed: boolean } {
+/** The prediction of each table beside the result of the load, and whether both are what the sample was made for. */
+export function compare(
+  io: DemoIo,
+  predicted: Preview,
+  loaded: Pick<LoadResult, "tables">,
+  expected: Readonly<Record<SampleTable, ExpectedCounts>>,
+): { text: string; agreed: boolean } {
   const rows = sampleTables.map((table) => {
-    const sides = [sideOf(predicted.tables[table]), sideOf(loaded.tables[table]), expected[table]].map(sideText);
+    const sides = [toCounts(predicted.tables[table]), toCounts(loaded.tables[table]), expected[table]].map(countsText);
     return [table, sides[0] ?? "", sides[1] ?? "", new Set(sides).size === 1 ? "yes" : "NO"];
   });
   const title = "inserted / updated / unchanged / skipped";
@@ -80,6 +71,6 @@ export function compare(io: DemoIo, { predicted, loaded, expected }: Comparison)
   };
 }
 
-function sideText({ inserted, updated, unchanged, skipped }: Side): string {
+function countsText({ inserted, updated, unchanged, skipped }: ExpectedCounts): string {
   return [inserted, updated, unchanged, skipped].map((count) => String(count).padStart(5)).join(" /");
 }

@@ -3,22 +3,36 @@ import { stagingPrefixOf } from "../../core/keys.ts";
 import { type TaskState, taskStates } from "../../core/machine.ts";
 import type { Operate } from "../../core/operations.ts";
 import type { Outcome } from "../../core/outcome.ts";
+import type { RecordCounts } from "../../core/report.ts";
 import { operateInProcess } from "../attached-operate.ts";
 import { type LocalEnvironment, openLocalEnvironment } from "../environment.ts";
 import type { MachineEvent } from "../interpreter.ts";
 import type { SampleFragment } from "../sample/values.ts";
 import { watchExecutions } from "../watch-executions.ts";
-import type { DemoIo } from "./demo-io.ts";
+
+type Column = { readonly title: string; readonly align?: "left" | "right" };
+
+/** The output of the demo; the CLI passes its own tables. */
+export type DemoIo = {
+  readonly say: (text: string) => void;
+  readonly counts: (
+    tables: Readonly<Record<string, RecordCounts & { readonly load_time_seconds?: number }>>,
+    total: RecordCounts & { readonly total_time_seconds?: number },
+  ) => string;
+  readonly table: (columns: readonly Column[], rows: readonly (readonly string[])[]) => string;
+  /** Ends the demo early. */
+  readonly stop: AbortSignal;
+};
 
 /** A temporary environment, with what a validator and an operator do in it. */
 export type Stage = {
   readonly environment: LocalEnvironment;
   readonly sql: postgres.Sql;
   readonly operate: Operate;
-  /** Writes the queue's rows, then the fragments, as the validator does. */
+  /** Writes the rows of validation_queue, then the fragments, as the validator does. */
   drop(batchId: string, fragments: readonly SampleFragment[], approved: boolean): Promise<void>;
   put(batchId: string, fragment: SampleFragment): Promise<void>;
-  /** The next execution of the batch that ends in one of these ways; call it before what causes it. */
+  /** Waits for the next execution of the batch that ends in one of these ways; call it before the cause. */
   next(batchId: string, ...kinds: readonly Outcome["kind"][]): Promise<Outcome>;
   close(): Promise<void>;
 };
@@ -30,13 +44,13 @@ export async function openStage(io: DemoIo): Promise<Stage> {
     if (waiter) waiters.delete(waiter);
     waiter?.resolve(outcome);
   });
-  const tellStep = stepTeller(io);
+  const writeStep = stepWriter(io);
   const environment = await openLocalEnvironment({
     directory: null,
     logLevel: "SILENT",
     onEvent: (event) => {
       watch.onEvent(event);
-      if (event.kind === "step") tellStep(event.step);
+      if (event.kind === "step") writeStep(event.step);
     },
   });
   watch.attach(environment);
@@ -52,7 +66,7 @@ export async function openStage(io: DemoIo): Promise<Stage> {
     operate: operateInProcess,
     put,
     async drop(batchId, fragments, approved) {
-      await queue(sql, { batchId, approved, tables: [...new Set(fragments.map(({ table }) => table))] });
+      await queue(sql, batchId, [...new Set(fragments.map(({ table }) => table))], approved);
       for (const fragment of fragments) await put(batchId, fragment);
     },
     next: (batchId, ...kinds) => waitFor(io, (resolve) => waiters.add({ batchId, kinds, resolve })),
@@ -63,15 +77,13 @@ export async function openStage(io: DemoIo): Promise<Stage> {
   };
 }
 
-type Queued = { readonly batchId: string; readonly tables: readonly string[]; readonly approved: boolean };
-
-async function queue(sql: Stage["sql"], { batchId, tables, approved }: Queued): Promise<void> {
+async function queue(sql: postgres.Sql, batchId: string, tables: string[], approved: boolean): Promise<void> {
   await sql`
     insert into validation_queue
       (batch_id, table_name, validation_status, approved_for_load, approved_by, approved_at)
     select ${batchId}, t.table_name, 'validated', ${approved}, ${approved ? "validator" : null},
            case when ${approved} then clock_timestamp() end
-    from unnest(${[...tables]}::text[]) as t(table_name)
+    from unnest(${tables}::text[]) as t(table_name)
   `;
 }
 
@@ -90,8 +102,8 @@ function waitFor(io: DemoIo, register: (resolve: (outcome: Outcome) => void) => 
   });
 }
 
-/** One line for each state of an execution when it is first entered, but for those that find nothing to load. */
-function stepTeller({ say }: DemoIo): (step: MachineEvent) => void {
+/** Writes a line when an execution first enters a state, but not for ValidateBatch: it may find nothing to load. */
+function stepWriter({ say }: DemoIo): (step: MachineEvent) => void {
   const told = new Map<string, { readonly start: number; readonly states: Set<string> }>();
   return ({ type, state, executionArn, at }) => {
     if (type !== "entered" || !(state in taskStates)) return;

@@ -2,6 +2,7 @@ import type { JsonObject } from "../../core/json.ts";
 import {
   addDays,
   dateBefore,
+  dayMilliseconds,
   freezerPosition,
   mixSeed,
   openRandom,
@@ -15,6 +16,8 @@ import {
   uuid,
   workingTime,
 } from "./values.ts";
+
+/** The sample's records: every value follows from seed, table and number. */
 
 const makers: Readonly<Record<SampleTable, (context: RecordContext) => JsonObject>> = {
   subject: subjectRecord,
@@ -37,7 +40,7 @@ export function mapTables<T>(make: (table: SampleTable) => T): Record<SampleTabl
   return Object.fromEntries(sampleTables.map((table) => [table, make(table)])) as Record<SampleTable, T>;
 }
 
-/** How many records the first batch has of a table. */
+/** Number of records that the first batch has of a table. */
 export function countOf(table: SampleTable, options: SampleOptions): number {
   return table === "subject" ? options.subjects : options.samplesPerTable;
 }
@@ -49,19 +52,110 @@ export function sampleRecords(options: SampleOptions): SampleRecords {
   );
 }
 
-/** Collected 10 to 900 days ago: after every enrolment, and early enough that all that follows is past too. */
+/** Number of subjects that `table-loader local seed` loads at least; the example records refer to them. */
+const experimentParentCount = 10;
+
+function experimentParentId(number: number): string {
+  return `GSID-SEED-${String(number).padStart(4, "0")}`;
+}
+
+/** Makes subjects `GSID-SEED-0001`, `GSID-SEED-0002` and so on, always the same: loading them again changes nothing. */
+export function experimentParents(count: number = experimentParentCount): SampleFragment {
+  const records = Array.from({ length: count }, (_, index) => ({
+    global_subject_id: experimentParentId(index + 1),
+    center_code: "DEMO",
+    sex: index % 2 === 0 ? "female" : "male",
+    year_of_birth: 1960 + (index % 40),
+    diagnosis: "control",
+    date_enrolled: "2024-01-15",
+    consent: true,
+    consent_version: "v2.0",
+    source_updated_at: "2024-01-15T09:00:00Z",
+    created_by: "local_seed",
+  }));
+  return { table: "subject", fileName: "subject.json", body: JSON.stringify({ records }, null, 2) };
+}
+
+/** Makes blood records `BLD-SEED-0001` and so on, which refer in turn to the first ten of `experimentParents`. */
+export function exampleBloodRecords(count: number): JsonObject[] {
+  return Array.from({ length: count }, (_, index) => ({
+    sample_id: `BLD-SEED-${String(index + 1).padStart(4, "0")}`,
+    global_subject_id: experimentParentId((index % experimentParentCount) + 1),
+    date_collected: "2024-02-01",
+    received_at: "2024-02-01T14:30:00",
+    tube_type: index % 2 === 0 ? "EDTA" : "SST",
+    volume_ml: 4.5 + (index % 8) / 8,
+    aliquot_count: 4,
+    fasting: index % 2 === 0,
+    notes: null,
+  }));
+}
+
+/** All that a record is made of; it does not depend on the number of other records. */
+type RecordContext = {
+  readonly options: SampleOptions;
+  /** 1 for the first record of the table. */
+  readonly number: number;
+  readonly random: Random;
+};
+
+function openContext(table: SampleTable, number: number, options: SampleOptions): RecordContext {
+  return { options, number, random: openRandom(mixSeed(options.seed, sampleTables.indexOf(table), number)) };
+}
+
+/** An id such as `GSID-3F9A01C20007`: eight random digits, then the number, so that no two are equal. */
+function subjectId(options: SampleOptions, number: number): string {
+  const chance = openRandom(mixSeed(options.seed, sampleTables.length, number)).hex(8);
+  return `GSID-${chance}${number.toString(16).toUpperCase().padStart(4, "0")}`;
+}
+
+function anySubjectId({ random, options }: RecordContext): string {
+  return subjectId(options, random.int(1, options.subjects));
+}
+
+/** An id such as `BLD-2026-000123`. */
+export function sampleId(prefix: string, number: number, now: Date): string {
+  return `${prefix}-${now.getUTCFullYear()}-${String(number).padStart(6, "0")}`;
+}
+
+export const centerCodes = ["CHI", "JHU", "MTL", "PIT", "TOR", "YAL", "CSM"] as const;
+
+/** A subject that enrolled 1,000 to 2,000 days ago, before any sample was taken. */
+function subjectRecord({ options, number, random }: RecordContext): JsonObject {
+  const { now } = options;
+  const age = random.int(20, 85);
+  const diagnosis = random.pick(["CD", "CD", "UC", "UC", "IC", "control"]);
+  const updated = new Date(now.getTime() - random.int(30 * dayMilliseconds, 700 * dayMilliseconds));
+  return {
+    global_subject_id: subjectId(options, number),
+    center_code: random.pick(centerCodes),
+    family_id: random.chance(0.3) ? `FAM-${random.int(1, 400)}` : null,
+    sex: random.pick(["female", "female", "female", "male", "male", "male", "other", "unknown"]),
+    year_of_birth: orNothing(random, now.getUTCFullYear() - age),
+    diagnosis,
+    age_at_diagnosis: diagnosis === "control" ? null : orNothing(random, random.decimal(5, age - 7, 1)),
+    date_enrolled: dateBefore(now, random.int(1_000, 2_000)),
+    consent: true,
+    consent_version: random.pick(["v1.0", "v1.1", "v2.0"]),
+    date_withdrawn: random.chance(0.02) ? dateBefore(now, random.int(0, 9)) : null,
+    source_updated_at: updated.toISOString(),
+    created_by: random.pick(["redcap_export", "m.alvarez", "center_upload"]),
+  };
+}
+
+/** A date 10 to 900 days ago: after every enrolment, and early enough that all later dates lie in the past, too. */
 function collectedOn({ random, options }: RecordContext): string {
   return dateBefore(options.now, random.int(10, 900));
 }
 
-export function bloodRecord(context: RecordContext): JsonObject {
+function bloodRecord(context: RecordContext): JsonObject {
   const { random, number, options } = context;
   const collected = collectedOn(context);
   return {
     sample_id: sampleId("BLD", number, options.now),
     global_subject_id: anySubjectId(context),
     date_collected: collected,
-    // No offset: the contract says in which time zone the receiving laboratory's clock stands.
+    // No offset: the contract names the time zone of the receiving laboratory.
     received_at: orNothing(random, `${addDays(collected, random.int(0, 2))}T${workingTime(random)}`),
     tube_type: random.pick(["EDTA", "EDTA", "ACD", "SST", "heparin", "PAXgene"]),
     volume_ml: orNothing(random, random.decimal(2, 10, 3)),
@@ -71,7 +165,7 @@ export function bloodRecord(context: RecordContext): JsonObject {
   };
 }
 
-export function specimenRecord(context: RecordContext): JsonObject {
+function specimenRecord(context: RecordContext): JsonObject {
   const { random, number, options } = context;
   const collected = collectedOn(context);
   const type = random.pick(["blood", "saliva", "buccal_swab", "stool", "biopsy"]);
@@ -91,7 +185,7 @@ export function specimenRecord(context: RecordContext): JsonObject {
   };
 }
 
-export function serumRecord(context: RecordContext): JsonObject {
+function serumRecord(context: RecordContext): JsonObject {
   const { random, number, options } = context;
   const collected = collectedOn(context);
   return {
@@ -107,7 +201,7 @@ export function serumRecord(context: RecordContext): JsonObject {
   };
 }
 
-export function plasmaRecord(context: RecordContext): JsonObject {
+function plasmaRecord(context: RecordContext): JsonObject {
   const { random, number, options } = context;
   const collected = collectedOn(context);
   return {
@@ -116,7 +210,7 @@ export function plasmaRecord(context: RecordContext): JsonObject {
     date_collected: collected,
     processed_at: orNothing(random, `${collected} ${workingTime(random)}+00:00`),
     tube_type: random.pick(["EDTA", "EDTA", "ACD", "heparin"]),
-    // As text with its trailing zeros, the way a spreadsheet exports it.
+    // Text with trailing zeros, as a spreadsheet exports it.
     volume_ml: orNothing(random, random.decimal(0.2, 4.5, 2).toFixed(3)),
     aliquot_count: orNothing(random, random.int(1, 10)),
     spin_rcf: random.pick([1_500, 2_000, 3_000]),
@@ -124,7 +218,7 @@ export function plasmaRecord(context: RecordContext): JsonObject {
   };
 }
 
-export function stoolRecord(context: RecordContext): JsonObject {
+function stoolRecord(context: RecordContext): JsonObject {
   const { random, number, options } = context;
   const collected = collectedOn(context);
   return {
@@ -149,10 +243,10 @@ const pathologyNotes = [
   "NA",
 ] as const;
 
-export function tissueRecord(context: RecordContext): JsonObject {
+function tissueRecord(context: RecordContext): JsonObject {
   const { random, number, options } = context;
   return {
-    // The exporting system's own row number: one of the contract's exclude_fields, never written.
+    // The row number of the exporting system: one of the contract's exclude_fields, never written.
     Id: 400_000 + number,
     sample_id: sampleId("TIS", number, options.now),
     global_subject_id: anySubjectId(context),
@@ -166,7 +260,7 @@ export function tissueRecord(context: RecordContext): JsonObject {
   };
 }
 
-export function lclRecord(context: RecordContext): JsonObject {
+function lclRecord(context: RecordContext): JsonObject {
   const { random, number, options } = context;
   const established = dateBefore(options.now, random.int(200, 900));
   return {
@@ -190,10 +284,10 @@ function specimenOf(number: number, { options }: RecordContext): JsonObject {
 }
 
 /**
- * Extracted from the specimen with the same number. Every hundredth has its predecessor's sample id under another
+ * DNA from the specimen with the same number. Every hundredth has the sample id of its predecessor under another
  * subject: only both fields together are the key.
  */
-export function dnaRecord(context: RecordContext): JsonObject {
+function dnaRecord(context: RecordContext): JsonObject {
   const { random, number, options } = context;
   const source = specimenOf(number, context);
   const subject = source.global_subject_id as string;
@@ -215,8 +309,8 @@ export function dnaRecord(context: RecordContext): JsonObject {
   };
 }
 
-/** Extracted from the blood draw with the same number. */
-export function rnaRecord(context: RecordContext): JsonObject {
+/** RNA from the blood draw with the same number. */
+function rnaRecord(context: RecordContext): JsonObject {
   const { random, number, options } = context;
   const source = bloodRecord(openContext("blood", number, options));
   return {
@@ -229,100 +323,5 @@ export function rnaRecord(context: RecordContext): JsonObject {
     volume_ul: random.decimal(20, 120, 2),
     dnase_treated: random.pick(["t", "f"]),
     extraction_run: uuid(random),
-  };
-}
-
-/** Parents that `table-loader local seed` loads, so that a batch of one's own has subjects to refer to. */
-export const experimentParentCount = 10;
-
-/** `GSID-SEED-0001` for the first. */
-export function experimentParentId(number: number): string {
-  return `GSID-SEED-${String(number).padStart(4, "0")}`;
-}
-
-/** Subjects `GSID-SEED-0001`, `GSID-SEED-0002` and so on. Always the same: loading them again changes nothing. */
-export function experimentParents(count: number = experimentParentCount): SampleFragment {
-  const records = Array.from({ length: count }, (_, index) => ({
-    global_subject_id: experimentParentId(index + 1),
-    center_code: "DEMO",
-    sex: index % 2 === 0 ? "female" : "male",
-    year_of_birth: 1960 + (index % 40),
-    diagnosis: "control",
-    date_enrolled: "2024-01-15",
-    consent: true,
-    consent_version: "v2.0",
-    source_updated_at: "2024-01-15T09:00:00Z",
-    created_by: "local_seed",
-  }));
-  return { table: "subject", fileName: "subject.json", body: JSON.stringify({ records }, null, 2) };
-}
-
-/**
- * Records for a `blood.json` of one's own, `BLD-SEED-0001` and so on. They go round the first ten experiment parents,
- * so those must be there.
- */
-export function exampleBloodRecords(count: number): JsonObject[] {
-  return Array.from({ length: count }, (_, index) => ({
-    sample_id: `BLD-SEED-${String(index + 1).padStart(4, "0")}`,
-    global_subject_id: experimentParentId((index % experimentParentCount) + 1),
-    date_collected: "2024-02-01",
-    received_at: "2024-02-01T14:30:00",
-    tube_type: index % 2 === 0 ? "EDTA" : "SST",
-    volume_ml: 4.5 + (index % 8) / 8,
-    aliquot_count: 4,
-    fasting: index % 2 === 0,
-    notes: null,
-  }));
-}
-
-/** All that one record is made of: no record depends on how many others there are. */
-export type RecordContext = {
-  readonly options: SampleOptions;
-  /** 1 for the first record of the table. */
-  readonly number: number;
-  readonly random: Random;
-};
-
-export function openContext(table: SampleTable, number: number, options: SampleOptions): RecordContext {
-  return { options, number, random: openRandom(mixSeed(options.seed, sampleTables.indexOf(table), number)) };
-}
-
-/** `GSID-3F9A01C20007`: chance, then the number, so that no two are equal. */
-export function subjectId(options: SampleOptions, number: number): string {
-  const chance = openRandom(mixSeed(options.seed, sampleTables.length, number)).hex(8);
-  return `GSID-${chance}${number.toString(16).toUpperCase().padStart(4, "0")}`;
-}
-
-export function anySubjectId({ random, options }: RecordContext): string {
-  return subjectId(options, random.int(1, options.subjects));
-}
-
-/** `BLD-2026-000123` */
-export function sampleId(prefix: string, number: number, now: Date): string {
-  return `${prefix}-${now.getUTCFullYear()}-${String(number).padStart(6, "0")}`;
-}
-
-export const centerCodes = ["CHI", "JHU", "MTL", "PIT", "TOR", "YAL", "CSM"] as const;
-
-/** Enrolled 1,000 to 2,000 days ago, that is, before any sample was taken. */
-export function subjectRecord({ options, number, random }: RecordContext): JsonObject {
-  const { now } = options;
-  const age = random.int(20, 85);
-  const diagnosis = random.pick(["CD", "CD", "UC", "UC", "IC", "control"]);
-  const updated = new Date(now.getTime() - random.int(30 * 86_400_000, 700 * 86_400_000));
-  return {
-    global_subject_id: subjectId(options, number),
-    center_code: random.pick(centerCodes),
-    family_id: random.chance(0.3) ? `FAM-${random.int(1, 400)}` : null,
-    sex: random.pick(["female", "female", "female", "male", "male", "male", "other", "unknown"]),
-    year_of_birth: orNothing(random, now.getUTCFullYear() - age),
-    diagnosis,
-    age_at_diagnosis: diagnosis === "control" ? null : orNothing(random, random.decimal(5, age - 7, 1)),
-    date_enrolled: dateBefore(now, random.int(1_000, 2_000)),
-    consent: true,
-    consent_version: random.pick(["v1.0", "v1.1", "v2.0"]),
-    date_withdrawn: random.chance(0.02) ? dateBefore(now, random.int(0, 9)) : null,
-    source_updated_at: updated.toISOString(),
-    created_by: random.pick(["redcap_export", "m.alvarez", "center_upload"]),
   };
 }
