@@ -3,21 +3,22 @@ import { classifyAwsError } from "../core/classify-error.ts";
 import type { ObjectVersion } from "../core/objects.ts";
 import type { CrashPointHook } from "../core/ports.ts";
 
-/** What every call to the bucket needs. */
+/** The bucket as every call needs it, and the pieces of a call: owner, version pin, head, and checksums. */
+
 export type BucketAccess = {
   readonly client: S3Client;
   readonly bucket: string;
   readonly versioning: boolean;
-  /** Account that has to own the bucket; null where that is not checked. */
+  /** Account that has to own the bucket; null if that is not checked. */
   readonly bucketOwner: string | null;
   readonly limits: BucketLimits;
   readonly crashPoint: CrashPointHook;
 };
 
 export type BucketLimits = {
-  /** How long a body may send nothing. @default 30,000 */
+  /** Time that a body may send nothing. @default 30,000 */
   readonly idleMilliseconds: number;
-  /** Greater objects are copied in parts. @default 5 GB, the most that S3 copies in one call */
+  /** Size above which an object is copied in parts. @default 5 GiB, the most that S3 copies in one call */
   readonly largestCopyBytes: number;
   /** @default 512 MiB */
   readonly copyPartBytes: number;
@@ -29,8 +30,8 @@ export const defaultLimits: BucketLimits = {
   copyPartBytes: 512 * 1024 ** 2,
 };
 
-/** Bucket and its expected owner: a bucket that a stranger made anew under the old name is refused by S3. */
-export function bucketOf({ bucket, bucketOwner }: BucketAccess) {
+/** Bucket and its expected owner: S3 refuses the call if another account has created a bucket under the old name. */
+export function bucketOf({ bucket, bucketOwner }: Pick<BucketAccess, "bucket" | "bucketOwner">) {
   return { Bucket: bucket, ...(bucketOwner === null ? {} : { ExpectedBucketOwner: bucketOwner }) };
 }
 
@@ -39,7 +40,7 @@ export function subjectOf({ bucket }: BucketAccess, key: string, versionId: stri
   return versionId === null ? `s3://${bucket}/${key}` : `s3://${bucket}/${key} version ${versionId}`;
 }
 
-/** What names exactly this version in a call that reads: its id, or the ETag where there are no versions. */
+/** Parameters that make a read answer exactly this version: its id, or the ETag if the bucket keeps no versions. */
 export function pinOf(version: ObjectVersion) {
   const { key: Key, versionId, etag } = version;
   return versionId === null ? { Key, IfMatch: quoteEtag(etag) } : { Key, VersionId: versionId };
@@ -53,19 +54,10 @@ export function unquoteEtag(etag: string | undefined): string {
   return (etag ?? "").replaceAll('"', "");
 }
 
-/** Runs a call and says of its failure what it means. */
-export async function callS3<Answer>(subject: string, call: () => Promise<Answer>): Promise<Answer> {
-  try {
-    return await call();
-  } catch (error) {
-    throw classifyAwsError(error, subject) ?? error;
-  }
-}
-
-/** What S3 tells of an object without its body. */
+/** An object without its body, as S3 describes it. */
 export type ObjectHead = { readonly object: ObjectVersion; readonly headers: HeadObjectCommandOutput };
 
-/** A version, or the current object of a key; null where there is none. */
+/** Reads a version, or the current object of a key, without its body; null if there is none. */
 export async function headObject(
   access: BucketAccess,
   key: string,
@@ -92,7 +84,7 @@ function toVersion(access: BucketAccess, key: string, headers: HeadObjectCommand
   };
 }
 
-/** The best first: whole-object checksums that S3 keeps beside an object. */
+/** Checksums that S3 keeps beside an object, the strongest first. */
 const checksumMembers = [
   "ChecksumSHA512",
   "ChecksumSHA256",
@@ -103,8 +95,8 @@ const checksumMembers = [
 ] as const;
 
 /**
- * Whether two objects hold the same bytes, as far as S3 tells: null where only reading them would. Different ETags say
- * nothing, since they depend on parts and encryption.
+ * Compares the bytes of two objects by what S3 keeps about them; null if only reading them would tell. ETags that
+ * differ prove nothing, since they depend on parts and encryption.
  */
 export function compareHeads(one: ObjectHead, other: ObjectHead): boolean | null {
   if (one.object.size !== other.object.size) return false;
@@ -116,7 +108,7 @@ export function compareHeads(one: ObjectHead, other: ObjectHead): boolean | null
   return null;
 }
 
-/** A checksum of checksums ("…-3") depends on the parts, so it is none of the content. */
+/** The checksum of the content; null for a checksum of checksums ("…-3"), which depends on the parts. */
 function wholeChecksum({ headers }: ObjectHead, member: (typeof checksumMembers)[number]): string | null {
   const value = headers[member];
   return value && headers.ChecksumType !== "COMPOSITE" && !/-\d+$/.test(value) ? value : null;

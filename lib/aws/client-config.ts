@@ -1,3 +1,5 @@
+import { classifyAwsError } from "../core/classify-error.ts";
+
 /** Where an AWS client finds its service. */
 export type ServiceAddress = {
   readonly region: string;
@@ -5,14 +7,14 @@ export type ServiceAddress = {
   readonly endpoint: string | null;
 };
 
-/** A stand-in asks for a signature and checks none; real credentials never go there. */
+/** A stand-in asks for a signature without checking it; real credentials are never sent there. */
 const localCredentials = { accessKeyId: "local", secretAccessKey: "local" };
 
 const connectMilliseconds = 5_000;
-/** From the request to the first byte of its answer; bodies have a timer of their own. */
+/** Time from the request to the first byte of its answer; bodies have a timer of their own. */
 const answerMilliseconds = 120_000;
 
-/** What all SDK clients share: four tries with backoff, and no request that waits for ever. */
+/** Options that all SDK clients share: four tries with backoff, and a time limit for every request. */
 export function toClientConfig({ region, endpoint }: ServiceAddress) {
   return {
     region,
@@ -25,4 +27,18 @@ export function toClientConfig({ region, endpoint }: ServiceAddress) {
     },
     ...(endpoint === null ? {} : { endpoint, credentials: localCredentials }),
   };
+}
+
+/**
+ * Runs a call to AWS.
+ *
+ * @param subject what the call is about, for the message: `s3://bucket/key version v`, `execution arn:...`
+ * @throws the LoaderError that the client's error stands for; an error that is not of AWS as it is
+ */
+export async function callAws<Answer>(subject: string, call: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await call();
+  } catch (error) {
+    throw classifyAwsError(error, subject) ?? error;
+  }
 }

@@ -14,17 +14,15 @@ import type {
   Started,
   StartOptions,
 } from "../core/execution.ts";
-import { type ServiceAddress, toClientConfig } from "./client-config.ts";
-
-type OpenExecutions = Executions & { close(): void };
+import { callAws, type ServiceAddress, toClientConfig } from "./client-config.ts";
 
 type Machine = { readonly client: SFNClient; readonly stateMachineArn: string };
 
-/** Step Functions, for one machine. */
-export function openExecutions(options: ServiceAddress & { stateMachineArn: string }): OpenExecutions {
+/** The executions of one state machine. */
+export function openExecutions(options: ServiceAddress & { stateMachineArn: string }): Executions & { close(): void } {
   const machine = { client: new SFNClient(toClientConfig(options)), stateMachineArn: options.stateMachineArn };
   return {
-    start: (name, input, options = {}) => start(machine, { name, input, ...options }),
+    start: (name, input, options = {}) => start(machine, name, input, options),
     describe: (executionArn) => describe(machine, executionArn),
     find: (executionArn) => find(machine, executionArn),
     close: () => machine.client.destroy(),
@@ -34,13 +32,18 @@ export function openExecutions(options: ServiceAddress & { stateMachineArn: stri
 const mostTries = 20;
 const longestName = 80;
 
-type Start = StartOptions & { readonly name: string; readonly input: ExecutionInput };
-
 /**
- * A name is used up for 90 days, even by an execution that failed; then the same arrivals get the next suffix. (For
- * the same name and input, Step Functions answers a second start with the execution that runs.)
+ * Step Functions keeps a name for 90 days, even that of a failed execution; then the same arrivals get the next suffix.
+ * (It answers a second start with the same name and input with the execution that runs.)
+ *
+ * @throws BlockedError EXECUTION_NAMES_USED after 20 names
  */
-async function start(machine: Machine, { name, input, again = false }: Start): Promise<Started> {
+async function start(
+  machine: Machine,
+  name: string,
+  input: ExecutionInput,
+  { again = false }: StartOptions,
+): Promise<Started> {
   for (let tries = 1; tries <= mostTries; tries += 1) {
     const suffix = tries === 1 ? "" : `-${tries}`;
     const fullName = `${name.slice(0, longestName - suffix.length)}${suffix}`;
@@ -54,7 +57,7 @@ async function start(machine: Machine, { name, input, again = false }: Start): P
   throw new BlockedError("EXECUTION_NAMES_USED", text, { name });
 }
 
-/** The ARN of a new execution; null where the name is taken. */
+/** The ARN of a new execution; null if the name is taken. */
 async function tryStart(machine: Machine, name: string, input: ExecutionInput): Promise<string | null> {
   const { client, stateMachineArn } = machine;
   try {
@@ -67,15 +70,11 @@ async function tryStart(machine: Machine, name: string, input: ExecutionInput): 
   }
 }
 
-async function describe(machine: Machine, executionArn: string): Promise<ExecutionState> {
-  try {
-    return await describeRaw(machine, executionArn);
-  } catch (error) {
-    throw classifyAwsError(error, `execution ${executionArn}`) ?? error;
-  }
+function describe(machine: Machine, executionArn: string): Promise<ExecutionState> {
+  return callAws(`execution ${executionArn}`, () => describeRaw(machine, executionArn));
 }
 
-/** Step Functions forgets an execution after 90 days; what is no ARN of an execution is known to it even less. */
+/** Step Functions forgets an execution after 90 days. A text that is no ARN of an execution is not found either. */
 async function find(machine: Machine, executionArn: string): Promise<ExecutionState | null> {
   try {
     return await describeRaw(machine, executionArn);
@@ -93,7 +92,7 @@ async function describeRaw({ client }: Machine, executionArn: string): Promise<E
 
 const ended: readonly string[] = ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"] satisfies ExecutionStatus[];
 
-/** One that waits for its redrive is on its way again. */
+/** An execution that waits for its redrive counts as running. */
 function toStatus({ status }: DescribeExecutionCommandOutput): ExecutionStatus {
   return status !== undefined && ended.includes(status) ? (status as ExecutionStatus) : "RUNNING";
 }

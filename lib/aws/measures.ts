@@ -5,27 +5,31 @@ import { metricsNamespace, serviceName } from "../core/machine.ts";
 import { type Measures, type Metric, type MetricName, metricCatalog } from "../core/metrics.ts";
 import { correlationIds } from "./telemetry.ts";
 
-/** The only Powertools metrics: one JSON line in CloudWatch's embedded format for each set of dimensions. */
+/** The only Powertools metrics: one JSON line in CloudWatch's embedded metric format for each set of dimensions. */
 
 const metrics = new Metrics({ namespace: metricsNamespace, serviceName });
 
 let isEnabled = true;
 let isForced = false;
 
-/** Metrics are lines on stdout that CloudWatch takes up; where nobody does, as locally, they only disturb. */
+/** Metrics are lines on stdout for CloudWatch; without CloudWatch, as locally, they would only clutter the output. */
 export function setMetricsEnabled(enabled: boolean): void {
   isEnabled = enabled;
 }
 
-/** For tests, and for the picture of the dashboard: emits them on this machine, too. */
+/** Emits metrics on this machine, too, for tests and for the picture of the dashboard. */
 export function forceMetrics(forced: boolean): void {
   isForced = forced;
 }
 
-/** Which invocation it was: found again in its log, while it multiplies no metric. */
+/** Members of a line that name the invocation. They are no dimensions, so they multiply no metric. */
 const properties = ["task", "batchId", "execution", "worker"];
 
-/** At once and in one go: locally several invocations share this process. @param task the current one's */
+/**
+ * Writes measures at once, without a pause in between: locally several invocations share this process.
+ *
+ * @param task the state or function that they belong to, by default the current one
+ */
 export function emitMeasures(measures: Measures, task = String(correlationIds()["task"] ?? "")): void {
   if (!isEnabled && !isForced) return;
   const given = (Object.entries(measures) as [MetricName, number][]).map(([name, value]) => ({
@@ -50,7 +54,7 @@ export function emitMeasures(measures: Measures, task = String(correlationIds()[
 const started = new Set<string>();
 const kibibytesPerMebibyte = 1024;
 
-/** Measures every invocation of a task, however it ends. */
+/** Measures every invocation of a task, whether it succeeds or fails. */
 export function measureTask(task: string): MiddlewareObj {
   const begun = new WeakMap<Context, number>();
   const ended = ({ context }: { context: Context }): void => {

@@ -13,18 +13,20 @@ import type { ObjectVersion, UnfinishedUpload } from "../core/objects.ts";
 import {
   type BucketAccess,
   bucketOf,
-  callS3,
   compareHeads,
   headObject,
   type ObjectHead,
   quoteEtag,
   subjectOf,
 } from "./bucket-access.ts";
+import { callAws } from "./client-config.ts";
 import { hashVersion } from "./object-reader.ts";
 
 /**
- * Copies, verifies, deletes. Every condition is also looked at by ourselves before: a stand-in may ignore it, and S3
- * answers a failed one without saying which.
+ * Moves a version: copies it, verifies the copy, and deletes the source. The code checks every condition of a request
+ * beforehand as well: a stand-in may ignore conditions, and S3 does not say which one failed.
+ *
+ * @throws PermanentError ARCHIVE_CONFLICT if the new key holds other content, S3_MISSING if version and copy are gone
  */
 export async function moveVersion(access: BucketAccess, version: ObjectVersion, toKey: string): Promise<void> {
   // a copy onto itself would be verified at once, and then deleted
@@ -38,7 +40,7 @@ export async function moveVersion(access: BucketAccess, version: ObjectVersion, 
   await removeVersion(access, version);
 }
 
-/** Deletes exactly this version. Where there are no versions, an object that took its place stays. */
+/** Deletes exactly this version. Without versioning, an object that has replaced it stays. */
 export async function removeVersion(access: BucketAccess, version: ObjectVersion): Promise<void> {
   const { key, versionId, etag } = version;
   if (versionId === null && (await findVersion(access, version)) === null) return;
@@ -52,22 +54,22 @@ export async function removeVersion(access: BucketAccess, version: ObjectVersion
   }
 }
 
-/** The version as it is now; null where it is gone or, without versions, replaced. */
+/** The version as it is now; null if it is gone or, without versioning, replaced. */
 async function findVersion(access: BucketAccess, { key, versionId, etag }: ObjectVersion): Promise<ObjectHead | null> {
   const found = await headObject(access, key, versionId);
   if (found === null || (versionId === null && found.object.etag !== etag)) return null;
-  // named as it was planned: an unversioned call would pin it by its ETag
+  // keeps the planned version id: without one, later calls would pin the object by its ETag
   return { ...found, object: { ...found.object, versionId } };
 }
 
 async function makeCopy(access: BucketAccess, source: ObjectHead, toKey: string): Promise<ObjectHead> {
   const { key, versionId } = source.object;
   try {
-    await callS3(subjectOf(access, key, versionId), () => copyObject(access, source, toKey));
+    await callAws(subjectOf(access, key, versionId), () => copyObject(access, source, toKey));
   } catch (error) {
     const metCondition = error instanceof PermanentError && error.code === "S3_CHANGED";
     const copy = metCondition ? await headObject(access, toKey) : null;
-    // somebody else was faster; whether it is the same content is judged like any other copy
+    // another execution was faster; its copy is verified like any other
     if (copy !== null) return copy;
     throw error;
   }
@@ -80,7 +82,7 @@ async function haveSameBytes(access: BucketAccess, one: ObjectHead, other: Objec
   return (await hashVersion(access, one.object)) === (await hashVersion(access, other.object));
 }
 
-/** The source is gone: that is fine where an earlier try has made the copy. */
+/** Checks that an earlier try has made the copy of a source that is gone. */
 async function requireArchived(access: BucketAccess, version: ObjectVersion, toKey: string): Promise<void> {
   const copy = await headObject(access, toKey);
   if (copy?.object.size === version.size) return;
@@ -96,17 +98,17 @@ function conflict(access: BucketAccess, version: ObjectVersion, toKey: string): 
   return new PermanentError("ARCHIVE_CONFLICT", text, { key: version.key, toKey });
 }
 
-/** Never over an object that is there already; a stand-in may not know the condition, so the caller has looked, too. */
+/** Never overwrites an object; moveVersion has looked as well, since a stand-in may ignore the condition. */
 const onlyNew = { IfNoneMatch: "*" };
 
-/** Copies a version inside the bucket, with its metadata; throws what S3 threw. */
+/** Copies a version inside the bucket, with its metadata; throws the errors of S3 unclassified. */
 async function copyObject(access: BucketAccess, source: ObjectHead, toKey: string): Promise<void> {
   if (source.object.size > access.limits.largestCopyBytes) return copyInParts(access, source, toKey);
   const input = { ...bucketOf(access), ...sourceOf(access, source.object), ...onlyNew, Key: toKey };
   await access.client.send(new CopyObjectCommand(input));
 }
 
-/** The version in a header: URL-encoded, since keys hold any character. */
+/** The source of a copy. It travels in a header, URL-encoded because keys hold any character. */
 function sourceOf(access: BucketAccess, { key, versionId, etag }: ObjectVersion) {
   const path = `${access.bucket}/${key}`.split("/").map(encodeURIComponent).join("/");
   const owner = access.bucketOwner === null ? {} : { ExpectedSourceBucketOwner: access.bucketOwner };
@@ -114,36 +116,27 @@ function sourceOf(access: BucketAccess, { key, versionId, etag }: ObjectVersion)
   return { CopySource: `${path}${version}`, CopySourceIfMatch: quoteEtag(etag), ...owner };
 }
 
-type Upload = {
-  readonly source: ObjectVersion;
-  readonly target: { Bucket: string; Key: string; UploadId: string | undefined };
-};
-
-/** The kinds that S3 can give to a whole object that was put together from parts. */
+/** Checksums of the whole object that S3 can compute from those of its parts. */
 const partChecksums = ["CRC64NVME", "CRC32C", "CRC32"] as const;
 
-/** What somebody began for the same key is given up: who was killed in the middle of it does not go on. */
-async function abandonEarlier(access: BucketAccess, toKey: string): Promise<void> {
+async function copyInParts(access: BucketAccess, { object, headers }: ObjectHead, toKey: string): Promise<void> {
+  // an earlier copy to the same key was killed in the middle, and is never continued
   const unfinished = await listUnfinished(access, toKey);
   for (const upload of unfinished.filter(({ key }) => key === toKey)) await abandonUpload(access, upload);
-}
-
-async function copyInParts(access: BucketAccess, { object, headers }: ObjectHead, toKey: string): Promise<void> {
-  await abandonEarlier(access, toKey);
   const { ContentType, ContentEncoding, ContentLanguage, ContentDisposition, CacheControl, Metadata } = headers;
   const kept = { ContentType, ContentEncoding, ContentLanguage, ContentDisposition, CacheControl, Metadata };
-  // the source's own kind, so that both can be compared without reading them; S3 gives CRC64NVME by itself
+  // the source's own kind, so that both can be compared without reading them; CRC64NVME is the default of S3
   const ChecksumAlgorithm = partChecksums.find((kind) => headers[`Checksum${kind}`]) ?? "CRC64NVME";
   const checksum = { ChecksumAlgorithm, ChecksumType: "FULL_OBJECT" as const };
   const create = { ...bucketOf(access), ...kept, ...checksum, Key: toKey };
   const { UploadId } = await access.client.send(new CreateMultipartUploadCommand(create));
   const target = { ...bucketOf(access), Key: toKey, UploadId };
   try {
-    const Parts = await copyParts(access, { source: object, target });
+    const Parts = await copyParts(access, object, target);
     const complete = { ...target, ...onlyNew, MultipartUpload: { Parts }, ChecksumType: checksum.ChecksumType };
     await access.client.send(new CompleteMultipartUploadCommand(complete));
   } catch (error) {
-    // the first error is the one that matters; what cannot be aborted, the bucket's lifecycle rule removes
+    // the first error is the one that matters; the bucket's lifecycle rule removes parts that cannot be aborted
     await access.client.send(new AbortMultipartUploadCommand(target)).catch(() => {});
     throw error;
   }
@@ -152,7 +145,11 @@ async function copyInParts(access: BucketAccess, { object, headers }: ObjectHead
 const partsAtOnce = 4;
 const mostParts = 10_000;
 
-async function copyParts(access: BucketAccess, { source, target }: Upload) {
+async function copyParts(
+  access: BucketAccess,
+  source: ObjectVersion,
+  target: { Bucket: string; Key: string; UploadId: string | undefined },
+) {
   const partBytes = Math.max(access.limits.copyPartBytes, Math.ceil(source.size / mostParts));
   const count = Math.ceil(source.size / partBytes);
   const copyPart = async (index: number) => {
@@ -171,9 +168,9 @@ async function copyParts(access: BucketAccess, { source, target }: Upload) {
   return parts;
 }
 
-/** Copies in parts that were begun below a prefix and neither completed nor given up; at most a page of them. */
+/** Copies in parts below a prefix that were neither completed nor given up; at most a page of them. */
 export async function listUnfinished(access: BucketAccess, prefix: string): Promise<UnfinishedUpload[]> {
-  const page = await callS3(subjectOf(access, prefix), () =>
+  const page = await callAws(subjectOf(access, prefix), () =>
     access.client.send(new ListMultipartUploadsCommand({ ...bucketOf(access), Prefix: prefix })),
   );
   return (page.Uploads ?? []).flatMap(({ Key, UploadId, Initiated }) =>

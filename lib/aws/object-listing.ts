@@ -3,28 +3,25 @@ import {
   type ListObjectsV2CommandOutput,
   ListObjectVersionsCommand,
   type ListObjectVersionsCommandOutput,
+  type ObjectVersion,
 } from "@aws-sdk/client-s3";
 import type { ListedObject } from "../core/objects.ts";
-import { type BucketAccess, bucketOf, callS3, subjectOf, unquoteEtag } from "./bucket-access.ts";
+import { type BucketAccess, bucketOf, subjectOf, unquoteEtag } from "./bucket-access.ts";
+import { callAws } from "./client-config.ts";
 
-/** Lists what is in the bucket. A key that ends in "/" is a folder drawn by the console and no object of ours. */
+/** Lists the objects in the bucket. A key that ends in "/" is a folder that the console made, and is left out. */
 
-type Listed = Readonly<Record<"Key" | "ETag" | "VersionId", string | undefined>> & {
-  readonly Size?: number | undefined;
-  readonly LastModified?: Date | undefined;
-};
-
-/** Every version, newest first within a key. A delete marker is none: below it, no version is the latest. */
+/** Every version, newest first within a key. Delete markers are left out: below one, no version is the latest. */
 export async function* listVersions(access: BucketAccess, prefix: string): AsyncGenerator<ListedObject> {
   let markers = {};
   for (;;) {
     const input = { ...bucketOf(access), Prefix: prefix, EncodingType: "url" as const, ...markers };
-    const page: ListObjectVersionsCommandOutput = await callS3(subjectOf(access, prefix), () =>
+    const page: ListObjectVersionsCommandOutput = await callAws(subjectOf(access, prefix), () =>
       access.client.send(new ListObjectVersionsCommand(input)),
     );
     const decode = decoderOf(page);
-    for (const { Key, ETag, VersionId, Size, LastModified, IsLatest } of page.Versions ?? []) {
-      const version = toListed({ Key: decode(Key), ETag, VersionId, Size, LastModified }, IsLatest === true);
+    for (const listed of page.Versions ?? []) {
+      const version = toListed(decode(listed.Key), listed, listed.IsLatest === true);
       if (version) yield version;
     }
     if (!page.IsTruncated || !page.NextKeyMarker) return;
@@ -32,20 +29,20 @@ export async function* listVersions(access: BucketAccess, prefix: string): Async
   }
 }
 
-/** The current objects, for a bucket without versioning. */
+/** The current object of every key, for a bucket without versioning. */
 export async function* listCurrent(access: BucketAccess, prefix: string): AsyncGenerator<ListedObject> {
   for await (const page of pagesOf(access, { Prefix: prefix })) {
     const decode = decoderOf(page);
-    for (const { Key, ETag, Size, LastModified } of page.Contents ?? []) {
-      const object = toListed({ Key: decode(Key), ETag, VersionId: undefined, Size, LastModified }, true);
+    for (const listed of page.Contents ?? []) {
+      const object = toListed(decode(listed.Key), listed, true);
       if (object) yield object;
     }
   }
 }
 
 /**
- * The names of the folders directly below a prefix, without prefix and slash, from behind the named one on: "0" comes
- * right behind "/", so that nothing of that folder is listed again.
+ * The names of the folders directly below a prefix, without prefix and slash, that sort after the named one: "0" is the
+ * character after "/", so that the folder itself is not listed again.
  */
 export async function* listFolders(access: BucketAccess, prefix: string, after = ""): AsyncGenerator<string> {
   const start = after === "" ? {} : { StartAfter: `${prefix}${after}0` };
@@ -55,7 +52,7 @@ export async function* listFolders(access: BucketAccess, prefix: string, after =
   }
 }
 
-/** One page of the current keys below a prefix, from behind a key on. */
+/** One page of the current keys below a prefix that sort after a key. */
 export async function listKeys(access: BucketAccess, prefix: string, after: string): Promise<string[]> {
   const start = after === "" ? {} : { StartAfter: after };
   for await (const page of pagesOf(access, { Prefix: prefix, ...start })) {
@@ -71,7 +68,7 @@ async function* pagesOf(access: BucketAccess, query: Query): AsyncGenerator<List
   let next: { ContinuationToken?: string } = {};
   for (;;) {
     const input = { ...bucketOf(access), ...query, EncodingType: "url" as const, ...next };
-    const page: ListObjectsV2CommandOutput = await callS3(subjectOf(access, query.Prefix), () =>
+    const page: ListObjectsV2CommandOutput = await callAws(subjectOf(access, query.Prefix), () =>
       access.client.send(new ListObjectsV2Command(input)),
     );
     yield page;
@@ -81,23 +78,24 @@ async function* pagesOf(access: BucketAccess, query: Query): AsyncGenerator<List
 }
 
 /**
- * XML cannot hold every character of a key, so S3 is asked to encode them; a stand-in may not do so, and then says
- * nothing of an encoding.
+ * XML cannot hold every character of a key, so S3 is asked to encode them. A stand-in may not do so; its answer then
+ * names no encoding.
  */
 function decoderOf(page: { readonly EncodingType?: string | undefined }): (text: string | undefined) => string {
   if (page.EncodingType !== "url") return (text = "") => text;
   return (text = "") => decodeURIComponent(text.replaceAll("+", " "));
 }
 
-function toListed(listed: Listed, isLatest: boolean): ListedObject | null {
-  const { Key: key, VersionId, ETag, Size, LastModified } = listed;
-  if (!key || key.endsWith("/")) return null;
+type Listed = Pick<ObjectVersion, "VersionId" | "ETag" | "Size" | "LastModified">;
+
+function toListed(key: string, listed: Listed, isLatest: boolean): ListedObject | null {
+  if (key === "" || key.endsWith("/")) return null;
   return {
     key,
-    versionId: VersionId ?? null,
-    etag: unquoteEtag(ETag),
-    size: Size ?? 0,
-    lastModified: LastModified ?? new Date(0),
+    versionId: listed.VersionId ?? null,
+    etag: unquoteEtag(listed.ETag),
+    size: listed.Size ?? 0,
+    lastModified: listed.LastModified ?? new Date(0),
     isLatest,
   };
 }

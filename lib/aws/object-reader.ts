@@ -4,16 +4,21 @@ import { GetObjectCommand, type GetObjectCommandOutput } from "@aws-sdk/client-s
 import { classifyAwsError } from "../core/classify-error.ts";
 import { LoaderError, PermanentError, TransientError } from "../core/errors.ts";
 import { largestText, type ObjectBody, type ObjectVersion } from "../core/objects.ts";
-import { type BucketAccess, bucketOf, callS3, pinOf, subjectOf, unquoteEtag } from "./bucket-access.ts";
+import { type BucketAccess, bucketOf, pinOf, subjectOf, unquoteEtag } from "./bucket-access.ts";
+import { callAws } from "./client-config.ts";
 
-/** Reads one version from a byte on; a range that begins at its end is empty, where S3 would answer 416. */
+/**
+ * Reads one version from a byte offset on. A range that begins at the end is empty; S3 would answer it with 416.
+ *
+ * @throws PermanentError S3_CHANGED if the object has another length than the version; see watchBody for the bytes
+ */
 export async function readVersion(access: BucketAccess, version: ObjectVersion, fromByte = 0): Promise<ObjectBody> {
   const subject = subjectOf(access, version.key, version.versionId);
   const length = version.size - fromByte;
   if (length === 0 && fromByte > 0) return { bytes: Readable.from([]), contentEncoding: null };
   const range = fromByte > 0 ? { Range: `bytes=${fromByte}-` } : {};
   const input = { ...bucketOf(access), ...pinOf(version), ...range };
-  const answer = await callS3(subject, () => access.client.send(new GetObjectCommand(input)));
+  const answer = await callAws(subject, () => access.client.send(new GetObjectCommand(input)));
   const stream = bodyOf(answer);
   if (answer.ContentLength !== undefined && answer.ContentLength !== length) {
     stream.destroy();
@@ -26,7 +31,11 @@ export async function readVersion(access: BucketAccess, version: ObjectVersion, 
 
 type Text = { readonly text: string; readonly etag: string };
 
-/** The text of the current object or of a version, without a byte order mark; null where there is none. */
+/**
+ * The text of the current object or of a version, without a byte order mark; null if there is none.
+ *
+ * @throws PermanentError S3_TOO_LARGE above `largestText` bytes
+ */
 export async function readText(access: BucketAccess, key: string, version?: ObjectVersion): Promise<Text | null> {
   const subject = subjectOf(access, key, version?.versionId);
   const answer = await findObject(access, version ? pinOf(version) : { Key: key });
@@ -63,7 +72,7 @@ async function findObject(
   }
 }
 
-/** A missing bucket answers 404 as well, and a version that was replaced where there are no versions answers 412. */
+/** By name, since a missing bucket answers 404 as well. Without versioning, a replaced version answers 412. */
 const absent = new Set(["NoSuchKey", "NoSuchVersion", "PreconditionFailed"]);
 
 function bodyOf({ Body }: GetObjectCommandOutput): Readable {
@@ -72,20 +81,20 @@ function bodyOf({ Body }: GetObjectCommandOutput): Readable {
 
 type WatchedBody = {
   readonly stream: Readable;
-  /** Bytes that have to come; null where nobody knows. */
+  /** Bytes that have to come; null if S3 did not name a length. */
   readonly length: number | null;
   readonly subject: string;
-  /** How long the sender may be silent. */
+  /** Time that the sender may be silent. */
   readonly idleMilliseconds: number;
 };
 
 /**
- * The bytes of a body, all of them or an error: a body may stall for ever after its headers, or end early and cleanly.
+ * Yields all bytes of a body, or throws: a body may stall for ever after its headers, or end early without an error.
  *
  * @throws TransientError S3_STALLED, S3_SHORT_BODY, S3_RESET or S3_CHECKSUM
  */
 function watchBody(body: WatchedBody): AsyncGenerator<Uint8Array> {
-  // a reset before the first read would otherwise be an uncaught event; the loop below still gets it
+  // a reset before the first read would otherwise be an uncaught event; the loop of readWatched still gets it
   body.stream.on("error", () => {});
   return readWatched(body);
 }
@@ -93,7 +102,7 @@ function watchBody(body: WatchedBody): AsyncGenerator<Uint8Array> {
 async function* readWatched(body: WatchedBody): AsyncGenerator<Uint8Array> {
   const { stream, length, subject } = body;
   let received = 0;
-  // runs only while we wait for the sender: a slow reader is no stall
+  // runs only while waiting for the sender: a slow reader is no stall
   let timer = startTimer(body);
   try {
     for await (const chunk of stream) {

@@ -5,12 +5,11 @@ import {
   type BucketAccess,
   type BucketLimits,
   bucketOf,
-  callS3,
   defaultLimits,
   quoteEtag,
   subjectOf,
 } from "./bucket-access.ts";
-import { type ServiceAddress, toClientConfig } from "./client-config.ts";
+import { callAws, type ServiceAddress, toClientConfig } from "./client-config.ts";
 import { abandonUpload, listUnfinished, moveVersion, removeVersion } from "./object-archive.ts";
 import { listCurrent, listFolders, listKeys, listVersions } from "./object-listing.ts";
 import { readText, readVersion } from "./object-reader.ts";
@@ -18,16 +17,16 @@ import { readText, readVersion } from "./object-reader.ts";
 type ObjectStoreOptions = ServiceAddress & {
   readonly bucket: string;
   readonly versioning: boolean;
-  /** Account that has to own the bucket; null where that is not checked. */
+  /** Account that has to own the bucket; null if that is not checked. */
   readonly bucketOwner: string | null;
   readonly limits?: Partial<BucketLimits>;
-  /** @default nothing happens at the named points */
+  /** @default nothing happens at the crash points */
   readonly crashPoint?: CrashPointHook;
 };
 
 export type OpenObjectStore = ObjectStore & ObjectArchive & ObjectUploads & { close(): void };
 
-/** The bucket, as the ports of core/objects.ts describe it. */
+/** The bucket as the ports of core/objects.ts describe it. Its owner closes it. */
 export function openObjectStore(options: ObjectStoreOptions): OpenObjectStore {
   const { bucket, versioning, bucketOwner, endpoint, crashPoint = () => undefined } = options;
   // a stand-in has one address for all buckets
@@ -40,7 +39,7 @@ export function openObjectStore(options: ObjectStoreOptions): OpenObjectStore {
     keys: (prefix, after) => listKeys(access, prefix, after),
     read: (version, fromByte) => readVersion(access, version, fromByte),
     readText: (key, version) => readText(access, key, version),
-    write: (key, json, instead) => writeJson(access, { key, json, instead }),
+    write: (key, json, instead) => writeJson(access, key, json, instead),
     move: (version, toKey) => moveVersion(access, version, toKey),
     remove: (version) => removeVersion(access, version),
     unfinished: (prefix) => listUnfinished(access, prefix),
@@ -49,15 +48,14 @@ export function openObjectStore(options: ObjectStoreOptions): OpenObjectStore {
   };
 }
 
-type Writing = { readonly key: string; readonly json: string; readonly instead: string | null | undefined };
-
-async function writeJson(access: BucketAccess, { key, json, instead }: Writing): Promise<void> {
+async function writeJson(access: BucketAccess, key: string, json: string, instead?: string | null): Promise<void> {
   const object = { ...bucketOf(access), Key: key, Body: json, ContentType: "application/json" };
   const input = { ...object, ...conditionOf(instead) };
-  await callS3(subjectOf(access, key), () => access.client.send(new PutObjectCommand(input)));
+  await callAws(subjectOf(access, key), () => access.client.send(new PutObjectCommand(input)));
 }
 
-function conditionOf(instead: string | null | undefined) {
+/** The condition of a write: none, only if nothing is there (null), or only in place of the object with this ETag. */
+function conditionOf(instead?: string | null) {
   if (instead === undefined) return {};
   return instead === null ? { IfNoneMatch: "*" } : { IfMatch: quoteEtag(instead) };
 }

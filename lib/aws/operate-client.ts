@@ -4,15 +4,14 @@ import { BlockedError, parseInvocationFault } from "../core/errors.ts";
 import type { Operate } from "../core/operations.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
-type OperateClientOptions = ServiceAddress & {
-  /** Name or ARN of the deployed function. */
-  readonly functionName: string;
-};
-
 export type OpenOperate = { readonly operate: Operate; close(): void };
 
-/** The deployed `operate` function, invoked with the caller's own IAM permissions. */
-export function openOperateClient(options: OperateClientOptions): OpenOperate {
+/**
+ * The deployed function `operate`, invoked with the caller's own IAM permissions.
+ *
+ * @param options `functionName` is a name or an ARN
+ */
+export function openOperateClient(options: ServiceAddress & { functionName: string }): OpenOperate {
   const client = new LambdaClient(toClientConfig(options));
   const { functionName } = options;
   return {
@@ -44,7 +43,7 @@ async function send(client: LambdaClient, FunctionName: string, Payload: string)
   } catch (error) {
     const subject = `function ${FunctionName}`;
     const name = (error as { name?: unknown }).name;
-    // these names are classified for S3, and would be the batch's fault or the bucket's
+    // core classifies these names for S3, as faults of the batch or the bucket
     if (name === "ResourceNotFoundException") {
       const text = `${subject} does not exist; check --function or OPERATE_FUNCTION, and AWS_REGION`;
       throw new BlockedError("AWS_MISSING", text, { cause: error });

@@ -5,14 +5,15 @@ import { classifyAwsError } from "../core/classify-error.ts";
 import { BlockedError, TransientError } from "../core/errors.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
-type DatabaseLogin = { readonly username: string; readonly password: string };
 /** RDS puts more members into its secrets; host and port come from the settings. */
 const secretText = z.object({ username: z.string().min(1), password: z.string().min(1) });
 
+type DatabaseLogin = Readonly<z.infer<typeof secretText>>;
+
 /**
- * Reads the login anew at every call: what is kept may have been rotated.
+ * Reads the login from Secrets Manager at every call, since a login that is kept may have been rotated.
  *
- * @throws BlockedError DB_AUTH, never with anything of the secret in it
+ * @throws BlockedError DB_AUTH, which never quotes the secret; TransientError if Secrets Manager does not answer
  */
 export async function readDatabaseSecret(options: ServiceAddress & { secretArn: string }): Promise<DatabaseLogin> {
   const client = new SecretsManagerClient(toClientConfig(options));
@@ -22,7 +23,7 @@ export async function readDatabaseSecret(options: ServiceAddress & { secretArn: 
 async function fetchLogin(client: SecretsManagerClient, secretArn: string): Promise<DatabaseLogin> {
   const parsed = secretText.safeParse(parseJson(await fetchText(client, secretArn)));
   if (parsed.success) return parsed.data;
-  // without a cause: a parser's message may quote what it read
+  // without a cause: a parser's message may quote the secret
   const text = `secret ${secretArn}: expected JSON with the texts "username" and "password", got something else; store it so`;
   throw new BlockedError("DB_AUTH", text);
 }
@@ -48,14 +49,13 @@ function parseJson(text: string): unknown {
   }
 }
 
-type TokenOptions = {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly region: string;
-};
+type TokenOptions = { readonly host: string; readonly port: number; readonly user: string; readonly region: string };
 
-/** Signs a password for one login: no call, valid for 15 minutes, and only over TLS. */
+/**
+ * Signs a password for one login, without a call to RDS. It is valid for 15 minutes, and only over TLS.
+ *
+ * @throws BlockedError DB_AUTH; TransientError if the credentials cannot be fetched
+ */
 export async function signDatabaseToken(options: TokenOptions): Promise<string> {
   const { host: hostname, port, user: username, region } = options;
   try {

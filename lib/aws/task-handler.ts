@@ -5,34 +5,32 @@ import { classifyAwsError, classifyDatabaseError } from "../core/classify-error.
 import { BlockedError, type Fault, LoaderError, TransientError, toLoaderError } from "../core/errors.ts";
 import { taskStates } from "../core/machine.ts";
 import { measuresOfFault } from "../core/metrics.ts";
-import { correlationOf } from "./correlation.ts";
 import { emitMeasures, measureTask } from "./measures.ts";
-import { logContext, logFault, openLog, withCorrelation } from "./telemetry.ts";
+import { correlationOf, logContext, logFault, openLog, withCorrelation } from "./telemetry.ts";
 import { traceTask } from "./tracing.ts";
 
-/** What a task works with, opened for one invocation. */
-type Opened<Ports> = { readonly ports: Ports; close(): Promise<void> };
-
-/** A Lambda handler around a step: everything that has nothing to do with its work. */
+/** The step that a Lambda function runs, with what the frame around it needs. */
 export type Task<Request, Answer, Ports> = {
-  /** The state of the machine, or what the function does: `StageFragments`, `StartLoad`. */
+  /** The state of the machine, or the name of a function outside it: `StageFragments`, `StartLoad`. */
   readonly name: string;
   readonly request: z.ZodType<Request>;
-  readonly open: () => Promise<Opened<Ports>>;
-  /** `deadline` in milliseconds since the epoch: when Lambda ends the invocation. */
+  /** Opens the ports of one invocation. */
+  readonly open: () => Promise<{ readonly ports: Ports; close(): Promise<void> }>;
+  /** `deadline`: the time when Lambda ends the invocation, in milliseconds since the epoch. */
   readonly step: (ports: Ports, request: Request, deadline: number) => Promise<Answer>;
-  /** Notes why the batch does not move, as well as that is possible. @default nothing */
+  /** Notes why the batch is blocked; a failure to do so is only logged. @default nothing */
   readonly onBlocked?: (ports: Ports, request: Request, fault: Fault) => Promise<void>;
 };
 
 type TaskHandler<Answer> = (event: unknown, context: Context) => Promise<Answer>;
 
 /**
- * The handler of a task: parses the event, opens the ports and always closes them, logs start and end, and throws
- * nothing but LoaderErrors, so that Lambda reports one of the four names that the machine matches.
+ * The handler of a task: parses the event, opens the ports and always closes them, logs start and end.
+ *
+ * @throws only LoaderErrors, so that Lambda reports one of the four names that the machine matches
  */
 export function taskHandler<Request, Answer, Ports>(task: Task<Request, Answer, Ports>): TaskHandler<Answer> {
-  // an early answer of middy's would end the invocation while the step still works
+  // middy's early timeout would end the invocation while the step still works
   return middy<unknown, Answer>({ timeoutEarlyInMillis: 0 })
     .use(logContext())
     .use(traceTask(task.name))
@@ -59,7 +57,7 @@ async function invoke<Request, Answer, Ports>(
     logFault(`${task.name} failed`, fault, { seconds: seconds() });
     const blocking = isBlocking(fault, event) && task.name in taskStates;
     emitMeasures(measuresOfFault(fault, { blocking }));
-    // Logged above, redacted: a runtime that prints what a handler throws would print the driver's words with it.
+    // The log has it, redacted: a runtime prints the errors of a handler, and with them the driver's message.
     fault.cause = undefined;
     throw fault;
   }
@@ -70,7 +68,7 @@ async function perform<Request, Answer, Ports>(
   event: unknown,
   deadline: number,
 ): Promise<Answer> {
-  const request = parseRequest(task, event);
+  const request = parseRequest(task.name, task.request, event);
   const opened = await task.open();
   openLog().info(`${task.name} started`);
   try {
@@ -85,29 +83,24 @@ async function perform<Request, Answer, Ports>(
     }
     throw fault;
   } finally {
-    // what the step has done is done; a connection that cannot be closed must not make a failure of it
+    // the step is done: a connection that cannot be closed must not turn it into a failure
     await opened.close().catch((error: unknown) => logFault("could not close", toFault(error, task.name)));
   }
 }
 
-/** A fault that passes blocks the load, too, from the time on that the machine has waited for it once. */
+/** A transient fault blocks the load as well once the machine has waited for it (`rounds`). */
 function isBlocking(fault: LoaderError, event: unknown): boolean {
   const { rounds = 0 } = (event ?? {}) as { rounds?: number };
   return fault instanceof BlockedError || (fault instanceof TransientError && rounds > 0);
 }
 
-/** Only our own machine and CLI call us, so a wrong event is a fault of the deployment and not of a batch. */
-function parseRequest<Request>(
-  { name, request }: { name: string; request: z.ZodType<Request> },
-  event: unknown,
-): Request {
-  const parsed = request.safeParse(event);
+/** Only the machine and the CLI send events, so a wrong one is a fault of the deployment and not of a batch. */
+function parseRequest<Request>(name: string, schema: z.ZodType<Request>, event: unknown): Request {
+  const parsed = schema.safeParse(event);
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(({ path, message }) => [path.join("."), message].filter(Boolean).join(": "));
-  throw new BlockedError(
-    "INPUT_INVALID",
-    `event of ${name}: ${faults.join("; ")}; deploy machine and functions together`,
-  );
+  const text = `event of ${name}: ${faults.join("; ")}; deploy machine and functions together`;
+  throw new BlockedError("INPUT_INVALID", text);
 }
 
 function toFault(error: unknown, subject: string): LoaderError {

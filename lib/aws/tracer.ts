@@ -3,17 +3,16 @@ import { captureLambdaHandler } from "@aws-lambda-powertools/tracer/middleware";
 import type { MiddlewareObj } from "@middy/core";
 import { LoaderError, toLoaderError } from "../core/errors.ts";
 import { serviceName } from "../core/machine.ts";
-import { correlationOf } from "./correlation.ts";
-import { framesOf } from "./telemetry.ts";
+import { correlationOf, framesOf } from "./telemetry.ts";
 
 /**
- * The only Powertools tracer: a subsegment for every invocation, with the ids by which a batch is looked for. Requests are
- * not traced one by one: a batch of 20,000 fragments would be as many subsegments.
+ * The only Powertools tracer. It makes one subsegment for each invocation, annotated with the ids of the batch, and none
+ * for single requests: a batch of 20,000 fragments would make as many.
  */
 const tracer = new Tracer({ serviceName, captureHTTPsRequests: false });
 const capture = captureLambdaHandler(tracer, { captureResponse: false });
 
-/** Neither event nor answer nor the text of an error leaves by a trace: the log has them, redacted. */
+/** Traces an invocation without its event, its answer or the text of its error; the log holds errors, redacted. */
 export function captureTask(task: string): MiddlewareObj {
   return {
     before: (request) => {
@@ -28,7 +27,7 @@ export function captureTask(task: string): MiddlewareObj {
   };
 }
 
-/** An error as it may be traced: one of the four names, its code, and where it was thrown. */
+/** An error as it may be traced: one of the four names, its code, and its stack frames. */
 function toTraced(error: unknown): Error {
   const { name, code } = toLoaderError(error);
   const traced = new Error(code);

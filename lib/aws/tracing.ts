@@ -2,14 +2,14 @@ import type { MiddlewareObj } from "@middy/core";
 
 let isWanted: () => boolean = () => false;
 
-/** Traces go to a daemon that only Lambda has beside its functions. */
+/** Sets when invocations are traced: traces go to a daemon that only Lambda runs beside its functions. */
 export function traceWhere(wanted: () => boolean): void {
   isWanted = wanted;
 }
 
 /**
- * Traces every invocation of a task. Loaded only where it is wanted: the SDK of X-Ray follows every promise of the
- * process from the moment on that it is loaded, which made a loop of 300,000 awaits five times as slow.
+ * Traces every invocation of a task. The tracer is loaded only if traces are wanted: once loaded, the SDK of X-Ray
+ * follows every promise of the process, which made a loop of 300,000 awaits five times as slow.
  */
 export function traceTask(task: string): MiddlewareObj {
   let capture: MiddlewareObj = {};

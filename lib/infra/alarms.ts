@@ -6,14 +6,16 @@ import type { AddAlarmProps } from "cdk-monitoring-constructs";
 import { stallMinutes, sweepAlarmMinutes, sweepIntervalMinutes } from "../core/durations.ts";
 import { failureRate, loaderMetric, period, sum } from "./loader-metrics.ts";
 
+/** The catalog of alarms: what each one watches, and from when on it is raised. */
+
 export type AlarmSources = {
   readonly stateMachine: StateMachine;
-  /** The queue's dead letters, and the events that were not delivered to it. */
+  /** The queue of dead letters, and the queue of events that EventBridge could not deliver. */
   readonly deadLetterQueues: readonly IQueue[];
 };
 
 type Watched = {
-  /** Of the entry in docs/runbook.md. */
+  /** Anchor of the alarm's entry in docs/runbook.md. */
   readonly anchor: string;
   readonly what: string;
   readonly metric: Metric | MathExpression;
@@ -45,7 +47,7 @@ const above = (threshold: number): Watched["rule"] => ({
   threshold,
   comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
 });
-/** What is not heard of is an alarm here, and only here: without sweeps nobody counts stalled loads. */
+/** The one rule by which missing data is an alarm: without sweeps, stalled loads are not counted at all. */
 const missingFor = (evaluationPeriods: number): Watched["rule"] => ({
   evaluationPeriods,
   threshold: 1,
@@ -55,7 +57,6 @@ const missingFor = (evaluationPeriods: number): Watched["rule"] => ({
 
 const most = { statistic: "Maximum" } as const;
 
-/** What each alarm watches; each has its entry in docs/runbook.md. */
 export function watchedBy(sources: AlarmSources): Readonly<Record<AlarmName, Watched>> {
   return {
     DeadLetters: {

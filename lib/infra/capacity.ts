@@ -6,19 +6,26 @@ import {
 } from "../core/durations.ts";
 import type { otherFunctions, TaskState, taskStates } from "../core/machine.ts";
 
+/** The functions by name and size, and the database connections that they may take together. */
+
 /** A handler file of functions/, without its extension. */
 export type HandlerName = (typeof taskStates)[TaskState] | (typeof otherFunctions)[number];
+
+/** The name of a function in logs, metrics and traces: `StartLoad` of `start-load`. */
+export function taskNameOf(handler: HandlerName): string {
+  return handler.replaceAll(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
 
 type FunctionSize = {
   readonly timeoutSeconds: number;
   readonly memoryMb: number;
-  /** Reserved concurrency of a function that opens one database connection per invocation; null where it opens none. */
+  /** Reserved concurrency, since each invocation opens one database connection; null if the function opens none. */
   readonly connections: number | null;
 };
 
 /**
- * Reserved concurrency is the only hard cap on connections: what a worker Lambda cannot start, it cannot connect.
- * The stage function's share is what ValidateBatch deals out between all loads that run at a time.
+ * Reserved concurrency is the only hard cap on connections: a worker that Lambda does not start opens none.
+ * ValidateBatch divides the share of stage-fragments between all loads that run at a time.
  */
 export const functionSizes: Readonly<Record<HandlerName, FunctionSize>> = {
   "validate-batch": { timeoutSeconds: lambdaTimeoutSeconds, memoryMb: 512, connections: 5 },
@@ -34,7 +41,7 @@ export const functionSizes: Readonly<Record<HandlerName, FunctionSize>> = {
   migrate: { timeoutSeconds: 300, memoryMb: 512, connections: 1 },
 };
 
-/** The share of the server's connections that the loader may take; the rest is for people and their applications. */
+/** Share of the server's connections that the loader may take; the rest is for users and their applications. */
 const connectionShare = 0.8;
 
 /** Memory of the instance classes that the database stack offers, in GiB. */
@@ -51,7 +58,7 @@ const instanceMemory: Readonly<Record<string, number>> = {
 
 export const instanceClasses = Object.keys(instanceMemory);
 
-/** RDS sets memory / 9,531,392, at most 5,000, of the memory that is left to the engine: about nine tenths. */
+/** RDS allows one connection per 9,531,392 bytes of the engine's memory (about nine tenths of all), at most 5,000. */
 export function maxConnectionsOf(instanceClass: string): number {
   const bytes = (instanceMemory[instanceClass] ?? 0) * 2 ** 30;
   return Math.min(5000, Math.floor((bytes * 0.9) / 9_531_392));
@@ -61,13 +68,13 @@ export function connectionsInUse(sizes: Readonly<Record<string, FunctionSize>> =
   return Object.values(sizes).reduce((sum, { connections }) => sum + (connections ?? 0), 0);
 }
 
-/** @throws Error where the functions could together take more than their share of the server's connections */
+/** @throws Error if all functions together could take more than their share of the server's connections */
 export function assertCapacity(maxConnections: number, inUse: number = connectionsInUse()): void {
   const fault = capacityFault(maxConnections, inUse);
   if (fault !== null) throw new Error(fault);
 }
 
-/** Null where they fit. */
+/** The message of assertCapacity; null if the connections fit. */
 export function capacityFault(maxConnections: number, inUse: number = connectionsInUse()): string | null {
   const allowed = Math.floor(maxConnections * connectionShare);
   if (inUse <= allowed) return null;

@@ -6,7 +6,10 @@ import { z } from "zod";
 import { parseContracts } from "../core/contract.ts";
 import { capacityFault, instanceClasses, maxConnectionsOf } from "./capacity.ts";
 
-/** Values of `cdk.json` or `-c name=value`; from the command line they arrive as texts. */
+/**
+ * The settings of a deployment: values of `cdk.json` or `-c name=value` (texts, from the command line), the rules between
+ * them, and the files that they name, which are read at synthesis so that no deployment fails by them.
+ */
 
 const whole = (least: number, most = Number.MAX_SAFE_INTEGER) =>
   z.coerce.number("a whole number").int("a whole number").min(least).max(most);
@@ -66,7 +69,10 @@ const names = z.strictObject({
   batchSize: whole(1).optional(),
   transactionTimeout: whole(1).optional(),
   maxRecordsPerBatch: whole(1).optional(),
-  batchIdPattern: z.string().refine(isPattern, "a regular expression").optional(),
+  batchIdPattern: z
+    .string()
+    .refine((text) => orNull(() => new RegExp(text)) !== null, "a regular expression")
+    .optional(),
   undoRetentionDays: whole(1).optional(),
   auditRetentionDays: whole(1).optional(),
   logLevel: z.enum(["DEBUG", "INFO", "WARN", "ERROR"]).default("INFO"),
@@ -74,51 +80,41 @@ const names = z.strictObject({
 
 export type LoaderContext = z.infer<typeof names>;
 
-/** Somebody has to change a value; where in the code it was noticed helps nobody. */
+/** Tells the user which values to change; its stack trace is not shown. */
 export class ContextError extends Error {
   override readonly name = "ContextError";
 }
 
-/** Names that the CDK's own commands put beside ours, without a separator in them. */
+/** Names that the CDK's own commands add to the context; its other names have a separator. */
 const foreign = ["cli-telemetry", "acknowledged-issue-numbers"];
 
-/** Reads the context of an app, whatever is not the CDK's own, and the files that it names. */
+/** Reads the loader's part of an app's context, and the files that it names. Throws as `parseContext`. */
 export function readContext(node: Node): LoaderContext {
   const all = Object.entries(node.getAllContext() as Record<string, unknown>);
   return parseContext(Object.fromEntries(all.filter(([name]) => !/[:/@]/.test(name) && !foreign.includes(name))));
 }
 
-/** @throws ContextError that names everything that is wrong, what it was, what is allowed, and how to set it */
+/** @throws ContextError that lists every fault: the name, the value, what is allowed, and how to set it */
 export function parseContext(given: unknown): LoaderContext {
   const parsed = names.safeParse(given);
   const issues = parsed.error?.issues ?? [];
   const wrong = new Set(issues.map((issue) => String(issue.path[0])));
-  // What is left when the wrong values are gone may be wrong, too: nobody likes to be told of one fault at a time.
+  // The other values are checked without the wrong ones, so that one run tells all faults.
   const context = parsed.data ?? names.parse(without(given, wrong));
+  const asked = rules.filter(([about]) => !about.some((name) => wrong.has(name)));
   const faults = [
     ...issues.map((issue) => issueFault(issue, given)),
-    ...[...misfits(context), ...fileFaults(context)]
-      .filter(({ about }) => !about.some((name) => wrong.has(name)))
-      .map(({ text }) => text),
+    ...asked.flatMap(([, faultOf]) => faultOf(context) ?? []),
   ];
   if (faults.length === 1) throw new ContextError(`context: ${faults[0]}`);
-  if (faults.length > 1) throw new ContextError(`context: ${faults.length} faults${faults.map(bullet).join("")}`);
+  const list = faults.map((fault) => `\n  - ${fault}`).join("");
+  if (faults.length > 1) throw new ContextError(`context: ${faults.length} faults${list}`);
   return context;
 }
-
-const bullet = (fault: string): string => `\n  - ${fault}`;
 
 function without(given: unknown, wrong: ReadonlySet<string>): object {
   const known = Object.entries(given as object).filter(([name]) => name in names.shape && !wrong.has(name));
   return Object.fromEntries(known);
-}
-
-function isPattern(text: string): boolean {
-  try {
-    return new RegExp(text) !== null;
-  } catch {
-    return false;
-  }
 }
 
 function issueFault(issue: z.core.$ZodIssue, given: unknown): string {
@@ -130,7 +126,7 @@ function issueFault(issue: z.core.$ZodIssue, given: unknown): string {
   return `${name}, got ${got}, allowed is ${allowedBy(issue)}; set it with -c ${name}=... or in cdk.json`;
 }
 
-/** A URL where a host should be often has a password in it. */
+/** Hides a login: a URL given for a host often has a password in it. */
 function withoutLogin(text: string | undefined): string {
   return String(text).replace(/(\/\/|")[^/"]*@/, "$1...@");
 }
@@ -141,75 +137,40 @@ function allowedBy(issue: z.core.$ZodIssue): string {
   return issue.code === "too_big" ? `${issue.maximum} or less` : issue.message;
 }
 
-/** Values that follow from others where the context does not say them. */
-
+/** Connections that the server allows. An existing one is taken to have PostgreSQL's default of 100. */
 export function maxConnections(context: LoaderContext): number {
-  // PostgreSQL's own default, where nobody said what an existing server allows.
-  const unsaid = context.databaseHost === undefined ? maxConnectionsOf(databaseInstance(context)) : 100;
-  return context.maxConnections ?? unsaid;
+  const byDefault = existing(context) ? 100 : maxConnectionsOf(databaseInstance(context));
+  return context.maxConnections ?? byDefault;
 }
 
 export function databaseInstance(context: LoaderContext): string {
   return context.databaseInstance ?? (context.stage === "prod" ? "m7g.large" : "t4g.medium");
 }
 
-/** `rds`, `system`, or the path of a PEM file. */
+/** The authorities that may sign the database's certificate: `rds`, `system`, or the path of a PEM file. */
 export function databaseAuthorities({ databaseCa, databaseHost }: LoaderContext): string {
   const isRds = databaseHost === undefined || /\.rds\.amazonaws\.com$/.test(databaseHost);
   return databaseCa ?? (isRds ? "rds" : "system");
 }
 
-/** The files that the context names: read when the templates are made, so that no deployment fails by them. */
-
-function fileFaults(context: LoaderContext): Misfit[] {
-  const contracts = contractsFaults(context.contractsFile);
-  const authorities = authoritiesOf(context);
-  return [
-    ...contracts.map((fault) => ({
-      about: ["contractsFile"],
-      text: `contractsFile, got ${context.contractsFile}, ${fault}`,
-    })),
-    ...(authorities !== null && "fault" in authorities
-      ? [{ about: ["databaseCa"], text: `databaseCa, ${authorities.fault}` }]
-      : []),
-  ];
-}
-
-/** The text of the contracts, as the bucket gets it. */
+/** The text of the contracts as it is stored in the bucket. */
 export function readContracts(file: string): string {
   return JSON.stringify(JSON.parse(readFileSync(file, "utf8")), null, 2);
 }
 
-/** The certificates to lay beside the bundles; null where those of Node are to be trusted, or none are asked for. */
+/** The certificates to copy beside the bundles; null if Node's own are trusted, or the connection has no TLS. */
 export function authoritiesOf(context: LoaderContext): AuthoritiesFile | null {
   const authorities = databaseAuthorities(context);
   if (context.databaseTls === "off" || authorities === "system") return null;
   return authorities === "rds" ? { pem: rdsAuthorities() } : readAuthoritiesFile(authorities);
 }
 
-function contractsFaults(file: string): string[] {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch {
-    return ["which cannot be read; correct the path"];
-  }
-  const { faults } = parseContracts(text);
-  return faults.length === 0 ? [] : [`expected valid table contracts: ${faults.join(", ")}; correct the file`];
-}
-
-/** What is wrong with values that are each allowed by themselves. */
-type Misfit = {
-  /** The names of the values; a fault of one of them alone makes the rest of no interest. */
-  readonly about: readonly string[];
-  readonly text: string;
-};
-
-type Rule = readonly [about: readonly (keyof LoaderContext)[], fault: (context: LoaderContext) => string | null];
+/** The fault of values that are each allowed; the rule is left out if one of those that it is about is wrong by itself. */
+type Rule = readonly [about: readonly (keyof LoaderContext)[], faultOf: (context: LoaderContext) => string | null];
 
 const existing = ({ databaseHost }: LoaderContext): boolean => databaseHost !== undefined;
 
-/** Of some values that belong together, those that are not there. */
+/** The fault of values that must be given together. */
 function missing(context: LoaderContext, names: readonly (keyof LoaderContext)[]): string | null {
   const absent = names.filter((name) => context[name] === undefined);
   if (absent.length === 0 || absent.length === names.length) return null;
@@ -219,6 +180,16 @@ function missing(context: LoaderContext, names: readonly (keyof LoaderContext)[]
 const onlyExisting = ["databaseLoaderSecretArn", "databaseResourceId", "securityGroupId"] as const;
 const onlyNew = ["databaseInstance", "availabilityZones"] as const;
 
+const onlyFor = (kind: "existing" | "new", name: keyof LoaderContext): Rule => [
+  [name, "databaseHost"],
+  (context) => {
+    if (context[name] === undefined || existing(context) === (kind === "existing")) return null;
+    return kind === "existing"
+      ? `${name}, got a value without databaseHost; it is for an existing database, so leave it out`
+      : `${name}, got a value with databaseHost; it is for a new database, so leave it out`;
+  },
+];
+
 const rules: readonly Rule[] = [
   [
     ["databaseHost", "databaseSecretArn"],
@@ -227,24 +198,8 @@ const rules: readonly Rule[] = [
         ? null
         : "databaseHost and databaseSecretArn, got one of them, expected both (an existing database) or none (a new one)",
   ],
-  ...onlyExisting.map(
-    (name): Rule => [
-      [name, "databaseHost"],
-      (context) =>
-        context[name] === undefined || existing(context)
-          ? null
-          : `${name}, got a value without databaseHost; it is for an existing database, so leave it out`,
-    ],
-  ),
-  ...onlyNew.map(
-    (name): Rule => [
-      [name, "databaseHost"],
-      (context) =>
-        context[name] === undefined || !existing(context)
-          ? null
-          : `${name}, got a value with databaseHost; it is for a new database, so leave it out`,
-    ],
-  ),
+  ...onlyExisting.map((name) => onlyFor("existing", name)),
+  ...onlyNew.map((name) => onlyFor("new", name)),
   [["databaseHost", "vpcId", "subnetIds", "securityGroupId", "availabilityZones"], networkFault],
   [["subnetIds", "availabilityZones"], zonesFault],
   [["vpcId", "createEndpoints", "routeTableIds"], endpointsFault],
@@ -252,15 +207,9 @@ const rules: readonly Rule[] = [
   [["databaseTls", "databaseHost", "databaseCa", "databaseResourceId"], tlsFault],
   [["databaseHost", "databaseName", "databaseUser", "databasePort"], newDatabaseFault],
   [["maxConnections", "databaseInstance", "databaseHost"], (context) => capacityFault(maxConnections(context))],
+  [["contractsFile"], contractsFault],
+  [["databaseCa"], authoritiesFault],
 ];
-
-/** Every rule that the values break together. */
-function misfits(context: LoaderContext): Misfit[] {
-  return rules.flatMap(([about, fault]) => {
-    const text = fault(context);
-    return text === null ? [] : [{ about, text }];
-  });
-}
 
 function networkFault(context: LoaderContext): string | null {
   if (existing(context)) {
@@ -271,7 +220,7 @@ function networkFault(context: LoaderContext): string | null {
   return fault && `existing VPC for a new database, ${fault}`;
 }
 
-/** RDS wants two zones, and says so only when everything else has been made. */
+/** RDS needs two zones, and reports it only after everything else has been created. */
 function zonesFault({ subnetIds, availabilityZones }: LoaderContext): string | null {
   if (subnetIds === undefined || availabilityZones === undefined) return null;
   if (subnetIds.length !== availabilityZones.length) {
@@ -316,7 +265,7 @@ function tlsFault(context: LoaderContext): string | null {
   return null;
 }
 
-/** What RDS refuses of a new database, and only then. */
+/** Values that RDS would refuse, but only when it creates the database. */
 function newDatabaseFault(context: LoaderContext): string | null {
   if (existing(context)) return null;
   const { databaseName, databaseUser, databasePort } = context;
@@ -329,9 +278,20 @@ function newDatabaseFault(context: LoaderContext): string | null {
   return databasePort < 1150 ? `databasePort, got ${databasePort}, expected 1150 or more; RDS takes no other` : null;
 }
 
-/** Who has to have signed the certificate of the database: what is laid beside the bundles that connect to it. */
+function contractsFault({ contractsFile }: LoaderContext): string | null {
+  const text = readText(contractsFile);
+  if (text === null) return `contractsFile, got ${contractsFile}, which cannot be read; correct the path`;
+  const { faults } = parseContracts(text);
+  if (faults.length === 0) return null;
+  return `contractsFile, got ${contractsFile}, expected valid table contracts: ${faults.join(", ")}; correct the file`;
+}
 
-/** The authorities in use: one per region and kind of key. Those of 2019 have ended, those for previews serve nobody. */
+function authoritiesFault(context: LoaderContext): string | null {
+  const authorities = authoritiesOf(context);
+  return authorities !== null && "fault" in authorities ? `databaseCa, ${authorities.fault}` : null;
+}
+
+/** The authorities in use, one per region and kind of key: those of 2019 have expired, and previews are not supported. */
 const regional = /^CN=Amazon RDS (?!Beta|Preview)(\S+) Root CA \S+ G1$/m;
 
 /** The roots of RDS by region, and those of RDS Proxy, as PEM. */
@@ -346,7 +306,7 @@ export function rdsRegions(): string[] {
   return [...new Set(found)].toSorted();
 }
 
-/** Certificates of a PEM file and nothing else of it, such as a key; or what is wrong with it. */
+/** The certificates of a PEM file without anything else, such as a key; or its fault. */
 type AuthoritiesFile = { readonly pem: string } | { readonly fault: string };
 
 export function readAuthoritiesFile(path: string): AuthoritiesFile {
@@ -356,28 +316,24 @@ export function readAuthoritiesFile(path: string): AuthoritiesFile {
   if (blocks.length === 0) {
     return { fault: `got ${path}, expected a PEM file of certificates, which begin with BEGIN CERTIFICATE` };
   }
-  const faults = blocks.flatMap((block, index) => faultOf(block, index + 1));
+  const faults = blocks.flatMap((block, index) => certificateFaults(block, index + 1));
   return faults.length === 0 ? { pem: toPem(blocks) } : { fault: `got ${path}: ${faults.join(", ")}` };
 }
 
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
-}
-
-function faultOf(block: string, position: number): string[] {
-  const certificate = parse(block);
+function certificateFaults(block: string, position: number): string[] {
+  const certificate = orNull(() => new X509Certificate(block));
   if (certificate === null) return [`certificate ${position} is broken`];
   if (certificate.ca || certificate.subject === certificate.issuer) return [];
   return [`certificate ${position} is a server's, expected the authority's that signed it`];
 }
 
-function parse(block: string): X509Certificate | null {
+function readText(path: string): string | null {
+  return orNull(() => readFileSync(path, "utf8"));
+}
+
+function orNull<Value>(read: () => Value): Value | null {
   try {
-    return new X509Certificate(block);
+    return read();
   } catch {
     return null;
   }

@@ -9,6 +9,7 @@ import {
 } from "cdk-monitoring-constructs";
 import { otherFunctions, taskStates } from "../core/machine.ts";
 import { type AlarmName, type AlarmSources, deadLetters, failedExecutions } from "./alarms.ts";
+import { taskNameOf } from "./capacity.ts";
 import { failureRate, loaderMetric, period, taskMetrics } from "./loader-metrics.ts";
 
 export type DashboardSources = AlarmSources & {
@@ -18,17 +19,9 @@ export type DashboardSources = AlarmSources & {
 
 type Group = CustomMetricGroup;
 
-/** As logs, metrics and traces name them. */
-const states = Object.keys(taskStates);
-const taskNames: readonly string[] = [...states, ...otherFunctions.map(pascalCase)];
-
-function pascalCase(name: string): string {
-  return name.replaceAll(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
-}
-
 const chartHeight = 6;
 
-/** What the dashboard shows, from the loads down to the functions. */
+/** The sections of the dashboard, from loads down to functions and arrivals. */
 export function dashboardSections(sources: DashboardSources): CustomMonitoringProps[] {
   const section = (humanReadableName: string, metricGroups: Group[]): CustomMonitoringProps => ({
     alarmFriendlyName: humanReadableName,
@@ -49,14 +42,12 @@ const count = { label: "count", min: 0, showUnits: false } as const;
 const percent = { label: "%", min: 0, max: 100, showUnits: false } as const;
 const seconds = { label: "seconds", min: 0, showUnits: false } as const;
 
-const sumOf = (name: Parameters<typeof loaderMetric>[0], label: string): Metric =>
-  loaderMetric(name, { statistic: "Sum", label });
-const mostOf = (name: Parameters<typeof loaderMetric>[0], label: string): Metric =>
-  loaderMetric(name, { statistic: "Maximum", label });
-const averageOf = (name: Parameters<typeof loaderMetric>[0], label: string): Metric =>
-  loaderMetric(name, { statistic: "Average", label });
+type Name = Parameters<typeof loaderMetric>[0];
+const sumOf = (name: Name, label: string): Metric => loaderMetric(name, { statistic: "Sum", label });
+const mostOf = (name: Name, label: string): Metric => loaderMetric(name, { statistic: "Maximum", label });
+const averageOf = (name: Name, label: string): Metric => loaderMetric(name, { statistic: "Average", label });
 
-/** The library takes an axis only with alarms; here they stand by themselves. */
+/** The library puts only metrics with alarms on the right axis, so this one gets an empty set of alarms. */
 function onTheRight(metric: Metric): CustomMetric {
   return { metric, alarmFriendlyName: String(metric.label), addAlarm: {}, position: AxisPosition.RIGHT };
 }
@@ -147,6 +138,8 @@ function database({ limitOf }: DashboardSources): Group[] {
     },
   ];
 }
+
+const taskNames: readonly string[] = [...Object.keys(taskStates), ...otherFunctions.map(taskNameOf)];
 
 function functions({ limitOf }: DashboardSources): Group[] {
   return [

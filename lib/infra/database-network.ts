@@ -15,7 +15,9 @@ import {
 import type { Construct } from "constructs";
 import type { LoaderContext } from "./context.ts";
 
-/** Subnets of a VPC, the stack's own or somebody else's. */
+/** The network of the database and the functions' access to it, for a new database and for an existing one. */
+
+/** Subnets of a VPC, the stack's own or an imported one. */
 export type Network = { readonly vpc: IVpc; readonly subnets: SubnetSelection };
 
 export type DatabaseNetwork = Network & {
@@ -23,7 +25,7 @@ export type DatabaseNetwork = Network & {
   readonly securityGroup: ISecurityGroup;
 };
 
-/** The VPC that the context names. It is not looked up, so that no credential is needed to make the templates. */
+/** Imports the VPC that the context names, without a look-up: templates are made without credentials. */
 export function importNetwork(scope: Construct, context: LoaderContext): Network | undefined {
   const { vpcId, subnetIds, availabilityZones } = context;
   if (vpcId === undefined || subnetIds === undefined) return undefined;
@@ -32,7 +34,7 @@ export function importNetwork(scope: Construct, context: LoaderContext): Network
   return { vpc: Vpc.fromVpcAttributes(scope, "Vpc", { vpcId, availabilityZones: zones }), subnets: { subnets } };
 }
 
-/** Where an existing database is reached from. */
+/** The network from which the functions reach an existing database; undefined outside any VPC. */
 function existingNetwork(scope: Construct, context: LoaderContext): DatabaseNetwork | undefined {
   const network = importNetwork(scope, context);
   const { securityGroupId, createEndpoints } = context;
@@ -42,7 +44,7 @@ function existingNetwork(scope: Construct, context: LoaderContext): DatabaseNetw
   return { ...network, securityGroup };
 }
 
-/** Endpoints of somebody else's VPC: the one of S3 becomes a route in the tables that the context names. */
+/** Adds endpoints to an imported VPC; that of S3 becomes a route in the route tables that the context names. */
 export function addImportedEndpoints(scope: Construct, network: DatabaseNetwork, context: LoaderContext): void {
   const { vpc } = network;
   new CfnVPCEndpoint(scope, "S3", {
@@ -54,7 +56,7 @@ export function addImportedEndpoints(scope: Construct, network: DatabaseNetwork,
   addInterfaceEndpoints(scope, network);
 }
 
-/** What the functions call besides S3: executions are started through one, migrate reads its secret through the other. */
+/** Adds the endpoints besides S3: functions start executions through one, migrate reads its secret through the other. */
 export function addInterfaceEndpoints(scope: Construct, { vpc, subnets, securityGroup }: DatabaseNetwork): void {
   const services = {
     States: InterfaceVpcEndpointAwsService.STEP_FUNCTIONS,
@@ -67,24 +69,28 @@ export function addInterfaceEndpoints(scope: Construct, { vpc, subnets, security
   }
 }
 
-/** How functions reach the database, new or existing. */
+/** Address and login of the database for the functions, new or existing. */
 export type DatabaseAccess = {
   readonly host: string;
   /** A text, since the port of a new database is a token. */
   readonly port: string;
   readonly name: string;
-  /** The user of the loader. */
+  /** The database user as which the loader logs in. */
   readonly user: string;
   readonly tls: "verify" | "off";
   /** Tokens signed by IAM for the RDS resource id, or user and password from a secret. */
   readonly login: { readonly iamResourceId: string } | { readonly secretArn: string };
-  /** Read by migrate alone: it owns the control tables. */
+  /** Login of migrate, which owns the control tables; no other function reads it. */
   readonly adminSecretArn: string;
-  /** Where the functions sit. @default - outside any VPC */
+  /** @default - functions outside any VPC */
   readonly network?: DatabaseNetwork;
 };
 
-/** An existing database, as the context describes it. */
+/**
+ * An existing database as the context describes it.
+ *
+ * @throws Error if the context names none
+ */
 export function existingDatabase(scope: Construct, context: LoaderContext): DatabaseAccess {
   const { databaseHost, databaseSecretArn, databaseLoaderSecretArn, databaseResourceId } = context;
   if (databaseHost === undefined || databaseSecretArn === undefined) {

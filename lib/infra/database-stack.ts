@@ -33,13 +33,13 @@ import { allowLogs } from "./loader-function.ts";
 
 export type DatabaseStackProps = StackProps & { readonly context: LoaderContext };
 
-/** Fixed, so that a change that would make a new instance in its place fails instead; its log groups are named by it. */
+/** Fixed, so that a change that would replace the instance fails; the log groups are named by it. */
 const instanceIdentifier = "table-loader";
 const exportedLogs = ["postgresql", "upgrade"];
 
 const isolated = { subnetType: SubnetType.PRIVATE_ISOLATED };
 
-/** Database, and its network unless there is one, in a stack of their own: the pipeline can be deployed without them. */
+/** The database, with a network unless one is imported: a stack of its own, deployed apart from the pipeline. */
 export class DatabaseStack extends Stack {
   readonly access: DatabaseAccess;
   readonly instance: DatabaseInstance;
@@ -59,11 +59,13 @@ export class DatabaseStack extends Stack {
     const port = Port.tcp(context.databasePort);
     database.addIngressRule(functions, port, "the functions reach the database");
     functions.addEgressRule(database, port, "the functions reach the database");
-    // S3's addresses are public ones; only its gateway endpoint has a route to them.
+    // S3 has public addresses; the only route to them is its gateway endpoint.
     functions.connections.allowToAnyIpv4(Port.HTTPS, "S3 and the interface endpoints");
     const access = { ...network, securityGroup: functions };
-    if (imported === undefined) this.ownEndpoints(access);
-    else if (context.createEndpoints) addImportedEndpoints(this, access, context);
+    if (imported === undefined) {
+      network.vpc.addGatewayEndpoint("S3", { service: GatewayVpcEndpointAwsService.S3 });
+      addInterfaceEndpoints(this, access);
+    } else if (context.createEndpoints) addImportedEndpoints(this, access, context);
     this.instance = this.createInstance(context, network, database);
     this.access = this.accessFor(context, access);
     new CfnOutput(this, "FunctionsSecurityGroup", { value: functions.securityGroupId });
@@ -85,7 +87,7 @@ export class DatabaseStack extends Stack {
     };
   }
 
-  /** No NAT and no route to the internet: what a function needs outside has an endpoint. */
+  /** A VPC without NAT and route to the internet: functions reach AWS through endpoints. */
   private ownNetwork(): Network {
     const vpc = new Vpc(this, "Vpc", {
       maxAzs: 2,
@@ -98,11 +100,6 @@ export class DatabaseStack extends Stack {
     });
     vpc.addFlowLog("FlowLog", { destination: FlowLogDestination.toCloudWatchLogs(logGroup) });
     return { vpc: vpc as IVpc, subnets: isolated };
-  }
-
-  private ownEndpoints(network: DatabaseNetwork): void {
-    network.vpc.addGatewayEndpoint("S3", { service: GatewayVpcEndpointAwsService.S3 });
-    addInterfaceEndpoints(this, network);
   }
 
   private createInstance(context: LoaderContext, network: Network, securityGroup: SecurityGroup): DatabaseInstance {
@@ -139,7 +136,7 @@ export class DatabaseStack extends Stack {
     return instance;
   }
 
-  /** Made before the instance, which would otherwise make them by itself, for ever and without a key. */
+  /** The log groups of the instance, which would otherwise create them without expiry and without a key. */
   private logGroups(key: Key, prod: boolean): LogGroup[] {
     allowLogs(key);
     return exportedLogs.map(
@@ -147,7 +144,7 @@ export class DatabaseStack extends Stack {
         new LogGroup(this, `Logs-${name}`, {
           logGroupName: `/aws/rds/instance/${instanceIdentifier}/${name}`,
           retention: prod ? RetentionDays.ONE_YEAR : RetentionDays.THREE_MONTHS,
-          // Kept, but not by a first deployment that fails: the next one could not make them again.
+          // Not retained after a first deployment that fails: the next one could not create them again.
           removalPolicy: prod ? RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE : RemovalPolicy.DESTROY,
           encryptionKey: key,
         }),

@@ -17,14 +17,14 @@ type EntrancesProps = {
   readonly stateMachineArn: string;
 };
 
-/** Six minutes, 300 times: a message outlives a day in which no execution can be started. */
+/** Six minutes, 300 times (30 hours): a message survives a day in which no execution can be started. */
 const visibility = Duration.minutes(arrivalVisibilityMinutes);
 const mostReceives = 300;
 
-/** What starts loads by itself: arrivals through a queue, and the sweep for all that an event did not tell. */
+/** The automatic starts of loads: arrivals through a queue, and the sweep for arrivals whose event was lost. */
 export class Entrances extends Construct {
   readonly queue: Queue;
-  /** Messages that start-load could not use or gave back too often. */
+  /** Messages that start-load could not use, or gave back 300 times. */
   readonly deadLetters: Queue;
   /** Events that EventBridge could not deliver. */
   readonly undelivered: Queue;
@@ -46,8 +46,8 @@ export class Entrances extends Construct {
   }
 
   /**
-   * For doctor. Names alone: no endpoint leads from the database's network to SQS, and one would cost more than it tells.
-   * So the CLI asks the queues itself, with the permissions of its user (`sqs:GetQueueAttributes`).
+   * Gives operate the names of the queues for doctor. The CLI asks the queues itself, with the permissions of its user
+   * (`sqs:GetQueueAttributes`): the database's network has no endpoint of SQS, which would cost more than it is worth.
    */
   nameQueues(operate: LoaderFunction): void {
     operate.function.addEnvironment("ARRIVALS_QUEUE_URL", this.queue.queueUrl);
@@ -81,7 +81,7 @@ export class Entrances extends Construct {
   }
 
   private sweeps({ sweep, stateMachineArn }: EntrancesProps): void {
-    // The next one comes by itself, so that a late one would only be in its way.
+    // The next sweep comes by itself; a late or repeated one would only compete with it.
     const target = new LambdaFunction(sweep.live() as IFunction, {
       retryAttempts: 0,
       maxEventAge: Duration.minutes(sweepIntervalMinutes - 1),

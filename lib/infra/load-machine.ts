@@ -27,21 +27,28 @@ import { blockedWait, stageWait } from "../core/durations.ts";
 import { errorNames } from "../core/errors.ts";
 import { kinds, runKind } from "../core/kinds.ts";
 import { machineName, noticeStates, type TaskState, waitStates } from "../core/machine.ts";
-import { answered, keepingError, loadTask, retryTransientFaults, routeAnswers } from "./machine-tasks.ts";
+import {
+  answered,
+  keepingError,
+  loadTask,
+  type PayloadMember,
+  retryTransientFaults,
+  routeAnswers,
+} from "./machine-tasks.ts";
 
 type LoadMachineProps = {
   /** The published version that runs each task state. */
   readonly handlers: Readonly<Record<TaskState, IFunction>>;
-  /** Where notices of success and failure go. */
+  /** Topic of notices of success, failure and blocked loads. */
   readonly topic: ITopic;
   readonly logGroup: ILogGroup;
-  /** How often a task is tried again after a transient fault. @default 3 */
+  /** Number of times that a task is tried again after a transient fault. @default 3 */
   readonly maxRetries?: number;
 };
 
 type Tasks = Readonly<Record<Exclude<TaskState, "StageFragments">, LambdaInvoke>>;
 
-/** The state machine LoadBatch: every state is created here or in a machine-*.ts beside this file. */
+/** The state machine LoadBatch; its tasks are made by machine-tasks.ts. */
 export class LoadMachine extends Construct {
   readonly stateMachine: StateMachine;
 
@@ -52,19 +59,19 @@ export class LoadMachine extends Construct {
       stateMachineType: StateMachineType.STANDARD,
       definitionBody: DefinitionBody.fromChainable(loadBatch(this, props)),
       tracingEnabled: true,
-      // Only names and times of states: inputs and outputs stay in the execution history.
+      // The log has names and times of states; inputs and outputs stay in the execution history.
       logs: { destination: props.logGroup, level: LogLevel.ALL, includeExecutionData: false },
     });
   }
 }
 
-/** Everything that the ways between the states name. */
+/** The states that the transitions refer to. */
 type Parts = BlockedRounds & { readonly scope: Construct; readonly tasks: Tasks; readonly stage: MapState };
 
 function loadBatch(scope: Construct, props: LoadMachineProps): IChainable {
   const maxRetries = props.maxRetries ?? 3;
   const tasks = createTasks(scope, props.handlers, maxRetries);
-  const stage = stageBatch(scope, { handler: props.handlers.StageFragments, maxRetries });
+  const stage = stageBatch(scope, props.handlers.StageFragments, maxRetries);
   const parts = { scope, tasks, stage, ...blockedRounds(scope, props.topic, tasks.ValidateBatch) };
   const superseded = new Succeed(scope, "Superseded", { comment: "Another execution acts on the batch by now" });
   catchErrors(parts, superseded);
@@ -78,7 +85,7 @@ function loadBatch(scope: Construct, props: LoadMachineProps): IChainable {
   return begin(scope).next(tasks.ValidateBatch);
 }
 
-/** In this order, since States.ALL matches every name; FailBatch is for what happens before the commit only. */
+/** Adds catches, States.ALL last since it matches every name. FailBatch only handles faults before the commit. */
 function catchErrors({ tasks, stage, countRound }: Parts, superseded: Succeed): void {
   for (const task of Object.values(tasks))
     task.addCatch(superseded, { errors: [errorNames.staleFence], ...keepingError });
@@ -99,25 +106,15 @@ function begin(scope: Construct): Pass {
 }
 
 function createTasks(scope: Construct, handlers: LoadMachineProps["handlers"], maxRetries: number): Tasks {
-  const onRun = (state: Exclude<TaskState, "StageFragments" | "ValidateBatch" | "FailBatch">) =>
-    loadTask(scope, { state, handler: handlers[state], payload: ["run", "execution", "rounds"], maxRetries });
+  const task = (state: keyof Tasks, ...payload: PayloadMember[]) =>
+    loadTask(scope, { state, handler: handlers[state], payload, maxRetries });
   return {
-    ValidateBatch: loadTask(scope, {
-      state: "ValidateBatch",
-      handler: handlers.ValidateBatch,
-      payload: ["input", "execution", "rounds"],
-      maxRetries,
-    }),
-    CommitBatch: onRun("CommitBatch"),
-    ArchiveFragments: onRun("ArchiveFragments"),
-    CloseBatch: onRun("CloseBatch"),
-    FailBatch: loadTask(scope, {
-      state: "FailBatch",
-      handler: handlers.FailBatch,
-      payload: ["run", "execution", "rounds", "error"],
-      maxRetries,
-    }),
-    RollbackBatch: onRun("RollbackBatch"),
+    ValidateBatch: task("ValidateBatch", "input", "execution", "rounds"),
+    CommitBatch: task("CommitBatch", "run", "execution", "rounds"),
+    ArchiveFragments: task("ArchiveFragments", "run", "execution", "rounds"),
+    CloseBatch: task("CloseBatch", "run", "execution", "rounds"),
+    FailBatch: task("FailBatch", "run", "execution", "rounds", "error"),
+    RollbackBatch: task("RollbackBatch", "run", "execution", "rounds"),
   };
 }
 
@@ -128,14 +125,14 @@ function afterValidate({ scope, tasks, stage, unknownAnswer }: Parts): Choice {
     parameters: { Error: errorNames.permanent, Cause: JsonPath.stringAt("$.run.message") },
     resultPath: "$.error",
   }).next(tasks.FailBatch);
-  const inLine = new Wait(scope, waitStates.line, { time: WaitTime.secondsPath("$.run.waitSeconds") });
+  const turn = new Wait(scope, waitStates.line, { time: WaitTime.secondsPath("$.run.waitSeconds") });
   return routeAnswers(new Choice(scope, "Route"), "ValidateBatch", {
     stage,
     archive: tasks.ArchiveFragments,
     close: tasks.CloseBatch,
     rollback: tasks.RollbackBatch,
     fail: atFault,
-    later: inLine.next(tasks.ValidateBatch),
+    later: turn.next(tasks.ValidateBatch),
     wait: recorded,
     busy: recorded,
     already_processed: recorded,
@@ -175,7 +172,7 @@ function afterRollback({ scope, tasks, unknownAnswer }: Parts): Choice {
 
 const quietKinds = runKind.options.filter((kind) => !kinds[kind].notifies);
 
-/** A lost notice changes no outcome, and some kinds give none. */
+/** Sends a notice, except for quiet kinds, and ends the execution; a notice that cannot be sent changes no outcome. */
 function afterClose({ scope, tasks, unknownAnswer }: Parts, topic: ITopic): Choice {
   const loaded = new Succeed(scope, "Loaded", { inputPath: "$.close.result" });
   const failed = new Fail(scope, "BatchFailed", {
@@ -200,15 +197,15 @@ function afterClose({ scope, tasks, unknownAnswer }: Parts, topic: ITopic): Choi
 }
 
 type BlockedRounds = {
-  /** Where a caught error goes. */
+  /** Next state after a caught error. */
   readonly countRound: Pass;
-  /** Where an answer that no choice knows goes: the loader's own mistake, never the batch's. */
+  /** Next state after an answer that no choice knows: a mistake of the loader, never of the batch. */
   readonly unknownAnswer: Pass;
 };
 
 /**
- * Errors of the loader say in their cause what is wrong and what to do; they hold no values. As a whole, because some of
- * Step Functions' own errors have no cause.
+ * The notice of a blocked load. The cause of a loader's error says what is wrong and what to do, without values. The
+ * error is sent as a whole, because some errors of Step Functions have no cause.
  */
 const message = JsonPath.format(
   "blocked: {} waits for its environment, and goes on by itself: {}",
@@ -216,17 +213,15 @@ const message = JsonPath.format(
   JsonPath.jsonToString(JsonPath.objectAt("$.error")),
 );
 
-/** Waits, longer each round, and lets `again` find out what is left to do; gives up when the rounds are used up. */
+/** Waits longer each round, and goes back to `again`, which finds out what is left to do; ends after the last round. */
 function blockedRounds(scope: Construct, topic: ITopic, again: IChainable): BlockedRounds {
   const gaveUp = new Fail(scope, "GaveUp", { error: errorNames.blocked, causePath: "$.error.Cause" });
   const gaveUpMute = new Fail(scope, "GaveUpWithoutCause", { error: errorNames.blocked, causePath: "$.error.Error" });
   const countRound = new Pass(scope, "CountRound", {
     comment: "Keeps what a new round needs, and drops what the tasks answered in this one",
     parameters: {
-      input: JsonPath.objectAt("$.input"),
-      execution: JsonPath.stringAt("$.execution"),
+      ...roundData(JsonPath.numberAt("$.waitSeconds")),
       rounds: JsonPath.mathAdd(JsonPath.numberAt("$.rounds"), 1),
-      waitSeconds: JsonPath.numberAt("$.waitSeconds"),
       error: JsonPath.objectAt("$.error"),
     },
   });
@@ -248,8 +243,8 @@ function blockedRounds(scope: Construct, topic: ITopic, again: IChainable): Bloc
 function waitLonger(scope: Construct, again: IChainable): Wait {
   const wait = new Wait(scope, waitStates.blocked, { time: WaitTime.secondsPath("$.waitSeconds") });
   const now = JsonPath.numberAt("$.waitSeconds");
-  const longer = new Pass(scope, "LongerWait", { parameters: nextRound(JsonPath.mathAdd(now, now)) });
-  const longest = new Pass(scope, "LongestWait", { parameters: nextRound(blockedWait.longestSeconds) });
+  const longer = new Pass(scope, "LongerWait", { parameters: roundData(JsonPath.mathAdd(now, now)) });
+  const longest = new Pass(scope, "LongestWait", { parameters: roundData(blockedWait.longestSeconds) });
   wait.next(
     new Choice(scope, "WaitLength")
       .when(Condition.numberGreaterThan("$.waitSeconds", blockedWait.longestSeconds / 2), longest.next(again))
@@ -258,7 +253,8 @@ function waitLonger(scope: Construct, again: IChainable): Wait {
   return wait;
 }
 
-function nextRound(waitSeconds: number | string): Record<string, unknown> {
+/** The data that a round passes to the next one. */
+function roundData(waitSeconds: number | string): Record<string, unknown> {
   return {
     input: JsonPath.objectAt("$.input"),
     execution: JsonPath.stringAt("$.execution"),
@@ -281,13 +277,12 @@ const snsFaults = ["SNS.InternalErrorException", "SNS.ThrottledException", "SNS.
 
 type NoticeProps = {
   readonly topic: ITopic;
-  /** Where to go on, sent or not. */
+  /** Next state, whether the notice was sent or not. */
   readonly next: IChainable;
-  /** @default what CloseBatch wrote: status, batch id, counts */
+  /** @default the notice of CloseBatch: status, batch id, counts */
   readonly message?: string;
 };
 
-/** Sends a text; whether that succeeds changes no outcome. */
 function noticeTask(scope: Construct, state: string, props: NoticeProps): SnsPublish {
   const { topic, next, message = JsonPath.stringAt("$.close.result.notice") } = props;
   const notice = new SnsPublish(scope, state, {
@@ -302,36 +297,27 @@ function noticeTask(scope: Construct, state: string, props: NoticeProps): SnsPub
   return notice;
 }
 
-/** The most workers that one load may have at a time. ValidateBatch chooses how many there are. */
+/** Most workers that one load may have at a time; ValidateBatch chooses the number. */
 const mostWorkers = 40;
 
-type StageProps = {
-  readonly handler: IFunction;
-  readonly maxRetries: number;
-};
-
 /**
- * The Map over a load's workers. Each iteration calls its worker until nothing is left to claim. Errors end the
- * iteration and not the Map: CommitBatch reads from the ledger how each work item ended, and throws what is right.
+ * The Map over a load's workers. Each iteration calls its worker until no work item is left to claim. An error ends the
+ * iteration and not the Map: CommitBatch reads from the ledger how each work item ended, and throws the error for it.
  */
-function stageBatch(scope: Construct, props: StageProps): MapState {
+function stageBatch(scope: Construct, handler: IFunction, maxRetries: number): MapState {
   const map = new MapState(scope, "StageBatch", {
     itemsPath: "$.run.workers",
     itemSelector: { ...workerInput(JsonPath.numberAt("$$.Map.Item.Value")), waitSeconds: stageWait.firstSeconds },
     maxConcurrency: mostWorkers,
     resultPath: JsonPath.DISCARD,
   });
-  return map.itemProcessor(workerLoop(scope, props));
+  return map.itemProcessor(workerLoop(scope, handler, maxRetries));
 }
 
-function workerLoop(scope: Construct, props: StageProps): LambdaInvoke {
-  const worker = loadTask(scope, {
-    state: "StageFragments",
-    handler: props.handler,
-    payload: ["run", "execution", "worker"],
-    maxRetries: props.maxRetries,
-  });
-  // Both ends answer the number alone, so that the Map's result stays small however many rounds there were.
+function workerLoop(scope: Construct, handler: IFunction, maxRetries: number): LambdaInvoke {
+  const payload = ["run", "execution", "worker"] as const;
+  const worker = loadTask(scope, { state: "StageFragments", handler, payload, maxRetries });
+  // Both ends answer the worker's number alone, so that the Map's result stays small after any number of rounds.
   const ended = new Pass(scope, "WorkerEnded", { outputPath: "$.worker" });
   const stopped = new Pass(scope, "WorkerStopped", { outputPath: "$.worker" });
   worker.addCatch(stopped, { errors: [Errors.ALL], ...keepingError });

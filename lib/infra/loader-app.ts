@@ -8,12 +8,12 @@ import { DatabaseStack, type DatabaseStackProps } from "./database-stack.ts";
 import { acknowledgeDatabase } from "./nag-acknowledgements.ts";
 import { TableLoaderStack } from "./table-loader-stack.ts";
 
-/** The app: the pipeline, and a database of its own unless the context names an existing one. */
+/** The CDK app: the pipeline, and a new database unless the context names an existing one. */
 export function tableLoaderApp(props: AppProps = {}): App {
   const app = new App({ analyticsReporting: false, ...props });
   const context = readContext(app.node);
   const tags = { application: "table-loader", stage: context.stage };
-  // Of the stacks as well: the CDK does not know of every resource that it takes tags, CloudFormation does.
+  // Stacks are tagged as well: CloudFormation also tags resources that the CDK does not know to take tags.
   const options = { context, tags, terminationProtection: context.stage === "prod" };
   const database = context.databaseHost === undefined ? ownDatabase(app, options) : undefined;
   keepProviderLogs(new TableLoaderStack(app, "TableLoader", { ...options, ...(database && { database }) }));
@@ -35,8 +35,8 @@ const isProviderFunction = (node: IConstruct): node is CfnResource =>
   /CustomResourceProvider\/Handler$/.test(node.node.path);
 
 /**
- * The functions behind the CDK's own custom resources bring no log group: Lambda would make one that nothing ever
- * empties and no deletion of the stack removes.
+ * Gives log groups to the functions behind the CDK's own custom resources. Lambda would create groups that never expire
+ * and outlive the stack.
  */
 function keepProviderLogs(stack: Stack): void {
   for (const handler of stack.node.findAll().filter(isProviderFunction)) {

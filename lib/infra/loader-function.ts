@@ -14,11 +14,11 @@ type LoaderFunctionProps = {
   readonly environment: Readonly<Record<string, string>>;
   readonly prod: boolean;
   readonly logKey: IKey;
-  /** Where a function that needs the database sits. @default - outside any VPC */
+  /** Network of a function that needs the database. @default - outside any VPC */
   readonly network?: DatabaseNetwork;
-  /** Folders below lib/ that are laid beside the bundle, by the name they get there. @default - none */
+  /** Folders below lib/ that are copied beside the bundle, by the name they get there. @default - none */
   readonly folders?: Readonly<Record<string, string>>;
-  /** Files that are laid beside the bundle, by the name they get there; whole paths. @default - none */
+  /** Absolute paths of files that are copied beside the bundle, by the name they get there. @default - none */
   readonly files?: Readonly<Record<string, string>>;
 };
 
@@ -43,12 +43,12 @@ export class LoaderFunction extends Construct {
     this.function = this.nodejsFunction(props);
   }
 
-  /** What the machine invokes: an execution ends with the code with which it began. */
+  /** The version that the machine invokes: an execution keeps the code with which it began. */
   get version(): IVersion {
     return this.function.currentVersion as IVersion;
   }
 
-  /** What events and people invoke. */
+  /** The alias that events and users invoke. */
   live(): Alias {
     return (
       (this.node.tryFindChild("Live") as Alias | undefined) ??
@@ -103,7 +103,7 @@ function bundling({ folders = {}, files = {} }: LoaderFunctionProps) {
   };
 }
 
-/** For Lambda itself, which makes the interfaces. The code of the function is denied what Lambda is allowed. */
+/** Allows Lambda to create network interfaces, and denies the same to the function's own code. */
 function allowNetworkInterfaces(role: Role): void {
   const actions = [
     "ec2:CreateNetworkInterface",
@@ -124,14 +124,13 @@ function allowNetworkInterfaces(role: Role): void {
   );
 }
 
-/** How a handler becomes one file, in the words of esbuild: what is deployed, and what the benchmarks run. */
-
 /** Some packages in the bundle still call `require`. */
 const requireBanner = [
   'import { createRequire as requireMaker } from "node:module";',
   "const require = requireMaker(import.meta.url);",
 ].join("");
 
+/** Options of esbuild that make a handler one file: for deployment and for the benchmarks. */
 export const bundleOptions = {
   target: "node24",
   mainFields: ["module", "main"],
@@ -139,7 +138,7 @@ export const bundleOptions = {
   banner: requireBanner,
 };
 
-/** Lets CloudWatch Logs, which uses a key in its own name, encrypt the log groups of this account with it. */
+/** Allows CloudWatch Logs, which uses a key in its own name, to encrypt the log groups of this account. */
 export function allowLogs(key: Key): void {
   const groups = `arn:${Aws.PARTITION}:logs:${Aws.REGION}:${Aws.ACCOUNT_ID}:log-group:*`;
   key.addToResourcePolicy(
@@ -160,14 +159,14 @@ export function allowLogs(key: Key): void {
   );
 }
 
-/** Nine tenths of a function's memory, as Lambda's runtime gives to the old generation by itself. */
+/** Share of a function's memory that Lambda's runtime gives to the old generation by default. */
 const oldGenerationShare = 0.9;
 
 /**
- * Flags of Node for a function of so much memory (MB): what is deployed as NODE_OPTIONS, and what the benchmarks run.
+ * Flags of Node for a function with this memory (MB): deployed as NODE_OPTIONS, and used by the benchmarks.
  *
- * The young generation otherwise grows with the size of the fragment: at 100 MB a worker held 282 MB against 215 MB.
- * Where either of the two flags is given, Lambda's runtime sets none of its own, so the other stands here as well.
+ * Without a limit the young generation grows with the size of the fragment: at 100 MB a worker held 282 MB, with it
+ * 215 MB. Lambda's runtime sets neither flag if one is given, so both are set here.
  */
 export function nodeOptionsOf(memoryMb: number): string {
   return `--max-semi-space-size=4 --max-old-space-size=${Math.floor(memoryMb * oldGenerationShare)}`;

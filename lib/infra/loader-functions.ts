@@ -10,7 +10,7 @@ import {
   type TaskState,
   taskStates,
 } from "../core/machine.ts";
-import { functionSizes, type HandlerName } from "./capacity.ts";
+import { functionSizes, type HandlerName, taskNameOf } from "./capacity.ts";
 import { authoritiesOf, type LoaderContext } from "./context.ts";
 import type { DatabaseAccess } from "./database-network.ts";
 import { LoaderFunction } from "./loader-function.ts";
@@ -18,11 +18,12 @@ import {
   archivePatterns,
   bucketActions,
   bucketPermissions,
-  type KeyPattern,
   machineInspection,
   startsExecutions,
 } from "./permissions.ts";
 import type { Storage } from "./storage.ts";
+
+type Files = Readonly<Record<string, string>>;
 
 type LoaderFunctionsProps = {
   readonly context: LoaderContext;
@@ -55,7 +56,7 @@ export class LoaderFunctions extends Construct {
   private create(handler: HandlerName, props: LoaderFunctionsProps & { files: Files }): LoaderFunction {
     const { context, storage, database, files } = props;
     const usesDatabase = functionSizes[handler].connections !== null;
-    const loader = new LoaderFunction(this, pascalCase(handler), {
+    const loader = new LoaderFunction(this, taskNameOf(handler), {
       handler,
       prod: context.stage === "prod",
       logKey: storage.key,
@@ -75,12 +76,10 @@ export class LoaderFunctions extends Construct {
   }
 }
 
-type Files = Readonly<Record<string, string>>;
-
-/** By this name lib/postgres/client.ts looks for it. */
+/** File name that lib/postgres/client.ts looks for. */
 const authorities = "database-ca.pem";
 
-/** Laid beside the bundles instead of into them: all certificates together are 130 KB. */
+/** Writes the certificates to a file beside the bundles and not into them: together they are 130 KB. */
 function authoritiesFile(scope: Construct, context: LoaderContext): Files {
   const found = authoritiesOf(context);
   if (found === null) return {};
@@ -88,10 +87,6 @@ function authoritiesFile(scope: Construct, context: LoaderContext): Files {
   const path = join(Stage.of(scope)?.outdir ?? ".", authorities);
   writeFileSync(path, found.pem);
   return { [authorities]: path };
-}
-
-function pascalCase(handler: HandlerName): string {
-  return handler.replaceAll(/(?:^|-)([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 function commonEnvironment(context: LoaderContext, storage: Storage): Record<string, string> {
@@ -103,7 +98,7 @@ function commonEnvironment(context: LoaderContext, storage: Storage): Record<str
     BATCH_SIZE: context.batchSize,
     TRANSACTION_TIMEOUT: context.transactionTimeout,
     MAX_RECORDS_PER_BATCH: context.maxRecordsPerBatch,
-    // what the functions can be started, the planner deals out
+    // the planner divides the reserved concurrency between loads
     MAX_WORKERS: functionSizes["stage-fragments"].connections ?? undefined,
     MAX_LOADS: functionSizes["commit-batch"].connections ?? undefined,
     BATCH_ID_PATTERN: context.batchIdPattern,
@@ -117,7 +112,7 @@ function commonEnvironment(context: LoaderContext, storage: Storage): Record<str
   return Object.fromEntries(given.map(([name, value]) => [name, String(value)]));
 }
 
-/** migrate owns the control tables, so it logs in as the database's administrator; everything else as the loader. */
+/** Migrate owns the control tables, so it logs in as the administrator; all other functions log in as the loader. */
 function databaseEnvironment(handler: HandlerName, database: DatabaseAccess): Record<string, string> {
   const [secretArn] = secretsOf(handler, database);
   return {
@@ -131,13 +126,13 @@ function databaseEnvironment(handler: HandlerName, database: DatabaseAccess): Re
   };
 }
 
-/** What migrate makes for the loader: nothing where that is the administrator of an existing database itself. */
+/** The loader's login, which migrate creates: none if the loader is the administrator of an existing database. */
 function loaderRole({ login, user, adminSecretArn }: DatabaseAccess): Record<string, string> {
   if ("iamResourceId" in login) return { DB_LOADER_ROLE: user };
   return login.secretArn === adminSecretArn ? {} : { DB_LOADER_SECRET_ARN: login.secretArn };
 }
 
-/** The secrets that a function reads, first the one that it logs in with. */
+/** The secrets that a function reads; the first is its own login. */
 function secretsOf(handler: HandlerName, { login, adminSecretArn }: DatabaseAccess): string[] {
   const loader = "secretArn" in login ? [login.secretArn] : [];
   return handler === "migrate" ? [...new Set([adminSecretArn, ...loader])] : loader;
@@ -157,22 +152,21 @@ function grantDatabase(loader: LoaderFunction, handler: HandlerName, database: D
 }
 
 function grantBucket(loader: LoaderFunction, handler: HandlerName, storage: Storage): void {
-  const { list, uploads, inspect, read = [], write = [], remove = [], abandon = [] } = bucketPermissions[handler];
-  const objects = (patterns: readonly KeyPattern[]) =>
-    patterns.map((pattern) => storage.bucket.arnForObjects(archivePatterns[pattern]));
-  if (list) loader.allow(bucketActions.list, [storage.bucket.bucketArn]);
-  if (uploads) loader.allow(bucketActions.uploads, [storage.bucket.bucketArn]);
-  if (abandon.length > 0) loader.allow(bucketActions.abandon, objects(abandon));
-  if (inspect) loader.allow(bucketActions.inspect, [storage.bucket.bucketArn]);
-  if (read.length > 0) loader.allow(bucketActions.read, objects(read));
-  if (write.length > 0) loader.allow(bucketActions.write, objects(write));
-  if (remove.length > 0) loader.allow(bucketActions.remove, objects(remove));
-  // S3 also decrypts while it puts the parts of a multipart upload together.
-  if (read.length + write.length > 0) loader.allow(["kms:Decrypt"], [storage.key.keyArn]);
-  if (write.length > 0) loader.allow(["kms:GenerateDataKey"], [storage.key.keyArn]);
+  const { bucket, key } = storage;
+  const permissions = bucketPermissions[handler];
+  for (const name of Object.keys(bucketActions) as (keyof typeof bucketActions)[]) {
+    const given = permissions[name] ?? false;
+    if (given === true) loader.allow(bucketActions[name], [bucket.bucketArn]);
+    if (typeof given === "boolean") continue;
+    const objects = given.map((pattern) => bucket.arnForObjects(archivePatterns[pattern]));
+    loader.allow(bucketActions[name], objects);
+  }
+  // S3 also decrypts when it joins the parts of a multipart upload.
+  if (permissions.read || permissions.write) loader.allow(["kms:Decrypt"], [key.keyArn]);
+  if (permissions.write) loader.allow(["kms:GenerateDataKey"], [key.keyArn]);
 }
 
-/** By name, because the machine's definition already names the functions. */
+/** Names the machine by a text: its definition refers to the functions, so a reference would be a circle. */
 function grantExecutions(loader: LoaderFunction, handler: HandlerName): void {
   const stack = Stack.of(loader);
   const arn = (resource: string, resourceName: string) =>

@@ -6,17 +6,15 @@ import type { MetricName, metricCatalog } from "../core/metrics.ts";
 
 /** The loader's own metrics in CloudWatch, as alarms and dashboard read them. */
 
-/** As often as the sweep looks. */
+/** Period of alarms and dashboard: the sweep emits what they show. */
 export const period = Duration.minutes(sweepIntervalMinutes);
 
 type NamesBy<By extends string> = {
   [Name in MetricName]: (typeof metricCatalog)[Name]["by"] extends By ? Name : never;
 }[MetricName];
 
-type Statistic = "Sum" | "Maximum" | "Average";
-
 type Reading = {
-  readonly statistic: Statistic;
+  readonly statistic: "Sum" | "Maximum" | "Average";
   /** @default - the metric's name */
   readonly label?: string;
   /** @default the time between two sweeps */
@@ -33,11 +31,11 @@ export function loaderMetric(metricName: NamesBy<"service">, reading: Reading): 
   });
 }
 
-/** The same of each function. */
+/** One metric for each function. */
 export function taskMetrics(
   metricName: NamesBy<"task">,
   tasks: readonly string[],
-  { statistic }: { readonly statistic: Statistic },
+  { statistic }: Pick<Reading, "statistic">,
 ): Metric[] {
   return tasks.map((task) => {
     const dimensionsMap = { service: serviceName, task };
@@ -45,7 +43,7 @@ export function taskMetrics(
   });
 }
 
-/** A queue or a machine that reports nothing counts as none. */
+/** The sum of some metrics; one that reports nothing counts as zero. */
 export function sum(metrics: readonly IMetric[], label: string): MathExpression {
   const usingMetrics = Object.fromEntries(metrics.map((metric, index) => [`m${index}`, metric]));
   const expression = Object.keys(usingMetrics)
@@ -54,7 +52,7 @@ export function sum(metrics: readonly IMetric[], label: string): MathExpression 
   return new MathExpression({ expression, usingMetrics, period, label });
 }
 
-/** Failed batches of those that ended, in percent; none where none failed. */
+/** Failed batches in percent of those that ended; zero if none failed. */
 export function failureRate(over: Duration): MathExpression {
   const usingMetrics = {
     failed: loaderMetric("BatchesFailed", { statistic: "Sum", period: over }),

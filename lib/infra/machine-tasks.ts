@@ -17,7 +17,9 @@ import { taskTimeoutSeconds, throttledWait } from "../core/durations.ts";
 import { errorNames } from "../core/errors.ts";
 import type { Answer, TaskState } from "../core/machine.ts";
 
-/** Where each task's answer is kept in the machine's data. */
+/** The tasks of the machine: payload, retries, catches, and the choices over their answers. */
+
+/** Paths of the tasks' answers in the machine's data. */
 export const resultPaths = {
   ValidateBatch: "$.run",
   StageFragments: "$.stage",
@@ -28,7 +30,7 @@ export const resultPaths = {
   RollbackBatch: "$.rollback",
 } as const satisfies Record<TaskState, string>;
 
-/** What Lambda itself throws when the function was not to blame. */
+/** Errors of Lambda itself, not of the function. */
 export const lambdaServiceErrors = [
   "Lambda.ServiceException",
   "Lambda.AWSLambdaException",
@@ -39,11 +41,11 @@ export const lambdaServiceErrors = [
   "Runtime.ExitError",
 ] as const;
 
-/** More loads than the reserved concurrency takes at a time: no fault, they only have to wait longer. */
+/** More invocations than the reserved concurrency allows: no fault, they only have to wait longer. */
 const throttled = "Lambda.TooManyRequestsException";
 
-/** Ids only: no record, no list of fragments. */
-type PayloadMember = "input" | "run" | "execution" | "rounds" | "worker" | "error";
+/** Members of the machine's data. They hold ids, but no record and no list of fragments. */
+export type PayloadMember = "input" | "run" | "execution" | "rounds" | "worker" | "error";
 
 type LoadTaskProps = {
   readonly state: TaskState;
@@ -53,11 +55,12 @@ type LoadTaskProps = {
   readonly maxRetries: number;
 };
 
-/** A task that runs one of our handlers: its answer replaces nothing but its own place in the data. */
+/** A task that runs a handler of the loader; its answer goes to its own path and keeps the other data. */
 export function loadTask(scope: Construct, props: LoadTaskProps): LambdaInvoke {
+  const members = props.payload.map((member) => [member, JsonPath.objectAt(`$.${member}`)]);
   const task = new LambdaInvoke(scope, props.state, {
     lambdaFunction: props.handler,
-    payload: TaskInput.fromObject(payloadTemplate(props.payload)),
+    payload: TaskInput.fromObject(Object.fromEntries(members)),
     payloadResponseOnly: true,
     resultPath: resultPaths[props.state],
     retryOnServiceExceptions: false,
@@ -70,7 +73,7 @@ export function loadTask(scope: Construct, props: LoadTaskProps): LambdaInvoke {
 
 type Retryable = { addRetry(props: RetryProps): unknown };
 
-/** Some ten minutes; what is refused longer is blocked, which an alarm tells. */
+/** Retries for some ten minutes; a task that is throttled longer is blocked, which raises an alarm. */
 function retryThrottled(task: Retryable): void {
   task.addRetry({
     errors: [throttled],
@@ -82,7 +85,7 @@ function retryThrottled(task: Retryable): void {
   });
 }
 
-/** The retrier of everything that passes by itself. Permanent, blocked and stale are never in it: trying again would change nothing. */
+/** Retries errors that pass by themselves, so never permanent, blocked or stale ones. */
 export function retryTransientFaults(task: Retryable, errors: readonly string[], maxRetries: number): void {
   task.addRetry({
     errors: [...errors],
@@ -97,7 +100,7 @@ export function retryTransientFaults(task: Retryable, errors: readonly string[],
 /** Catches keep the data and put the error at `$.error`. */
 export const keepingError: CatchProps = { resultPath: "$.error" };
 
-/** A choice over what a task answered: every answer it can give has a way, and `otherwise` takes what nobody foresaw. */
+/** Adds a way for every answer that a task can give; the caller adds `otherwise` for any other text. */
 export function routeAnswers<State extends TaskState>(
   choice: Choice,
   state: State,
@@ -109,8 +112,4 @@ export function routeAnswers<State extends TaskState>(
 
 export function answered(state: TaskState, answer: string): Condition {
   return Condition.stringEquals(`${resultPaths[state]}.next`, answer);
-}
-
-function payloadTemplate(members: readonly PayloadMember[]): Record<string, unknown> {
-  return Object.fromEntries(members.map((member) => [member, JsonPath.objectAt(`$.${member}`)]));
 }

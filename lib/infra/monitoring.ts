@@ -16,13 +16,13 @@ import { type DashboardSources, dashboardSections } from "./dashboard.ts";
 
 type MonitoringProps = AlarmSources & {
   readonly topic: ITopic;
-  /** What has arrived and was not looked at yet. */
+  /** Events that start-load has not taken yet. */
   readonly arrivals: IQueue;
 };
 
 const runbook = "docs/runbook.md";
 
-/** The alarms, each with its entry in the runbook, and one dashboard that shows what they watch. */
+/** The alarms, each of which links its entry in the runbook, and one dashboard that shows what they watch. */
 export class Monitoring extends Construct {
   constructor(scope: Construct, id: string, props: MonitoringProps) {
     super(scope, id);

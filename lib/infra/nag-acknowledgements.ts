@@ -10,7 +10,7 @@ import type { LoaderFunctions } from "./loader-functions.ts";
 import { archivePatterns, bucketPermissions, type KeyPattern, startsExecutions } from "./permissions.ts";
 import type { Storage } from "./storage.ts";
 
-/** Every finding of cdk-nag that stays, one by one, with the reason why it may. */
+/** Every finding of cdk-nag that is accepted, with its reason. */
 
 type Pipeline = {
   readonly stack: Stack;
@@ -40,7 +40,7 @@ export function acknowledgePipeline(pipeline: Pipeline): void {
     "SQS3",
     "it is the dead-letter queue of the rule, which the check does not look at",
   );
-  // The provider of AwsCustomResource, a singleton of the CDK; what it may do beyond its logs is stated in storage.ts.
+  // The provider of AwsCustomResource, a singleton of the CDK; storage.ts states its permissions beyond logs.
   const provider = stack.node.children.find((child) => child.node.id.startsWith("AWS679f53fac002430cb0da5b7982bd2287"));
   if (provider === undefined) throw new Error("nag: provider of AwsCustomResource, got none; correct its id here");
   const basicExecution = "arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole";
@@ -56,7 +56,7 @@ function acknowledgeSubnets(stack: Stack): void {
   Validations.of(stack).acknowledge({ id, reason: "functions sit in them, their routes stay unread" });
 }
 
-/** For a database of our own, by stage. */
+/** Accepts the findings about a new database. */
 export function acknowledgeDatabase(instance: IConstruct, prod: boolean): void {
   acknowledgeSubnets(Stack.of(instance));
   acknowledge(instance, "RDS11", "no route leads to the port but from the functions; clients expect PostgreSQL's own");

@@ -8,29 +8,31 @@ import {
 } from "../core/keys.ts";
 import type { HandlerName } from "./capacity.ts";
 
-/** What a function may do in the bucket; nothing else. */
+/** Permissions of the functions, and the key patterns that they are given for. */
+
+/** Everything that a function may do in the bucket; key patterns for objects, true for the bucket itself. */
 type BucketPermissions = {
   /**
-   * Lists keys and versions. Also what makes S3 answer 404 rather than 403 for an object that is not there, for which a
-   * condition on the prefix would not do: reading an object has no prefix.
+   * Lists keys and versions. It also makes S3 answer 404 and not 403 for an object that is missing. It has no condition
+   * on the prefix, because reading an object names none.
    */
   readonly list?: boolean;
   readonly read?: readonly KeyPattern[];
   readonly write?: readonly KeyPattern[];
-  /** Never the archive of what was loaded. */
+  /** Never the archive of loaded fragments. */
   readonly remove?: readonly Exclude<KeyPattern, "loaded">[];
-  /** Finds copies in parts that were never ended. */
+  /** Lists copies in parts that were never completed. */
   readonly uploads?: boolean;
-  /** Gives such copies up; whoever may write may that anyway. */
+  /** Gives up such copies; `write` includes it. */
   readonly abandon?: readonly KeyPattern[];
-  /** Reads how the bucket is set up. */
+  /** Reads the settings of the bucket. */
   readonly inspect?: boolean;
 };
 
 export const bucketPermissions: Readonly<Record<HandlerName, BucketPermissions>> = {
   "validate-batch": { list: true, read: ["contracts", "staging", "failed", "loaded"] },
   "stage-fragments": { list: true, read: ["staging", "failed", "loaded"] },
-  // Reads the originals of rejected records; lists, so that a version that is gone answers 404 and not 403.
+  // Reads the originals of rejected records; lists, so that S3 answers 404 for a version that is gone.
   "commit-batch": { list: true, read: ["staging", "failed", "loaded"], write: ["previews"] },
   "archive-fragments": {
     list: true,
@@ -39,7 +41,7 @@ export const bucketPermissions: Readonly<Record<HandlerName, BucketPermissions>>
     write: ["loaded", "failed"],
     remove: ["staging", "failed"],
   },
-  // Of what it writes itself it has to know whether somebody else wrote it meanwhile.
+  // Reads its own files, to notice that another execution has written them meanwhile.
   "close-batch": {
     list: true,
     read: ["staging", "previews", "loadedResults", "failedResults"],
@@ -48,14 +50,14 @@ export const bucketPermissions: Readonly<Record<HandlerName, BucketPermissions>>
   "fail-batch": { write: ["previews"] },
   "rollback-batch": {},
   "start-load": {},
-  // Manifests in staging, and of what it finds in the archive without a commit; whether the contracts can be used.
+  // Reads manifests in staging and of uncommitted objects in the archive, and checks the contracts.
   sweep: { list: true, uploads: true, read: ["contracts", "staging", "loaded"], abandon: ["loaded", "failed"] },
-  // doctor reads the bucket's settings, and counts unfinished copies; it tries nothing.
+  // Doctor reads the bucket's settings and counts unfinished copies; it writes nothing.
   operate: { list: true, uploads: true, read: ["contracts", "loaded", "failed", "previews"], inspect: true },
   migrate: {},
 };
 
-/** Which functions start and watch executions. */
+/** The functions that start and watch executions. */
 export const startsExecutions: Readonly<Record<HandlerName, boolean>> = {
   "validate-batch": false,
   "stage-fragments": false,
@@ -70,7 +72,7 @@ export const startsExecutions: Readonly<Record<HandlerName, boolean>> = {
   migrate: false,
 };
 
-/** doctor asks whether the machine is there and what runs: by the endpoint by which executions are started. */
+/** Doctor asks for the machine and its running executions, through the endpoint by which executions are started. */
 export const machineInspection = {
   handler: "operate",
   actions: ["states:DescribeStateMachine", "states:ListExecutions"],

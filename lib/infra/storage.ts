@@ -23,34 +23,29 @@ import {
   unfinishedUploadDays,
 } from "../core/durations.ts";
 import { contractsKey, stagingPrefix } from "../core/keys.ts";
-import { readContracts } from "./context.ts";
+import { type LoaderContext, readContracts } from "./context.ts";
 import { allowLogs } from "./loader-function.ts";
 import { archivePatterns, folderOf } from "./permissions.ts";
 
-type StorageProps = {
-  readonly bucketName: string;
-  /** Path of the table contracts that are deployed with the stack. */
-  readonly contractsFile: string;
-};
-
 /**
- * Kept when the stack goes, but not when its first deployment fails: the next one could not make a bucket of that name
- * again, and there is nothing in it yet.
+ * Retained when the stack is deleted, but not when its first deployment fails: the bucket is still empty then, and the
+ * next deployment could not create one of the same name.
  */
 const keepData = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE;
 
-/** The bucket of fragments, archive and reports, its key, and the table contracts in it. */
+/** The bucket of fragments, archive and reports, its encryption key, and the table contracts in it. */
 export class Storage extends Construct {
   readonly key: Key;
   readonly bucket: IBucket;
   readonly accessLogs: Bucket;
   readonly contracts: AwsCustomResource;
 
-  constructor(scope: Construct, id: string, props: StorageProps) {
+  constructor(scope: Construct, id: string, props: Pick<LoaderContext, "bucketName" | "contractsFile">) {
     super(scope, id);
     this.key = this.encryptionKey();
     this.accessLogs = new Bucket(this, "AccessLogs", {
-      encryption: BucketEncryption.S3_MANAGED, // S3 delivers access logs to no other kind
+      // S3 delivers access logs to no bucket with another kind of encryption
+      encryption: BucketEncryption.S3_MANAGED,
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
       objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
       enforceSSL: true,
@@ -62,7 +57,7 @@ export class Storage extends Construct {
     this.contracts = this.deployContracts(props.contractsFile);
   }
 
-  /** One key for fragments, notices and logs; logs and alarms are services that use it in their own name. */
+  /** One key for fragments, notices and logs. CloudWatch Logs and alarms use it in their own name. */
   private encryptionKey(): Key {
     const key = new Key(this, "Key", { enableKeyRotation: true, description: "Table Loader", removalPolicy: keepData });
     allowLogs(key);
@@ -93,13 +88,13 @@ export class Storage extends Construct {
       lifecycleRules,
       removalPolicy: keepData,
     });
-    // Set by hand: the construct's own option brings a custom resource with a wildcard role.
+    // Set on the resource: the construct's own option adds a custom resource with a wildcard role.
     const cfnBucket = bucket.node.defaultChild as CfnBucket;
     cfnBucket.notificationConfiguration = { eventBridgeConfiguration: { eventBridgeEnabled: true } };
     return bucket as IBucket;
   }
 
-  /** Written through one call: small, versioned by the bucket, and repeated only when the file changes. */
+  /** Writes the contracts through one call, which CloudFormation repeats only when the file changes. */
   private deployContracts(file: string): AwsCustomResource {
     const body = readContracts(file);
     const write = {
@@ -130,8 +125,8 @@ export class Storage extends Construct {
 const days = Duration.days;
 
 /**
- * What the bucket does by itself. What was loaded is the evidence of what is in the database: it is kept for ever, only
- * cheaper, in a class that is read as fast as any. Contracts are kept in every version.
+ * Lifecycle of the bucket's objects. Loaded fragments are the evidence of what is in the database, so they are kept for
+ * ever, in a cheaper class that is read as fast as any. Contracts are kept in every version.
  */
 const lifecycleRules: LifecycleRule[] = [
   {
@@ -141,7 +136,7 @@ const lifecycleRules: LifecycleRule[] = [
     noncurrentVersionExpiration: days(1),
   },
   { id: "multipart", abortIncompleteMultipartUploadAfter: days(unfinishedUploadDays) },
-  // A fragment that was loaded leaves a delete marker and the version below it.
+  // Moving a loaded fragment away leaves a delete marker and the version below it.
   {
     id: "staging",
     prefix: stagingPrefix,
@@ -152,13 +147,13 @@ const lifecycleRules: LifecycleRule[] = [
   archive("failed", folderOf(archivePatterns.failed), failedVersionDays),
 ];
 
-/** Whoever overwrites or deletes an archived object by hand has so many days to regret it. */
-function archive(id: string, prefix: string, regretDays: number): LifecycleRule {
+/** Archived objects that were overwritten or deleted by hand can be restored for `restoreDays`. */
+function archive(id: string, prefix: string, restoreDays: number): LifecycleRule {
   return {
     id,
     prefix,
     transitions: [{ storageClass: StorageClass.INTELLIGENT_TIERING, transitionAfter: days(archiveTierDays) }],
-    noncurrentVersionExpiration: days(regretDays),
+    noncurrentVersionExpiration: days(restoreDays),
     expiredObjectDeleteMarker: true,
   };
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { App, Stack } from "aws-cdk-lib";
-import { Version } from "aws-cdk-lib/aws-lambda";
+import { type IVersion, Version } from "aws-cdk-lib/aws-lambda";
 import { LogGroup } from "aws-cdk-lib/aws-logs";
 import { Topic } from "aws-cdk-lib/aws-sns";
 import { type TaskState, taskStates } from "../core/machine.ts";
@@ -12,8 +12,8 @@ const account = "000000000000";
 const region = "us-east-1";
 
 /**
- * The Amazon States Language of LoadBatch, from the construct that is deployed, with placeholder ARNs in the place of
- * the functions and the topic. It needs neither the handlers' files nor credentials.
+ * The Amazon States Language of LoadBatch, made from the construct that is deployed, with placeholder ARNs for functions
+ * and topic. It needs neither the handlers' files nor credentials.
  */
 export function synthesizeMachine(): { definition: unknown } {
   const outdir = mkdtempSync(join(tmpdir(), "load-batch-"));
@@ -32,13 +32,11 @@ export function synthesizeMachine(): { definition: unknown } {
   }
 }
 
-function placeholderHandlers(stack: Stack): Record<TaskState, ReturnType<typeof Version.fromVersionArn>> {
+function placeholderHandlers(stack: Stack): Record<TaskState, IVersion> {
   const handler = (state: string) =>
     Version.fromVersionArn(stack, `${state}Handler`, `arn:aws:lambda:${region}:${account}:function:${state}:1`);
-  return Object.fromEntries(Object.keys(taskStates).map((state) => [state, handler(state)])) as Record<
-    TaskState,
-    ReturnType<typeof handler>
-  >;
+  const handlers = Object.keys(taskStates).map((state) => [state, handler(state)]);
+  return Object.fromEntries(handlers) as Record<TaskState, IVersion>;
 }
 
 export type CloudResource = {
@@ -51,18 +49,22 @@ export type CloudTemplate = { readonly Resources: Readonly<Record<string, CloudR
 
 const pseudoParameters: Readonly<Record<string, string>> = {
   "AWS::Partition": "aws",
-  "AWS::Region": "us-east-1",
-  "AWS::AccountId": "000000000000",
+  "AWS::Region": region,
+  "AWS::AccountId": account,
   "AWS::URLSuffix": "amazonaws.com",
 };
 
 const services: Readonly<Record<string, string>> = {
-  "AWS::Lambda::Function": "lambda:us-east-1:000000000000:function",
-  "AWS::Lambda::Version": "lambda:us-east-1:000000000000:function",
-  "AWS::SNS::Topic": "sns:us-east-1:000000000000",
+  "AWS::Lambda::Function": `lambda:${region}:${account}:function`,
+  "AWS::Lambda::Version": `lambda:${region}:${account}:function`,
+  "AWS::SNS::Topic": `sns:${region}:${account}`,
 };
 
-/** The definition of the template's one state machine, every reference in it resolved to a plain text. */
+/**
+ * The definition of a template's only state machine, with every reference resolved to plain text.
+ *
+ * @throws Error if the template has none or several
+ */
 export function machineDefinition(template: CloudTemplate): unknown {
   const machines = Object.values(template.Resources).filter(({ Type }) => Type === "AWS::StepFunctions::StateMachine");
   const [machine] = machines;
@@ -74,7 +76,7 @@ export function machineDefinition(template: CloudTemplate): unknown {
   return JSON.parse(resolveText(template, machine.Properties?.DefinitionString));
 }
 
-/** What a value of a template would be after a deployment, with made-up ids; only what CDK writes is understood. */
+/** A value of a template as plain text, with made-up ids; it may be a text, Ref, Fn::GetAtt or Fn::Join. */
 export function resolveText(template: CloudTemplate, value: unknown): string {
   if (typeof value === "string") return value;
   const [intrinsic, operand] = Object.entries(value as Record<string, unknown>)[0] ?? [];

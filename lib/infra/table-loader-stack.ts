@@ -22,13 +22,6 @@ type TableLoaderStackProps = StackProps & {
   readonly database?: DatabaseAccess;
 };
 
-type MachineParts = {
-  readonly context: LoaderContext;
-  readonly storage: Storage;
-  readonly functions: LoaderFunctions;
-  readonly topic: Topic;
-};
-
 /** Storage, functions, state machine, entrances and monitoring: everything but the database. */
 export class TableLoaderStack extends Stack {
   constructor(scope: Construct, id: string, props: TableLoaderStackProps) {
@@ -39,7 +32,7 @@ export class TableLoaderStack extends Stack {
     const storage = new Storage(this, "Storage", context);
     const functions = new LoaderFunctions(this, "Functions", { context, storage, database });
     const topic = new Topic(this, "Notices", { masterKey: storage.key, enforceSSL: true, displayName: "Table Loader" });
-    const machine = this.loadMachine({ context, storage, functions, topic });
+    const machine = this.loadMachine(context, storage, functions, topic);
     const { operate, sweep, "start-load": startLoad } = functions.byHandler;
     const { stateMachineArn } = machine.stateMachine;
     const entrances = new Entrances(this, "Intake", { bucket: storage.bucket, startLoad, sweep, stateMachineArn });
@@ -52,7 +45,7 @@ export class TableLoaderStack extends Stack {
       deadLetterQueues: [entrances.deadLetters, entrances.undelivered],
     });
     acknowledgePipeline({ stack: this, storage, functions, machine, entrances });
-    this.outputs({
+    const outputs = {
       BucketName: storage.bucket.bucketName,
       StateMachineArn: machine.stateMachine.stateMachineArn,
       OperateFunction: operate.live().functionArn,
@@ -60,10 +53,11 @@ export class TableLoaderStack extends Stack {
       ArrivalsQueueUrl: entrances.queue.queueUrl,
       DeadLetterQueueUrl: entrances.deadLetters.queueUrl,
       NoticesTopicArn: topic.topicArn,
-    });
+    };
+    for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
   }
 
-  private loadMachine({ context, storage, functions, topic }: MachineParts): LoadMachine {
+  private loadMachine(context: LoaderContext, storage: Storage, functions: LoaderFunctions, topic: Topic): LoadMachine {
     const prod = context.stage === "prod";
     const states = Object.keys(taskStates) as TaskState[];
     const versions = states.map((state) => [state, functions.ofState(state).version]);
@@ -79,7 +73,7 @@ export class TableLoaderStack extends Stack {
     });
     const allow = (actions: string[], resources: string[]) =>
       machine.stateMachine.addToRolePolicy(new PolicyStatement({ actions, resources }));
-    // A deployment must not take from running executions the versions with which they began.
+    // All versions: an execution that runs during a deployment keeps those with which it began.
     allow(
       ["lambda:InvokeFunction"],
       states.map((state) => `${functions.ofState(state).function.functionArn}:*`),
@@ -88,17 +82,12 @@ export class TableLoaderStack extends Stack {
     return machine;
   }
 
-  /** Migrations only ever add, so that code of the version before can go on meanwhile; new code comes after them. */
+  /** Runs the migrations before new code is used. They only add, so the code of the version before goes on meanwhile. */
   private migrateBefore(functions: LoaderFunctions, users: Construct[]): void {
-    const { migrate } = functions.byHandler;
     new Trigger(this, "Migrations", {
-      handler: migrate.function,
+      handler: functions.byHandler.migrate.function,
       timeout: Duration.seconds(functionSizes.migrate.timeoutSeconds),
       executeBefore: users,
     });
-  }
-
-  private outputs(values: Readonly<Record<string, string>>): void {
-    for (const [name, value] of Object.entries(values)) new CfnOutput(this, name, { value });
   }
 }
