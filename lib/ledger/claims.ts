@@ -6,30 +6,14 @@ import type { Claim, ClaimRequest, Claims } from "../core/ports.ts";
 import type { Run } from "../core/run.ts";
 import { inTransaction, type Tx } from "../postgres/transaction.ts";
 
-type BatchRow = {
-  state: BatchState;
-  epoch: number;
-  attempt: number;
-  fence: number;
-  owner: string | null;
-  leased: boolean;
-  plan_id: number | null;
-  idle_takeovers: number;
-  progress_seen: number;
-  aborted_fence: number | null;
-  reason_code: string | null;
-  wake: number;
-  progress: number;
-};
-
-/** @param leaseSeconds by the database's clock; longer than a task may take */
+/** @param leaseSeconds longer than a task may take; counted by the database's clock */
 export function openClaims(sql: postgres.Sql, leaseSeconds: number): Claims {
   return {
     claim: async (request) => {
       const first = await tryClaim(sql, request, leaseSeconds);
       if (first) return first;
       await countWake(sql, request.batchId);
-      // The holder may have let go between the two: then nobody would see the wake.
+      // The holder may have released the batch in between, and would never see the wake.
       return tryClaim(sql, request, leaseSeconds);
     },
     renew: (run) => inTransaction(sql, {}, (tx) => renewLease(tx, run, leaseSeconds)),
@@ -48,10 +32,107 @@ export function openClaims(sql: postgres.Sql, leaseSeconds: number): Claims {
           select reason_code as code, reason as message from table_loader.batches
           where owner = ${owner} and reason_code is not null
         `;
-        return fault ? { code: fault.code, message: fault.message } : null;
+        return fault ?? null;
       }),
   };
 }
+
+/**
+ * Renews the lease, and proves the fence by that: the last statement of every transaction that acts for a batch.
+ *
+ * @throws StaleFence if another execution took over
+ */
+export async function renewLease(tx: Tx, run: Run, leaseSeconds: number): Promise<void> {
+  if (!kinds[run.kind].fenced) return renewPlan(tx, run, leaseSeconds);
+  const renewed = await tx`
+    update table_loader.batches
+    set lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds}), updated_at = clock_timestamp()
+    where batch_id = ${run.batchId} and fence = ${run.fence} and owner is not null
+  `;
+  if (renewed.count !== 1) throw new StaleFence(run.batchId, run.fence);
+}
+
+async function renewPlan(tx: Tx, run: Run, leaseSeconds: number): Promise<void> {
+  const renewed = await tx`
+    update table_loader.plans
+    set lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds})
+    where plan_id = ${run.planId} and kind = ${run.kind}
+  `;
+  if (renewed.count !== 1) throw new StaleFence(run.batchId, run.fence);
+}
+
+/** States of a batch whose load is judged. In any other, nothing of it is archived or reported. */
+const judged: readonly BatchState[] = ["committed", "archived", "failing"];
+
+/**
+ * Checks at the end of a step after the judgement that the database has not lost the judgement meanwhile.
+ *
+ * @throws TransientError LEDGER_BEHIND, so that the load is looked at again
+ */
+export function requireJudged({ batchId, kind }: Run, state: BatchState): void {
+  if (!kinds[kind].commits || judged.includes(state)) return;
+  const text = `${batchId} is ${state} again, as where the database was restored to an earlier time or failed over`;
+  throw new TransientError("LEDGER_BEHIND", `${text}; the load is looked at again`);
+}
+
+type Claimed = Pick<Run, "batchId" | "fence">;
+
+/**
+ * Reads the state of a batch without any lock.
+ *
+ * @throws StaleFence if this execution no longer holds the batch
+ */
+export async function readState(tx: Tx, { batchId, fence }: Claimed): Promise<BatchState> {
+  const [held] = await tx<{ state: BatchState }[]>`
+    select state from table_loader.batches where batch_id = ${batchId} and fence = ${fence}
+  `;
+  if (!held) throw new StaleFence(batchId, fence);
+  return held.state;
+}
+
+/**
+ * Locks the batch row and compares the fence: the first statement of every transaction that commits or fails a batch.
+ *
+ * @throws StaleFence if this execution no longer holds the batch
+ */
+export async function lockFence(tx: Tx, { batchId, fence }: Claimed): Promise<BatchState> {
+  const [batch] = await tx<{ state: BatchState; fence: number }[]>`
+    select state, fence from table_loader.batches where batch_id = ${batchId} for update
+  `;
+  if (!batch || batch.fence !== fence) throw new StaleFence(batchId, fence);
+  return batch.state;
+}
+
+/**
+ * True if a wake was counted since the claim. Its row stays locked until the transaction has given up the lease: an
+ * arrival that counts its wake later finds the batch free, and one that counted it earlier is seen here.
+ */
+export async function wakeMoved(tx: Tx, batchId: string): Promise<boolean> {
+  await tx`insert into table_loader.batch_wakes (batch_id) values (${batchId}) on conflict do nothing`;
+  const [wake] = await tx<{ moved: boolean }[]>`
+    select w.wake <> b.wake_seen as moved
+    from table_loader.batch_wakes w join table_loader.batches b using (batch_id)
+    where w.batch_id = ${batchId}
+    for update of w
+  `;
+  return wake?.moved ?? false;
+}
+
+type BatchRow = {
+  state: BatchState;
+  epoch: number;
+  attempt: number;
+  fence: number;
+  owner: string | null;
+  leased: boolean;
+  plan_id: number | null;
+  idle_takeovers: number;
+  progress_seen: number;
+  aborted_fence: number | null;
+  reason_code: string | null;
+  wake: number;
+  progress: number;
+};
 
 async function tryClaim(sql: postgres.Sql, request: ClaimRequest, leaseSeconds: number): Promise<Claim | null> {
   return inTransaction(sql, {}, async (tx) => {
@@ -91,7 +172,7 @@ async function tryClaim(sql: postgres.Sql, request: ClaimRequest, leaseSeconds: 
   });
 }
 
-/** A locked batch row is a commit in progress: skip it as if its lease were held. */
+/** Skips a locked row, as if its lease were held: a commit is in progress. */
 async function lockBatch(tx: Tx, batchId: string): Promise<BatchRow | undefined> {
   const [batch] = await tx<BatchRow[]>`
     select b.state, b.epoch, b.attempt, b.fence, b.owner, b.plan_id, b.idle_takeovers, b.progress_seen,
@@ -106,10 +187,10 @@ async function lockBatch(tx: Tx, batchId: string): Promise<BatchRow | undefined>
   return batch;
 }
 
-/** Reasons of which nobody knows whether they are the environment's: the batch's own content may do that to a worker. */
+/** Reasons that need not lie in the environment: the batch's own content may have ended the worker. */
 const unexplained: readonly (string | null)[] = [null, "STAGE_UNFINISHED", "LOADER_BUG"];
 
-/** How often in a row somebody else took the load over without any checkpoint having moved, and the batch may be why. */
+/** Number of takeovers in a row during which no checkpoint moved, and for which the batch may be the reason. */
 function idleTakeovers(batch: BatchRow, owner: string): number {
   if (batch.state !== "loading" || batch.owner === null) return 0;
   if (batch.progress !== batch.progress_seen) return 0;
@@ -127,13 +208,13 @@ async function hasEndedAttempt(tx: Tx, { batchId, owner }: ClaimRequest): Promis
   return row?.ended ?? false;
 }
 
-/** Why the sweep marked the execution of this fence as ended from outside; until its attempt is ended, too. */
+/** The fault with which the sweep marked the execution of this fence as ended from outside, or null. */
 async function readAborted(tx: Tx, batchId: string, fence: number | null): Promise<Fault | null> {
   if (fence === null) return null;
   const [row] = await tx<Fault[]>`
     select code, message from table_loader.attempts where batch_id = ${batchId} and fence = ${fence}
   `;
-  return row ? { code: row.code, message: row.message } : null;
+  return row ?? null;
 }
 
 async function abandonEarlier(tx: Tx, batchId: string, fence: number): Promise<void> {
@@ -153,89 +234,10 @@ async function countWake(sql: postgres.Sql, batchId: string): Promise<void> {
   });
 }
 
-/**
- * Renews the lease and with it proves the fence: the last statement of every transaction that acts for a batch.
- *
- * @throws StaleFence where another execution took over
- */
-export async function renewLease(tx: Tx, run: Run, leaseSeconds: number): Promise<void> {
-  if (!kinds[run.kind].fenced) return renewPlan(tx, run, leaseSeconds);
-  const renewed = await tx`
-    update table_loader.batches
-    set lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds}), updated_at = clock_timestamp()
-    where batch_id = ${run.batchId} and fence = ${run.fence} and owner is not null
-  `;
-  if (renewed.count !== 1) throw new StaleFence(run.batchId, run.fence);
-}
-
-async function renewPlan(tx: Tx, run: Run, leaseSeconds: number): Promise<void> {
-  const renewed = await tx`
-    update table_loader.plans
-    set lease_until = clock_timestamp() + make_interval(secs => ${leaseSeconds})
-    where plan_id = ${run.planId} and kind = ${run.kind}
-  `;
-  if (renewed.count !== 1) throw new StaleFence(run.batchId, run.fence);
-}
-
-/** What a batch is once its load is judged; before that, nothing of it is archived or reported. */
-const judged: readonly BatchState[] = ["committed", "archived", "failing"];
-
-/**
- * For what comes after the judgement of a load, at its end: the judgement itself may have been taken back meanwhile.
- *
- * @throws TransientError LEDGER_BEHIND, so that the load is looked at again
- */
-export function requireJudged({ batchId, kind }: Run, state: BatchState): void {
-  if (!kinds[kind].commits || judged.includes(state)) return;
-  const text = `${batchId} is ${state} again, as where the database was restored to an earlier time or failed over`;
-  throw new TransientError("LEDGER_BEHIND", `${text}; the load is looked at again`);
-}
-
-/**
- * The state of a batch that this execution still holds, without any lock.
- *
- * @throws StaleFence
- */
-export async function readState(tx: Tx, { batchId, fence }: Pick<Run, "batchId" | "fence">): Promise<BatchState> {
-  const [held] = await tx<{ state: BatchState }[]>`
-    select state from table_loader.batches where batch_id = ${batchId} and fence = ${fence}
-  `;
-  if (!held) throw new StaleFence(batchId, fence);
-  return held.state;
-}
-
-/** Locks the batch row and compares the fence; whoever commits or fails a batch does this first. */
-export async function lockFence(tx: Tx, run: Pick<Run, "batchId" | "fence">): Promise<BatchState> {
-  const [batch] = await tx<{ state: BatchState; fence: number }[]>`
-    select state, fence from table_loader.batches where batch_id = ${run.batchId} for update
-  `;
-  if (!batch || batch.fence !== run.fence) throw new StaleFence(run.batchId, run.fence);
-  return batch.state;
-}
-
-/**
- * Compares the wakes and only then lets the lease go, in one transaction: an arrival that counts its wake later finds
- * the batch free, one that counted it earlier is seen here.
- */
-export async function wakeMoved(tx: Tx, batchId: string): Promise<boolean> {
-  await tx`insert into table_loader.batch_wakes (batch_id) values (${batchId}) on conflict do nothing`;
-  const [wake] = await tx<{ moved: boolean }[]>`
-    select w.wake <> b.wake_seen as moved
-    from table_loader.batch_wakes w join table_loader.batches b using (batch_id)
-    where w.batch_id = ${batchId}
-    for update of w
-  `;
-  return wake?.moved ?? false;
-}
-
-async function release(
-  tx: Tx,
-  claimed: Parameters<Claims["release"]>[0],
-  waiting: Parameters<Claims["release"]>[1],
-): Promise<"released" | "again"> {
-  const { batchId, fence } = claimed;
+async function release(tx: Tx, claimed: Claimed, waiting: Fault | null): Promise<"released" | "again"> {
+  const { batchId } = claimed;
   const moved = await wakeMoved(tx, batchId);
-  const state = await lockFence(tx, { batchId, fence });
+  const state = await lockFence(tx, claimed);
   if (moved) return "again";
   const idle = state === "waiting" || state === "loading";
   if (waiting?.code !== "IN_LINE") await giveUpPlace(tx, batchId);
@@ -267,7 +269,7 @@ async function release(
   return "released";
 }
 
-/** One that is not ready any more would keep its place until it expires, and every other execution of the batch away. */
+/** Gives up the place in line, which would otherwise keep out every other execution of the batch until it expires. */
 async function giveUpPlace(tx: Tx, batchId: string): Promise<void> {
   await tx`
     delete from table_loader.line l using table_loader.batches b
@@ -275,7 +277,7 @@ async function giveUpPlace(tx: Tx, batchId: string): Promise<void> {
   `;
 }
 
-/** A start by hand of a batch that does not exist leaves nothing behind. */
+/** Deletes a batch that does not exist: a start by hand leaves nothing behind. */
 async function forgetUnknown(tx: Tx, batchId: string): Promise<void> {
   await tx`
     with forgotten as (

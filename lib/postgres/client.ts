@@ -5,28 +5,75 @@ import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { fileURLToPath } from "node:url";
 import postgres from "postgres";
 import { BlockedError, TransientError } from "../core/errors.ts";
-import type { ConnectionOptions } from "./connection.ts";
 
-/** One connection: the driver's client with one socket, thrown away with it. */
+export type ClientOptions = {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  /** Called once for each connection, so that an expired token is signed anew. */
+  readonly password: () => string | Promise<string>;
+  /** Certificate authorities to trust as PEM, those of Node if `ca` is null; null for plain text, on loopback only. */
+  readonly tls: { readonly ca: string | null } | null;
+};
+
+/** One connection: the driver's client with a single socket, thrown away together with it. */
 export type Client = {
   readonly sql: postgres.Sql;
-  /** False from the moment on that the socket is of no use. */
+  /** False before there is a socket, and from the moment that it is closed. */
   readonly isOpen: () => boolean;
-  /** True until the first socket is gone: there is no second one. */
+  /** True until the socket is closed or has failed: there is no second one. */
   readonly isUsable: () => boolean;
-  /** Ends the connection at once, whatever hangs on it. */
-  readonly destroy: (fault: Error) => void;
-  /** Ends the connection in order, or after some seconds without. */
+  /** Closes the connection at once, in the middle of anything. */
+  readonly destroy: (fault: unknown) => void;
+  /** Ends the session in order; after so many seconds, closes the connection. */
   readonly end: (seconds: number) => Promise<void>;
 };
 
-/** The one socket of a client. */
+const int8 = 20;
+const connectSeconds = 10;
+
+/**
+ * Opens a client without prepared statements and without anything else that would pin a proxy. `int8` comes as a
+ * number: counts and ids of the ledger stay far below 2^53.
+ */
+export function openClient(options: ClientOptions): Client {
+  const { host, port, database, user, tls } = options;
+  const wire = openWire(options);
+  // The driver would go on connecting to a server that closes before it is ready: it gets no second socket, and is
+  // ended. Its types leave this option out.
+  const own = { socket: () => wire.connect(() => void sql.end({ timeout: 0 })) };
+  const sql = postgres({
+    host,
+    port,
+    ...own,
+    database,
+    user,
+    password: () => readPassword(options, wire.destroy),
+    ssl: tls === null ? false : tlsOptions(host, tls.ca),
+    max: 1,
+    prepare: false,
+    fetch_types: false,
+    connect_timeout: connectSeconds,
+    onnotice: () => undefined,
+    types: { int8: { to: int8, from: [int8], parse: Number, serialize: String }, ...arrayTypes },
+  }) as unknown as postgres.Sql;
+  const end = async (seconds: number): Promise<void> => {
+    await sql.end({ timeout: wire.isUsable() ? seconds : 0 });
+    // A server that does not answer leaves the socket half closed, which would keep the process alive.
+    wire.destroy(new TransientError("DB_CONNECTION_LOST", "the connection was closed by the loader"));
+  };
+  return { sql, end, isOpen: wire.isOpen, isUsable: wire.isUsable, destroy: wire.destroy };
+}
+
+/** The single socket of a client. */
 type Wire = Pick<Client, "isOpen" | "isUsable" | "destroy"> & { readonly connect: (onSecond: () => void) => Socket };
 
-function openWire(options: ConnectionOptions): Wire {
+function openWire(options: ClientOptions): Wire {
   let socket: Socket | null = null;
   let failure: Error | null = null;
-  const destroy = (fault: Error): void => {
+  const destroy = (cause: unknown): void => {
+    const fault = cause instanceof Error ? cause : new Error(String(cause));
     failure ??= fault;
     socket?.destroy(fault);
   };
@@ -47,61 +94,26 @@ function openWire(options: ConnectionOptions): Wire {
   };
 }
 
+/** First byte of the answer of a server that has no TLS: `N`. */
+const declinesTls = 0x4e;
+
 /**
  * The driver leaves Nagle's algorithm on, which makes every COPY wait twice for the server's delayed acknowledgement:
- * 85 ms a slice. What it writes before the socket is connected is kept until then; it reads `host` to verify TLS.
+ * 85 ms a slice. It writes before the socket is connected, which keeps that until then; it reads `host` to verify TLS.
  */
-function openSocket({ host, port, tls }: ConnectionOptions, destroy: (fault: Error) => void): Socket {
+function openSocket({ host, port, tls }: ClientOptions, destroy: (fault: Error) => void): Socket {
   const socket = connect({ host, port, noDelay: true });
-  if (tls !== null) socket.once("data", (answer: Buffer) => refusePlain(answer, destroy));
+  if (tls !== null) {
+    // The driver would begin the TLS handshake all the same, fail, and connect again without end.
+    socket.once("data", (answer: Buffer) => {
+      if (answer[0] !== declinesTls) return;
+      destroy(new BlockedError("DB_TLS", "the server declines TLS; no login is sent in plain text"));
+    });
+  }
   return Object.assign(socket, { host });
 }
 
-const declinesTls = 0x4e;
-
-/** The driver would shake hands all the same, and take the connection for broken again and again. */
-function refusePlain(answer: Buffer, destroy: (fault: Error) => void): void {
-  if (answer[0] !== declinesTls) return;
-  destroy(new BlockedError("DB_TLS", "the server declines TLS; no login is sent in plain text"));
-}
-
-const int8 = 20;
-const connectSeconds = 10;
-
-/**
- * Opens a client without prepared statements and without anything else that would pin a proxy. `int8` comes as a
- * number: counts and ids of the ledger stay far below 2^53.
- */
-export function openClient(options: ConnectionOptions): Client {
-  const { host, port, database, user, tls } = options;
-  const wire = openWire(options);
-  // The driver would connect for ever to a server that hangs up before it is ready: so it gets no second socket, and
-  // is ended. Its types leave the option out.
-  const own = { socket: () => wire.connect(() => void sql.end({ timeout: 0 })) };
-  const sql = postgres({
-    host,
-    port,
-    ...own,
-    database,
-    user,
-    password: () => readPassword(options, wire.destroy),
-    ssl: tls === null ? false : tlsOptions(host, tls.ca),
-    max: 1,
-    prepare: false,
-    fetch_types: false,
-    connect_timeout: connectSeconds,
-    onnotice: () => undefined,
-    types: { int8: { to: int8, from: [int8], parse: Number, serialize: String }, ...arrayTypes },
-  }) as unknown as postgres.Sql;
-  const end = async (seconds: number): Promise<void> => {
-    await sql.end({ timeout: wire.isUsable() ? seconds : 0 });
-    // Half an end is none where nobody answers: an open socket would keep the process.
-    wire.destroy(new TransientError("DB_CONNECTION_LOST", "the connection was closed by the loader"));
-  };
-  return { sql, end, isOpen: wire.isOpen, isUsable: wire.isUsable, destroy: wire.destroy };
-}
-
-/** The driver leaves out the name where the host is an address, and Node then looks for a certificate of localhost. */
+/** Names the host to verify: the driver leaves it out if it is an address, and Node then expects `localhost`. */
 function tlsOptions(host: string, ca: string | null) {
   return {
     rejectUnauthorized: true,
@@ -110,20 +122,15 @@ function tlsOptions(host: string, ca: string | null) {
   };
 }
 
-/** The driver does not catch the error of a password that cannot be had: so it gets none, and the socket the error. */
-async function readPassword({ password }: ConnectionOptions, destroy: (fault: Error) => void): Promise<string> {
+/** Fails through the socket, and never settles then: the driver does not catch the error of a password. */
+async function readPassword({ password }: ClientOptions, destroy: (fault: unknown) => void): Promise<string> {
   try {
     return await password();
   } catch (error) {
-    destroy(error instanceof Error ? error : new Error(String(error)));
+    destroy(error);
     return new Promise<never>(() => undefined);
   }
 }
-
-/**
- * The arrays that the loader sends and receives, by the numbers of their types. The driver would ask every new
- * connection for the arrays of the whole catalog, and nobody could catch the error of that question.
- */
 
 type Element = string | number | null;
 
@@ -134,13 +141,16 @@ function toArrayText(elements: readonly Element[]): string {
 
 const elementPattern = /"((?:[^"\\]|\\.)*)"|[^,{}]+/gs;
 
-/** Of one dimension. */
+/** Parses an array of one dimension. */
 function parseArrayText(text: string): (string | null)[] {
   return Array.from(text.matchAll(elementPattern), ([bare, quoted]) => {
     if (quoted !== undefined) return quoted.replaceAll(/\\(.)/gs, "$1");
     return bare === "NULL" ? null : bare;
   });
 }
+
+const parseNumbers = (text: string): (number | null)[] =>
+  parseArrayText(text).map((element) => (element === null ? null : Number(element)));
 
 const arrayType = (oid: number, parse: (text: string) => Element[]) => ({
   to: oid,
@@ -149,24 +159,26 @@ const arrayType = (oid: number, parse: (text: string) => Element[]) => ({
   serialize: toArrayText,
 });
 
-const toNumber = (text: string | null): number | null => (text === null ? null : Number(text));
-
+/**
+ * The arrays that the loader sends and receives, by the OIDs of their types. With `fetch_types` on, the driver would ask
+ * each new connection for all array types of the catalog, and the error of that query could not be caught.
+ */
 const arrayTypes = {
   texts: arrayType(1009, parseArrayText),
   names: arrayType(1003, parseArrayText),
-  int2s: arrayType(1005, (text) => parseArrayText(text).map(toNumber)),
-  int4s: arrayType(1007, (text) => parseArrayText(text).map(toNumber)),
-  int8s: arrayType(1016, (text) => parseArrayText(text).map(toNumber)),
+  int2s: arrayType(1005, parseNumbers),
+  int4s: arrayType(1007, parseNumbers),
+  int8s: arrayType(1016, parseNumbers),
 };
 
-/** Laid beside the bundle of a function by the deployment. */
+/** File that the deployment puts beside the bundle of a function. */
 const bundled = fileURLToPath(new URL("./database-ca.pem", import.meta.url));
 
 /**
- * Whose signature on the server's certificate is trusted, for the driver.
+ * The certificate authorities to trust, as `tls` of a client.
  *
- * @param authorities `system` (those of Node), `bundled` (those beside the code), or the path of a PEM file
- * @throws BlockedError DB_TLS where there is no such file, or no certificate in it
+ * @param authorities `system` (those of Node), `bundled` (the file beside the code), or the path of a PEM file
+ * @throws BlockedError DB_TLS if the file does not exist or holds no certificate
  */
 export function readAuthorities(authorities: string): { readonly ca: string | null } {
   if (authorities === "system") return { ca: null };

@@ -8,40 +8,31 @@ import {
   transactionGraceSeconds,
 } from "../core/durations.ts";
 import { TransientError } from "../core/errors.ts";
-import { type Client, openClient } from "./client.ts";
+import { type Client, type ClientOptions, openClient } from "./client.ts";
 
-export type Login = {
-  readonly user: string;
-  /** Called once per connection, so that an expired token is signed anew. */
-  readonly password: () => string | Promise<string>;
-};
+export type Login = Pick<ClientOptions, "user" | "password">;
 
-export type ConnectionOptions = Login & {
-  readonly host: string;
-  readonly port: number;
-  readonly database: string;
-  /** Fetches the login anew, once for a session whose login is refused. @default none, what is refused stays so */
+type ConnectionOptions = ClientOptions & {
+  /** Fetches the login anew, once for each session whose login is refused. @default none: the refusal is final */
   readonly renewLogin?: () => Promise<Login>;
-  /** The certificate authority that has to have signed the server's certificate; null for a plain loopback connection. */
-  readonly tls: { readonly ca: string | null } | null;
   /** @default 1, as in a Lambda */
   readonly connections?: number;
   readonly limits?: Partial<ConnectionLimits>;
 };
 
-/** How long a peer that is gone, or says nothing, is waited for. In seconds. */
+/** Seconds that a server or client is waited for that is gone or does not answer. */
 export type ConnectionLimits = {
   /** Until a new connection is ready. @default 15 */
   readonly open: number;
-  /** A transaction without a budget of its own. @default 60 */
+  /** For a transaction without a budget of its own. @default 60 */
   readonly transaction: number;
-  /** What a transaction with a budget gets on top of it, since the server ends it by itself. @default 15 */
+  /** Beyond the budget of a transaction that has one, since the server ends it by itself. @default 15 */
   readonly grace: number;
-  /** A write of COPY, its end, a rollback. @default 30 */
+  /** For a write of COPY, for its end, for a rollback. @default 30 */
   readonly stall: number;
-  /** How long the server keeps a transaction that nobody asks anything. @default 45 */
+  /** Until the server ends a session that is idle in a transaction. @default 45 */
   readonly idle: number;
-  /** How often the server looks whether the client of a running statement is still there. @default 10 */
+  /** Between two checks of the server that the client of a running statement is still there. @default 10 */
   readonly check: number;
 };
 
@@ -54,21 +45,12 @@ const defaultLimits: ConnectionLimits = {
   check: 10,
 };
 
-/** A connection of one's own, until it is released. */
-export type Session = {
-  readonly tx: postgres.ReservedSql;
-  /** As the server reports it: `16.10`. */
-  readonly serverVersion: string;
-  readonly limits: ConnectionLimits;
-  readonly isOpen: () => boolean;
-  readonly destroy: (fault: Error) => void;
-  readonly release: () => void;
-};
+const closeSeconds = 5;
 
 type Pool = {
   options: ConnectionOptions;
   readonly limits: ConnectionLimits;
-  /** By lane; replaced when its connection is gone. */
+  /** By lane; a client is replaced when its connection is gone. */
   readonly clients: Client[];
   readonly free: number[];
   readonly waiting: ((lane: number) => void)[];
@@ -76,7 +58,7 @@ type Pool = {
 
 const pools = new WeakMap<object, Pool>();
 
-/** Opens nothing yet. What it runs by itself, outside of a session, runs on the first connection. */
+/** Makes a pool, which opens nothing yet. Statements outside of a session run on its first connection. */
 export function openSql(options: ConnectionOptions): postgres.Sql {
   const lanes = Array.from({ length: options.connections ?? 1 }, (_, lane) => lane);
   const pool: Pool = {
@@ -86,7 +68,7 @@ export function openSql(options: ConnectionOptions): postgres.Sql {
     free: lanes.toReversed(),
     waiting: [],
   };
-  const end = async ({ timeout = 5 }: { timeout?: number } = {}): Promise<void> => {
+  const end = async ({ timeout = closeSeconds }: { timeout?: number } = {}): Promise<void> => {
     await Promise.all(pool.clients.map((client) => client.end(timeout)));
   };
   const first = pool.clients[0] as Client;
@@ -98,24 +80,27 @@ export function openSql(options: ConnectionOptions): postgres.Sql {
   return sql;
 }
 
-const closeSeconds = 5;
-
-/** Ends all connections; one that nobody answers on is not waited for any longer. */
+/** Ends all connections, and waits 5 s for one whose server does not answer. */
 export async function closeSql(sql: postgres.Sql): Promise<void> {
   await sql.end({ timeout: closeSeconds });
 }
 
-/** A connection that is gone takes its client with it. */
-function usableClient(pool: Pool, lane: number): Client {
-  const client = pool.clients[lane] as Client;
-  if (client.isUsable()) return client;
-  void client.end(0);
-  const fresh = openClient(pool.options);
-  pool.clients[lane] = fresh;
-  return fresh;
-}
+/** A connection with a single user until it is released. */
+export type Session = {
+  readonly tx: postgres.ReservedSql;
+  /** As the server reports it: `16.10`. */
+  readonly serverVersion: string;
+  readonly limits: ConnectionLimits;
+  readonly isOpen: Client["isOpen"];
+  readonly destroy: Client["destroy"];
+  readonly release: () => void;
+};
 
-/** @throws what the driver or the password threw; TransientError DB_STALLED where the server stops in the middle */
+/**
+ * Takes a connection of the pool, and waits for one if all are taken.
+ *
+ * @throws what the driver or the password threw; TransientError DB_STALLED if a new connection is not ready in time
+ */
 export async function openSession(sql: postgres.Sql): Promise<Session> {
   const pool = pools.get(sql) as Pool;
   const lane = pool.free.pop() ?? (await new Promise<number>((resolve) => pool.waiting.push(resolve)));
@@ -125,7 +110,7 @@ export async function openSession(sql: postgres.Sql): Promise<Session> {
     else pool.free.push(lane);
   };
   try {
-    const { client, tx } = await loggingIn(pool, () => openLane(pool, lane));
+    const { client, tx } = await logIn(pool, lane);
     const release = (): void => {
       if (client.isUsable()) tx.release();
       freeLane();
@@ -138,34 +123,44 @@ export async function openSession(sql: postgres.Sql): Promise<Session> {
   }
 }
 
-/** A secret may be rotated between the moment that it was read and the one that its password is used. */
-async function loggingIn<T>(pool: Pool, open: () => Promise<T>): Promise<T> {
+type Lane = { readonly client: Client; readonly tx: postgres.ReservedSql };
+
+/** Logs in, a second time if the login is refused: a secret may be rotated after it was read and before it is used. */
+async function logIn(pool: Pool, lane: number): Promise<Lane> {
   try {
-    return await open();
+    return await openLane(pool, lane);
   } catch (error) {
     const { renewLogin } = pool.options;
-    if (!renewLogin || !sqlStateOf(error)?.startsWith(loginRefused)) throw error;
+    // SQLSTATE 28P01 is a wrong password, 28000 a user that may not log in.
+    if (!renewLogin || !sqlStateOf(error)?.startsWith("28")) throw error;
     pool.options = { ...pool.options, ...(await renewLogin()) };
-    return open();
+    return openLane(pool, lane);
   }
 }
 
-/** The class of SQLSTATE: 28P01 of a wrong password, 28000 of a user that may not log in. */
-const loginRefused = "28";
-
-async function openLane(pool: Pool, lane: number): Promise<{ client: Client; tx: postgres.ReservedSql }> {
+async function openLane(pool: Pool, lane: number): Promise<Lane> {
   const client = usableClient(pool, lane);
   try {
     return { client, tx: await reserve(client, pool.limits) };
   } catch (error) {
-    client.destroy(error instanceof Error ? error : new Error(String(error)));
+    client.destroy(error);
     throw error;
   }
 }
 
+/** The client of a lane, a new one if its connection is gone: a client opens no second connection. */
+function usableClient(pool: Pool, lane: number): Client {
+  const client = pool.clients[lane] as Client;
+  if (client.isUsable()) return client;
+  void client.end(0);
+  const fresh = openClient(pool.options);
+  pool.clients[lane] = fresh;
+  return fresh;
+}
+
 /**
- * Without types to fetch, the driver never hands out a connection that reserve() itself opens; a statement opens it
- * here, whose error can be caught.
+ * Opens a new connection by a statement, whose error can be caught: with `fetch_types` off, the driver never returns a
+ * connection that reserve() itself opens.
  */
 async function reserve({ sql, isOpen, destroy }: Client, { open }: ConnectionLimits): Promise<postgres.ReservedSql> {
   if (!isOpen()) {

@@ -1,7 +1,7 @@
 import type { MissingRight } from "../core/doctor.ts";
 import type { Tx } from "./transaction.ts";
 
-/** What the role that logs in lacks, asked of the server and not tried. Relations that are not there are left out. */
+/** Rights that the current role lacks, read from the catalog without trying them. Objects that do not exist are left out. */
 
 export type RelationName = readonly [schema: string, name: string];
 

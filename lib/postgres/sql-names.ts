@@ -1,9 +1,9 @@
-/** The one quoting function for SQL names. Names come from the catalog or from us; values are always parameters. */
+/** Quotes an SQL name, which comes from the catalog or from the code. Values are always parameters. */
 export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** A constant that SQL text needs where no parameter is allowed (a type, a table's name); never a record's value. */
+/** Quotes a constant for places of a statement that allow no parameter; never a record's value. */
 export function quoteConstant(text: string): string {
   const quoted = `'${text.replaceAll("'", "''")}'`;
   return text.includes("\\") ? ` E${quoted.replaceAll("\\", "\\\\")}` : quoted;

@@ -1,24 +1,21 @@
-import type postgres from "postgres";
 import { type LoaderError, TransientError } from "../core/errors.ts";
 import type { Session } from "./connection.ts";
 
-type Tx = postgres.ReservedSql;
-
-/** What keeps a transaction from waiting for ever for a server or a network that says nothing any more. */
+/** Keeps a transaction from waiting for ever for a server or a network that no longer answers. */
 export type StallGuard = {
-  /** The session's connection, which refuses to be asked when it is gone or out of time: the driver would crash. */
-  readonly tx: Tx;
-  /** Ends with the connection's fault where the work itself does not. */
+  /** The session's connection. A statement throws if the connection is gone or out of time: the driver would crash. */
+  readonly tx: Session["tx"];
+  /** Settles as the work does, or rejects with the fault of a connection that is given up. */
   readonly race: <T>(work: Promise<T>) => Promise<T>;
-  /** Runs a part of the transaction that has limits of its own: meanwhile the transaction's stands still. */
+  /** Runs a part of the transaction that has limits of its own; the transaction's own time begins again after it. */
   readonly pause: <T>(work: () => Promise<T>) => Promise<T>;
-  /** Runs what has to end within the limit of a stall. */
+  /** Runs work that has to end within the limit of a stall. */
   readonly awaitProgress: <T>(work: () => Promise<T>) => Promise<T>;
-  /** What the connection was given up for. */
+  /** DB_STALLED if the connection was given up, else null. */
   readonly fault: () => LoaderError | null;
-  /** Why a connection was lost, where it was the server that had enough. */
+  /** DB_TIMEOUT if the budget is used up, so that it was the server that closed a lost connection; else null. */
   readonly timeout: (cause: unknown) => LoaderError | null;
-  /** Never leaves a timer behind. */
+  /** Clears the timer of the transaction. */
   readonly stop: () => void;
 };
 
@@ -39,7 +36,7 @@ export function openStallGuard(session: Session, budget: number | undefined): St
   const ends = performance.now() + (budget ?? 0) * 1000;
   let timer = arm(total);
   return {
-    tx: guardSession(session, { fault: () => fault, allow: allowanceOf(session, budget) }),
+    tx: guardSession(session, () => fault, allowanceOf(session, budget)),
     race,
     pause: async (work) => {
       clearTimeout(timer);
@@ -63,13 +60,14 @@ export function openStallGuard(session: Session, budget: number | undefined): St
   };
 }
 
+/** Milliseconds in which statements keep the limit that was set last. */
 const resetMilliseconds = 1_000;
 
 /**
- * Gives every statement what is left of the budget: a limit of the server for the whole transaction costs the
- * connection, and only newer servers have it.
+ * Limits each statement to what is left of the budget. The server's limit for a whole transaction would close the
+ * connection, and PostgreSQL 16 has none.
  *
- * @throws TransientError DB_TIMEOUT where nothing is left
+ * @returns a check to call before each statement, which throws TransientError DB_TIMEOUT if nothing is left
  */
 function allowanceOf({ tx }: Session, budget: number | undefined): () => void {
   if (budget === undefined) return () => undefined;
@@ -81,7 +79,7 @@ function allowanceOf({ tx }: Session, budget: number | undefined): () => void {
     if (left <= 0) throw outOfTime(budget);
     if (now - setAt < resetMilliseconds) return;
     setAt = now;
-    // Sent together with the statement. Refused where the transaction is broken; then so is the statement.
+    // Sent together with the statement. A transaction that is broken refuses both.
     tx.unsafe(`set local statement_timeout = '${left}ms'`).catch(() => undefined);
   };
 }
@@ -90,9 +88,7 @@ function outOfTime(budget: number, cause?: unknown): LoaderError {
   return new TransientError("DB_TIMEOUT", `the transaction ran into its time limit of ${budget} s`, { cause });
 }
 
-type SessionGuard = { readonly fault: () => LoaderError | null; readonly allow: () => void };
-
-function guardSession(session: Session, { fault, allow }: SessionGuard): Tx {
+function guardSession(session: Session, fault: () => LoaderError | null, allow: () => void): Session["tx"] {
   const check = (): void => {
     const given = fault();
     if (given) throw given;

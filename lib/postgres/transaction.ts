@@ -8,7 +8,7 @@ import { openStallGuard, type StallGuard } from "./stall-guard.ts";
 
 export type Tx = postgres.ReservedSql;
 
-/** Hands a transaction through the port of a target, which knows nothing of PostgreSQL. */
+/** Passes a transaction through the port of a target, which knows nothing of PostgreSQL. */
 export const shareTransaction = (tx: Tx): LedgerTransaction => tx as unknown as LedgerTransaction;
 
 /** The transaction that `shareTransaction` was given. */
@@ -17,22 +17,22 @@ export const sharedTransaction = (within: LedgerTransaction): Tx => within as un
 export type TransactionOptions = {
   /** @default "read committed" */
   readonly isolation?: "read committed" | "repeatable read";
-  /** Seconds for all of it, after which the server ends it. @default none; the client gives it up after a minute */
+  /** Seconds of the whole transaction, after which the server ends it. @default none; the client gives up after 60 s */
   readonly budget?: number | undefined;
   /**
-   * False: COMMIT does not wait for the disk. For what a crash of the server may take back, because it is done again
-   * then: taking an item, and staging, whose rows such a crash empties anyway. A later durable commit covers it.
-   * @default true
+   * False if COMMIT does not wait for the disk, so that a crash of the server may take the transaction back. For work
+   * that is done again then: taking an item, and staging, whose tables such a crash empties anyway. The next durable
+   * commit makes this one durable, too. @default true
    */
   readonly durable?: boolean;
-  /** Milliseconds that a statement waits for somebody's lock. @default 20,000 */
+  /** Milliseconds that a statement waits for a lock of another session. @default 20,000 */
   readonly lockMilliseconds?: number;
 };
 
-/** For what is written for every fragment of a batch at once: of 100,000 it takes some seconds on a server at rest. */
+/** For statements that write all fragments of a batch at once: 100,000 take some seconds on an idle server. */
 export const wholeBatch = { budget: 300 } as const satisfies TransactionOptions;
 
-/** A result whose transaction is rolled back. */
+/** Result of work whose transaction is to be rolled back. */
 export class RolledBack<T> {
   readonly value: T;
 
@@ -41,34 +41,30 @@ export class RolledBack<T> {
   }
 }
 
-/** In milliseconds; the last statement ends by its own limit. */
-const transactionMargin = 5_000;
-/** In seconds; timers count milliseconds in 31 bits. */
+/** Seconds; timers count milliseconds in 31 bits. */
 const longestBudget = 1_000_000;
 
+type Work<T> = (tx: Tx, stallGuard: StallGuard) => Promise<T | RolledBack<T>>;
+
 /**
- * Runs `work` in a transaction on a connection of its own, and looks at the tag of COMMIT: a server answers the commit
- * of an aborted transaction with ROLLBACK and without any error. Errors come out classified. It ends in time, also
- * where neither server nor network says anything any more.
+ * Runs `work` in a transaction on a connection of its own, and checks the tag of COMMIT: a server answers the commit of
+ * an aborted transaction with ROLLBACK and without any error. Errors are classified. It ends in time even if the server
+ * or the network no longer answers.
  *
- * @throws TransientError DB_STALLED where the connection had to be given up
+ * @throws TransientError DB_STALLED if the connection had to be given up
  */
-export async function inTransaction<T>(
-  sql: postgres.Sql,
-  options: TransactionOptions,
-  work: (tx: Tx, stallGuard: StallGuard) => Promise<T | RolledBack<T>>,
-): Promise<T> {
+export async function inTransaction<T>(sql: postgres.Sql, options: TransactionOptions, work: Work<T>): Promise<T> {
   const budget = options.budget === undefined ? undefined : Math.min(Math.max(options.budget, 1), longestBudget);
   return inSession(sql, budget, (session, stallGuard) =>
-    runTransaction(session, { options: { ...options, budget }, stallGuard, work }),
+    runTransaction(session, { ...options, budget }, stallGuard, work),
   );
 }
 
 /**
- * Runs statements as one transaction that the server ends by itself, whatever becomes of the client meanwhile. For what
- * makes unlogged tables: where such a transaction is rolled back and the server crashes before that is on the disk, it
- * finds the table's emptied file in its way, and PostgreSQL does not come up again ("could not create file ...: File
- * exists").
+ * Runs statements as one transaction that the server ends by itself, whatever happens to the client meanwhile. Unlogged
+ * tables are made this way: if a transaction that made one is rolled back, and the server crashes before that is on the
+ * disk, then it finds the table's emptied file in place, and PostgreSQL does not start again ("could not create file
+ * ...: File exists").
  *
  * @param statements without parameters
  */
@@ -87,7 +83,9 @@ async function inSession<T>(
   budget: number | undefined,
   work: (session: Session, stallGuard: StallGuard) => Promise<T>,
 ): Promise<T> {
-  const session = await openSession(sql).catch(throwClassified);
+  const session = await openSession(sql).catch((error: unknown) => {
+    throw classifyDatabaseError(error) ?? error;
+  });
   const stallGuard = openStallGuard(session, budget);
   try {
     return await stallGuard.race(work(session, stallGuard));
@@ -95,25 +93,24 @@ async function inSession<T>(
     const fault = stallGuard.fault();
     await rollBack(session, stallGuard, error);
     const classified = classifyDatabaseError(error) ?? (session.isOpen() ? error : lostDuring(error));
-    if (fault === null && isLockTimeout(classified)) {
+    if (fault === null && hasCode(classified, "DB_LOCK_TIMEOUT")) {
       throw await stallGuard.awaitProgress(() => nameHolders(session.tx, error));
     }
-    throw fault ?? (isLost(classified) ? stallGuard.timeout(error) : null) ?? classified;
+    throw fault ?? (hasCode(classified, "DB_CONNECTION_LOST") ? stallGuard.timeout(error) : null) ?? classified;
   } finally {
     stallGuard.stop();
     session.release();
   }
 }
 
-type Transaction<T> = {
-  readonly options: TransactionOptions;
-  readonly stallGuard: StallGuard;
-  readonly work: (tx: Tx, stallGuard: StallGuard) => Promise<T | RolledBack<T>>;
-};
-
-async function runTransaction<T>(session: Session, { options, stallGuard, work }: Transaction<T>): Promise<T> {
+async function runTransaction<T>(
+  session: Session,
+  options: TransactionOptions,
+  stallGuard: StallGuard,
+  work: Work<T>,
+): Promise<T> {
   const { tx } = stallGuard;
-  // In one message: every round trip counts where fragments are small.
+  // In one message: with small fragments, every round trip counts.
   const begin = `begin isolation level ${options.isolation ?? "read committed"}`;
   await tx.unsafe([begin, ...settingsOf(session, options)].join("; "));
   const result = await work(tx, stallGuard);
@@ -126,20 +123,19 @@ async function runTransaction<T>(session: Session, { options, stallGuard, work }
   return result;
 }
 
-/** A connection that is gone, or about to be, has nothing to roll back and is not used again. */
+/** Rolls back, or closes a connection that is lost or does not answer, so that it is not used again. */
 async function rollBack({ tx, isOpen, destroy }: Session, stallGuard: StallGuard, cause: unknown): Promise<void> {
   try {
     if (isConnectionLost(cause) || !isOpen()) throw cause;
     await stallGuard.awaitProgress(async () => tx`rollback`);
   } catch (error) {
-    destroy(error instanceof Error ? error : new Error(String(error)));
+    destroy(error);
   }
 }
 
-const isLockTimeout = (error: unknown): boolean => error instanceof LoaderError && error.code === lockTimeoutCode;
-const isLost = (error: unknown): boolean => error instanceof LoaderError && error.code === "DB_CONNECTION_LOST";
+const hasCode = (error: unknown, code: string): boolean => error instanceof LoaderError && error.code === code;
 
-/** Whatever went wrong on a connection that is gone; what the step itself threw says more. */
+/** The error of work whose connection is gone: its own one says more if the step threw it. */
 function lostDuring(cause: unknown): unknown {
   if (cause instanceof LoaderError) return cause;
   return new TransientError("DB_CONNECTION_LOST", "the connection was lost in a transaction; the step starts again", {
@@ -147,10 +143,13 @@ function lostDuring(cause: unknown): unknown {
   });
 }
 
+/** Milliseconds beyond the budget, so that the last statement ends by its own limit first. */
+const transactionMargin = 5_000;
+
 /**
- * Only what ends with the transaction: a proxy may hand the connection to somebody else. A killed Lambda leaves its
- * session behind: the server ends an idle one, looks during a statement whether its client is still there, and finds
- * within a minute that a host is gone without a word.
+ * Settings that end with the transaction, since a proxy may give the connection to another client after it. A killed
+ * Lambda leaves its session behind: the server ends an idle one, checks during a statement whether its client is still
+ * there, and notices within a minute that a host is gone without closing its connection.
  */
 function settingsOf({ limits, serverVersion }: Session, options: TransactionOptions): string[] {
   const { budget, durable = true } = options;
@@ -171,43 +170,37 @@ function settingsOf({ limits, serverVersion }: Session, options: TransactionOpti
   if (budget !== undefined) {
     const milliseconds = Math.floor(budget * 1000);
     settings.push(`statement_timeout = ${milliseconds}`);
-    // For a client that is gone: it ends the session, whatever the client does between its statements.
     const longest = milliseconds + transactionMargin;
+    // Ends the session of a client that is gone, also between two statements.
     if (hasCapability(serverVersion, "transactionTimeout")) {
-      // The clock of a limit that role or database have runs already, and keeps its time unless it is stopped.
+      // A limit of the role or the database is running already, and keeps its time unless it is stopped.
       settings.push("transaction_timeout = 0", `transaction_timeout = ${longest}`);
     }
   }
   return settings.map((setting) => `set local ${setting}`);
 }
 
-function throwClassified(error: unknown): never {
-  throw classifyDatabaseError(error) ?? error;
-}
-
-const lockTimeoutCode = "DB_LOCK_TIMEOUT";
-
-type Holder = { readonly relation: string; readonly pids: string };
-
-const mostHolders = 5;
-
 /**
- * The fault of a wait for a lock that took too long, with those who hold one: tables and process ids, nothing else. Who
- * was waited for, the server has forgotten by then; so it is whoever has locks on what the statement names.
+ * The fault of a lock that was waited for too long, with tables and the processes that lock them, nothing else. The
+ * server no longer knows by then which lock it was: the processes are those with locks on what the statement names.
  *
- * @param session where the transaction is rolled back: nothing is held while it is asked
+ * @param session one whose transaction is rolled back, so that it holds no lock while it asks
  */
 async function nameHolders(session: postgres.ReservedSql, cause: unknown): Promise<TransientError> {
   const holders = await readHolders(session, cause).catch(() => []);
   const named = holders.map(({ relation, pids }) => `${relation} by process ${pids}`).join(", ");
   const who = named === "" ? "by another session, which has ended" : `: ${named}`;
   const text = `a table or row stayed locked${named === "" ? " " : ""}${who}; it is tried again`;
-  return new TransientError(lockTimeoutCode, text, { holders, cause });
+  return new TransientError("DB_LOCK_TIMEOUT", text, { holders, cause });
 }
 
+type Holder = { readonly relation: string; readonly pids: string };
+
+const mostHolders = 5;
+
 /**
- * Statements are ours, and name what they lock; for a row's lock the server names its table in `where`. Questions to the
- * catalog wait for whoever keeps a table for itself alone, and do not name it.
+ * Looks for tables named in the statement, which is the loader's own, and in `where`, in which the server names the
+ * table of a row's lock. A query of the catalog waits for an exclusive lock of a table that it does not name.
  */
 async function readHolders(session: postgres.ReservedSql, cause: unknown): Promise<readonly Holder[]> {
   const { query = "", where = "" } = cause as { readonly query?: string; readonly where?: string };
@@ -225,9 +218,9 @@ async function readHolders(session: postgres.ReservedSql, cause: unknown): Promi
   `;
 }
 
-/** What differs by the server's version, and the first major version that has it. 16 is the least that is supported. */
+/** First major version of each feature that not all supported servers have: they begin at 16. */
 const firstVersions = {
-  /** The setting `transaction_timeout`: before, every statement is given what is left of the time. */
+  /** The setting `transaction_timeout`; without it, each statement is limited to what is left of the time. */
   transactionTimeout: 17,
 } as const;
 
