@@ -23,8 +23,17 @@ export type SourceRecord = {
   readonly duplicate: string | null;
 };
 
-/** A record before it is parsed: bytes of valid UTF-8, from its brace to behind the closing one. */
-export type RawRecord = { bytes: Uint8Array; from: number; to: number; number: number };
+/** A record before it is parsed: bytes of valid UTF-8, from its brace to behind the closing one, and its tokens. */
+export type RawRecord = {
+  bytes: Uint8Array;
+  from: number;
+  to: number;
+  number: number;
+  /** See `Tape`. */
+  tokens: Int32Array;
+  /** Where it begins among them. */
+  token: number;
+};
 
 /** Is offered every record first; true where that was all it needs, and the record need not be parsed. */
 export type TakeRecord = (record: RawRecord) => boolean;

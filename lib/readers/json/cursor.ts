@@ -1,9 +1,10 @@
+import { isUtf8 } from "node:buffer";
 import type { PermanentError } from "../../core/errors.ts";
+import type { Tape } from "../../core/json-tape.ts";
 import type { ByteWindow, Compression } from "../bytes.ts";
 import type { ReadLimits } from "../limits.ts";
 import { type At, decodeUtf8, findInvalidUtf8, jsonFault, type Place } from "../object-faults.ts";
-import { type Scan, type ScanOutcome, scanContainer } from "./scan.ts";
-import { findSyntaxFault, isSpace, type SyntaxFault } from "./syntax.ts";
+import { findSyntaxFault, isDigit, isSpace, type SyntaxFault } from "./syntax.ts";
 
 /** `data` holds one record, `ndjson` one per line; the others an array of them. */
 export type Shape = "records" | "array" | "data" | "ndjson";
@@ -15,7 +16,18 @@ export type Medium = { readonly shape: Shape; readonly compression: Compression 
 type Expects = "first" | "separator" | "record";
 
 /** A reader's place in a fragment, with what it knows by then. Every function that takes it moves it on. */
-export type Cursor = Scan & {
+export type Cursor = {
+  offset: number;
+  /** The line of the offset, and where it begins. */
+  line: number;
+  lineStart: number;
+  /** Containers that are open, counted from where the scan began. */
+  depth: number;
+  inString: boolean;
+  /** Commas and containers that were passed: about as many as values. Whoever begins to count sets it to 0. */
+  values: number;
+  /** The records of the group that is being read. */
+  readonly tape: Tape;
   readonly key: string;
   readonly limits: ReadLimits;
   readonly window: ByteWindow;
@@ -69,14 +81,85 @@ export async function nextByte(cursor: Cursor, span?: Span): Promise<number> {
   }
 }
 
-/** Scans on in a container as far as the window reaches. */
-export function scanOn(cursor: Cursor): ScanOutcome {
-  return scanContainer(cursor, cursor.window, cursor.limits.maxDepth);
+const quote = 0x22;
+const numberSigns = Buffer.from(".eE+-");
+
+type ScanOutcome = "closed" | "more" | "deep";
+
+/**
+ * Goes on to where the container closes that was opened at depth 0, as far as the window reaches. It only finds the
+ * boundary, and goes on from window to window; whether the bytes are JSON is for others to say.
+ */
+function scanOn(cursor: Cursor): ScanOutcome {
+  const { bytes, base, end } = cursor.window;
+  if (cursor.inString && !scanString(cursor)) return "more";
+  let outcome: ScanOutcome = "more";
+  let i = cursor.offset - base;
+  while (i < end && outcome === "more") {
+    const byte = bytes[i] as number;
+    if (byte === quote) {
+      i = passString(bytes, i + 1, end);
+      if (i < 0) break;
+    } else if (byte === 0x2d || isDigit(byte)) {
+      const stop = passNumber(bytes, i, end);
+      if (stop === end && stop - i < maxHeldNumber) break;
+      i = stop;
+    } else {
+      outcome = passSign(cursor, byte, ++i);
+    }
+  }
+  cursor.inString = i < 0;
+  cursor.offset = base + (i < 0 ? ~i : i);
+  return outcome;
 }
 
-/** Passes the container that is being scanned; `reached` is how far that came by now. */
-export async function passContainer(cursor: Cursor, span: Span, reached = scanOn(cursor)): Promise<void> {
-  let outcome = reached;
+function passSign(cursor: Cursor, sign: number, behind: number): ScanOutcome {
+  if (sign === 0x2c) {
+    cursor.values++;
+  } else if (sign === 0x7b || sign === 0x5b) {
+    cursor.values++;
+    if (++cursor.depth > cursor.limits.maxDepth) return "deep";
+  } else if (sign === 0x7d || sign === 0x5d) {
+    if (--cursor.depth === 0) return "closed";
+  } else if (sign === 0x0a) {
+    cursor.line++;
+    cursor.lineStart = cursor.window.base + behind;
+  }
+  return "more";
+}
+
+/** Goes on in a string that is open; true where it closes. */
+export function scanString(cursor: Cursor): boolean {
+  const { bytes, base, end } = cursor.window;
+  const i = passString(bytes, cursor.offset - base, end);
+  cursor.inString = i < 0;
+  cursor.offset = base + (i < 0 ? ~i : i);
+  return i >= 0;
+}
+
+/** The index behind the closing quote, or the complement of where to go on: behind `end` if its last byte escapes. */
+function passString(bytes: Uint8Array, from: number, end: number): number {
+  let i = from;
+  while (i < end) {
+    const byte = bytes[i];
+    if (byte === quote) return i + 1;
+    i += byte === 0x5c ? 2 : 1;
+  }
+  return ~i;
+}
+
+/** A number at the edge of the window waits for its end, up to a length that no double is written in. */
+const maxHeldNumber = 64;
+
+function passNumber(bytes: Uint8Array, from: number, end: number): number {
+  let i = from + 1;
+  while (i < end && (isDigit(bytes[i] as number) || numberSigns.includes(bytes[i] as number))) i++;
+  return i;
+}
+
+/** Passes the container that is being scanned. */
+export async function passContainer(cursor: Cursor, span: Span): Promise<void> {
+  let outcome = scanOn(cursor);
   while (outcome === "more") {
     await needMore(cursor, span);
     outcome = scanOn(cursor);
@@ -127,19 +210,18 @@ function explainOpen(cursor: Cursor, from: Place, symptom: PermanentError): Perm
 
 type Faulty = { readonly bytes: Uint8Array; readonly from: Place; readonly fault: SyntaxFault };
 
-export function syntaxFault(cursor: Cursor, faulty: Faulty, records = cursor.records): PermanentError {
-  const place = placeWithin(faulty.from, faulty.bytes, faulty.fault.index);
-  return jsonFault("JSON_SYNTAX", cursor.key, { text: `no JSON: ${faulty.fault.text}`, at: { place, records } });
+export function syntaxFault({ key, records }: Cursor, { bytes, from, fault }: Faulty): PermanentError {
+  const at: At = { place: placeWithin(from, bytes, fault.index), records };
+  return jsonFault("JSON_SYNTAX", key, { text: `no JSON: ${fault.text}`, at });
 }
 
 /** The text of bytes that must be UTF-8. */
 export function textOf(cursor: Cursor, from: Place, bytes: Buffer): string {
-  const text = decodeUtf8(bytes);
-  if (text !== null) return text;
-  throw encodingFault(cursor, placeWithin(from, bytes, findInvalidUtf8(bytes)));
+  if (isUtf8(bytes)) return decodeUtf8(bytes);
+  throw encodingFault(cursor, placeWithin(from, bytes, findInvalidUtf8(bytes)), cursor.records);
 }
 
-export function encodingFault(cursor: Cursor, place: Place, records = cursor.records): PermanentError {
+export function encodingFault(cursor: Cursor, place: Place, records: number): PermanentError {
   return jsonFault("JSON_ENCODING", cursor.key, { text: "no valid UTF-8", at: { place, records } });
 }
 

@@ -1,3 +1,4 @@
+import { openTape } from "../../core/json-tape.ts";
 import type { ObjectStore, ObjectVersion } from "../../core/objects.ts";
 import type { ReadPosition, RecordGroup, TakeRecord } from "../../core/records.ts";
 import { type BodySource, type ByteWindow, openBody, openWindow, reopenBody } from "../bytes.ts";
@@ -100,6 +101,7 @@ function expectedBytes({ version }: BodySource, compression: Medium["compression
 }
 
 function openCursor(key: string, limits: ReadLimits, window: ByteWindow): Cursor {
-  const start = { offset: 0, depth: 0, inString: false, members: 0, values: 0, exact: [], line: 1, lineStart: 0 };
-  return { key, limits, window, ...start, records: 0, expects: "first" };
+  const start = { offset: 0, depth: 0, inString: false, values: 0, line: 1, lineStart: 0 };
+  const tape = openTape(limits.maxDepth);
+  return { key, limits, window, tape, ...start, records: 0, expects: "first" };
 }
