@@ -20,8 +20,17 @@ export type SourceRecord = {
   readonly duplicate: string | null;
 };
 
-/** A record before it is parsed: valid UTF-8 from its opening brace up to and with the closing one. */
-export type RawRecord = { bytes: Uint8Array; from: number; to: number; number: number };
+/** A record before it is parsed: valid UTF-8 from its opening brace up to and with the closing one, and its tokens. */
+export type RawRecord = {
+  bytes: Uint8Array;
+  from: number;
+  to: number;
+  number: number;
+  /** Three integers a token: see `json-tokens`. */
+  tokens: Int32Array;
+  /** Index of the record's opening brace in `tokens`. */
+  token: number;
+};
 
 /** Is offered every record first; true if it took the record, which then need not be parsed. */
 export type TakeRecord = (record: RawRecord) => boolean;

@@ -114,7 +114,7 @@ async function* skipBytes(chunks: AsyncIterable<Uint8Array>, count: number) {
 
 /**
  * The bytes at hand: a window that moves over the decoded fragment. `bytes[i]` is the fragment's byte `base + i`, and
- * `end` bytes are valid. Whoever calls `more` looks at all three again.
+ * `end` bytes are valid; behind them stands a 0, at which a walk stops. Whoever calls `more` looks at all three again.
  */
 export type ByteWindow = {
   readonly bytes: Buffer;
@@ -158,15 +158,16 @@ export function openWindow(source: WindowSource, limits: ReadLimits): ByteWindow
     makeRoom(keep, taken.length);
     window.bytes.set(taken, window.end);
     window.end += taken.length;
+    window.bytes[window.end] = 0;
     if (window.base + window.end <= limits.maxDecodedBytes) return true;
     throw tooLarge(source, limits);
   }
 
   function makeRoom(keep: number, bytes: number): void {
-    if (window.end + bytes <= window.bytes.length) return;
+    if (window.end + bytes < window.bytes.length) return;
     const start = Math.min(keep - window.base, window.end);
     const kept = window.end - start;
-    const needed = kept + bytes;
+    const needed = kept + bytes + 1;
     const fits = needed * 2 <= window.bytes.length && window.bytes.length <= largeBytes;
     const target = fits ? window.bytes : Buffer.allocUnsafeSlow(Math.max(initialBytes, needed * 2));
     window.bytes.copy(target, 0, start, window.end);
@@ -179,7 +180,7 @@ export function openWindow(source: WindowSource, limits: ReadLimits): ByteWindow
 }
 
 function initialBytesOf({ expected = largeBytes }: WindowSource): number {
-  return Math.max(smallBytes, Math.min(expected, largeBytes));
+  return Math.max(smallBytes, Math.min(expected + 1, largeBytes));
 }
 
 async function closeSource(chunks: AsyncIterator<Uint8Array>): Promise<void> {

@@ -61,10 +61,9 @@ export function startsWithMark(bytes: Uint8Array): boolean {
   return utf8Mark.every((byte, i) => bytes[i] === byte);
 }
 
-/** The text of valid UTF-8, or null: decoding must never put a replacement character into data. */
-export function decodeUtf8(bytes: Buffer): string | null {
-  if (isAscii(bytes)) return bytes.toString("latin1");
-  return isUtf8(bytes) ? bytes.toString("utf8") : null;
+/** The text of valid UTF-8: of anything else decoding would put a replacement character into data. */
+export function decodeUtf8(bytes: Buffer): string {
+  return bytes.toString(isAscii(bytes) ? "latin1" : "utf8");
 }
 
 /** The index of the first byte that is not part of a UTF-8 sequence. */

@@ -1,25 +1,24 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ExactNumber } from "../../lib/core/json.ts";
-import { hasEscapedName, readExactly } from "../../lib/readers/json/exact-values.ts";
-import { naiveParse, read } from "./support.ts";
+import { isExactText, naiveParse, read, readExactText } from "./support.ts";
 
-describe("readExactly", () => {
+describe("readExactText", () => {
   it("reads any JSON as JSON.parse does, with every digit", () => {
     fc.assert(
       fc.property(fc.json({ maxDepth: 5 }), fc.constantFrom(0, 1, 3), (json, indent) => {
         const text = JSON.stringify(JSON.parse(json), null, indent);
-        expect(readExactly(text)).toStrictEqual({ value: naiveParse(text), duplicate: null });
+        expect(readExactText(text)).toStrictEqual({ value: naiveParse(text), duplicate: null });
       }),
       { numRuns: 1_000 },
     );
-    expect(readExactly(" [1.10 ,-0, 1e2\n,9007199254740993 ] ").value).toEqual(
+    expect(readExactText(" [1.10 ,-0, 1e2\n,9007199254740993 ] ").value).toEqual(
       ["1.10", "-0", "1e2", "9007199254740993"].map((text) => new ExactNumber(text)),
     );
   });
 });
 
-describe("hasEscapedName", () => {
+describe("isExactText", () => {
   it.each([
     ['{"a":"\\n","b":"\\\\"}', false],
     ['{"a":"x\\":","b":1}', false],
@@ -30,7 +29,7 @@ describe("hasEscapedName", () => {
     ['{"a":"\\', false],
     ["{}", false],
   ])("says of %s: %j", (text, expected) => {
-    expect(hasEscapedName(text)).toBe(expected);
+    expect(isExactText(text)).toBe(expected);
   });
 });
 

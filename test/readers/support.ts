@@ -2,7 +2,9 @@ import { PermanentError } from "../../lib/core/errors.ts";
 import { ExactNumber, type JsonValue } from "../../lib/core/json.ts";
 import type { ObjectStore, ObjectVersion } from "../../lib/core/objects.ts";
 import type { RecordGroup } from "../../lib/core/records.ts";
+import { type ExactValue, readExactly, summarize } from "../../lib/readers/json/exact-values.ts";
 import { type ReadFragmentOptions, type ReadSummary, readFragment } from "../../lib/readers/json/fragment.ts";
+import { tokenized } from "../../lib/readers/json/syntax.ts";
 
 export const key = "staging/validated/batch-1/blood.json";
 
@@ -92,6 +94,21 @@ export async function faultOf(content: string | Uint8Array | Stored, limits: Rea
     };
   }
   throw new Error(`no fault after ${records} records`);
+}
+
+function tapedText(text: string) {
+  const { tape, bytes } = tokenized(Buffer.from(text), 1_000);
+  return { tokens: tape.tokens, bytes, length: tape.length };
+}
+
+export function readExactText(text: string): ExactValue {
+  return readExactly(tapedText(text), 0);
+}
+
+/** Whether the text cannot be left to `JSON.parse`. */
+export function isExactText(text: string): boolean {
+  const taped = tapedText(text);
+  return summarize(taped, 0, taped.length).needsExactRead;
 }
 
 type Reviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown;

@@ -1,9 +1,10 @@
+import { isUtf8 } from "node:buffer";
 import type { PermanentError } from "../../core/errors.ts";
 import type { ByteWindow, Compression } from "../bytes.ts";
 import type { ReadLimits } from "../limits.ts";
 import { type At, decodeUtf8, findInvalidUtf8, jsonFault, type Place } from "../object-faults.ts";
-import { type Scan, type ScanOutcome, scanContainer } from "./scan.ts";
 import { findSyntaxFault, isSpace, type SyntaxFault } from "./syntax.ts";
+import type { Tape } from "./tokenize.ts";
 
 /** `data` holds one record, `ndjson` one per line; the others an array of them. */
 export type Shape = "records" | "array" | "data" | "ndjson";
@@ -15,7 +16,18 @@ export type Medium = { readonly shape: Shape; readonly compression: Compression 
 type Expects = "first" | "separator" | "record";
 
 /** A reader's place in a fragment, with what it knows by then. Every function that takes it moves it on. */
-export type Cursor = Scan & {
+export type Cursor = {
+  offset: number;
+  /** The line of the offset, and where it begins. */
+  line: number;
+  lineStart: number;
+  /** Containers that are open, counted from where the scan began. */
+  depth: number;
+  inString: boolean;
+  /** Commas and containers that were passed: about as many as values. Whoever begins to count sets it to 0. */
+  values: number;
+  /** The records of the group that is being read. */
+  readonly tape: Tape;
   readonly key: string;
   readonly limits: ReadLimits;
   readonly window: ByteWindow;
@@ -69,29 +81,13 @@ export async function nextByte(cursor: Cursor, span?: Span): Promise<number> {
   }
 }
 
-/** Scans on in a container as far as the window reaches. */
-export function scanOn(cursor: Cursor): ScanOutcome {
-  return scanContainer(cursor, cursor.window, cursor.limits.maxDepth);
-}
-
-/** Passes the container that is being scanned; `reached` is how far that came by now. */
-export async function passContainer(cursor: Cursor, span: Span, reached = scanOn(cursor)): Promise<void> {
-  let outcome = reached;
-  while (outcome === "more") {
-    await needMore(cursor, span);
-    outcome = scanOn(cursor);
-  }
-  if (outcome === "deep") throw depthFault(cursor);
-  refuseLarge(cursor, span);
-}
-
 /** Takes in more of something that does not end in the window. */
 export async function needMore(cursor: Cursor, span: Span): Promise<void> {
   refuseLarge(cursor, span);
   if (!(await cursor.window.more(span.keep))) throw explainOpen(cursor, span.from, endFault(cursor));
 }
 
-function refuseLarge(cursor: Cursor, { from }: Span): void {
+export function refuseLarge(cursor: Cursor, { from }: Span): void {
   const { maxRecordBytes, maxValues } = cursor.limits;
   if (cursor.values > maxValues) throw tooLarge(cursor, from, `has more than ${maxValues} values`);
   if (cursor.offset - from.offset <= maxRecordBytes) return;
@@ -127,19 +123,18 @@ function explainOpen(cursor: Cursor, from: Place, symptom: PermanentError): Perm
 
 type Faulty = { readonly bytes: Uint8Array; readonly from: Place; readonly fault: SyntaxFault };
 
-export function syntaxFault(cursor: Cursor, faulty: Faulty, records = cursor.records): PermanentError {
-  const place = placeWithin(faulty.from, faulty.bytes, faulty.fault.index);
-  return jsonFault("JSON_SYNTAX", cursor.key, { text: `no JSON: ${faulty.fault.text}`, at: { place, records } });
+export function syntaxFault({ key, records }: Cursor, { bytes, from, fault }: Faulty): PermanentError {
+  const at: At = { place: placeWithin(from, bytes, fault.index), records };
+  return jsonFault("JSON_SYNTAX", key, { text: `no JSON: ${fault.text}`, at });
 }
 
 /** The text of bytes that must be UTF-8. */
 export function textOf(cursor: Cursor, from: Place, bytes: Buffer): string {
-  const text = decodeUtf8(bytes);
-  if (text !== null) return text;
-  throw encodingFault(cursor, placeWithin(from, bytes, findInvalidUtf8(bytes)));
+  if (isUtf8(bytes)) return decodeUtf8(bytes);
+  throw encodingFault(cursor, placeWithin(from, bytes, findInvalidUtf8(bytes)), cursor.records);
 }
 
-export function encodingFault(cursor: Cursor, place: Place, records = cursor.records): PermanentError {
+export function encodingFault(cursor: Cursor, place: Place, records: number): PermanentError {
   return jsonFault("JSON_ENCODING", cursor.key, { text: "no valid UTF-8", at: { place, records } });
 }
 

@@ -6,8 +6,7 @@ import { objectFault } from "../object-faults.ts";
 import type { Cursor, Medium, Shape } from "./cursor.ts";
 import { collectRecords, type GroupContext, readGroup } from "./record-groups.ts";
 import { detectShape, readTrailer } from "./shape.ts";
-
-export type { ReadLimits } from "../limits.ts";
+import { openTape } from "./tokenize.ts";
 
 export type ReadFragmentOptions = {
   /** Where an earlier read of the same version stopped, or null for the beginning. */
@@ -100,6 +99,7 @@ function expectedBytes({ version }: BodySource, compression: Medium["compression
 }
 
 function openCursor(key: string, limits: ReadLimits, window: ByteWindow): Cursor {
-  const start = { offset: 0, depth: 0, inString: false, members: 0, values: 0, exact: [], line: 1, lineStart: 0 };
-  return { key, limits, window, ...start, records: 0, expects: "first" };
+  const start = { offset: 0, depth: 0, inString: false, values: 0, line: 1, lineStart: 0 };
+  const tape = openTape(limits.maxDepth);
+  return { key, limits, window, tape, ...start, records: 0, expects: "first" };
 }

@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../core/json.ts";
 import type { RawRecord, ReadPosition, RecordGroup, SourceRecord, TakeRecord } from "../../core/records.ts";
-import { decodeUtf8, findInvalidUtf8 } from "../object-faults.ts";
-import { type Boundaries, boundariesOf, boundariesOfAll, type Run } from "./boundaries.ts";
+import { decodeUtf8, findInvalidUtf8, type Place } from "../object-faults.ts";
+import { passContainer } from "./boundaries.ts";
 import {
   bytesBetween,
   type Cursor,
@@ -11,16 +11,33 @@ import {
   endFault,
   faultHere,
   type Medium,
-  passContainer,
   placeOf,
   placeWithin,
+  refuseSyntax,
   type Shape,
-  scanOn,
   syntaxFault,
+  textOf,
 } from "./cursor.ts";
-import { hasEscapedName, quoteNumbers, readExactly, unquoteNumbers } from "./exact-values.ts";
+import { readExactly, summarize, type Taped, type TokenSummary } from "./exact-values.ts";
 import { kindAt, lookAhead } from "./shape.ts";
 import { findSyntaxFault } from "./syntax.ts";
+import { type Tape, tokenize } from "./tokenize.ts";
+
+/** Some whole records in the window, and on the tape. Starts and ends are relative to the first byte. */
+type Boundaries = {
+  readonly from: Place;
+  /** They stand on lines, without commas between them. */
+  readonly areLines: boolean;
+  /** Records of the fragment before them. */
+  readonly before: number;
+  readonly starts: number[];
+  readonly ends: number[];
+  /** Where each begins on the tape, and where the last one ends. */
+  readonly tokens: number[];
+  /** The line in which the last one ends, and where that line begins. */
+  line: number;
+  lineStart: number;
+};
 
 type Collected = {
   /** Null where there was no further record. */
@@ -54,129 +71,6 @@ export async function collectRecords(cursor: Cursor, shape: Shape): Promise<Coll
   } catch (error) {
     return { boundaries: boundaries && boundaries.ends.length > 0 ? boundaries : null, isLast: true, fault: { error } };
   }
-}
-
-function beginGroup(cursor: Cursor, shape: Shape): Boundaries {
-  const { line, lineStart } = cursor;
-  cursor.exact = [];
-  const place = { from: placeOf(cursor), before: cursor.records, areLines: shape === "ndjson" };
-  return {
-    ...place,
-    starts: [],
-    ends: [],
-    members: [],
-    exact: [],
-    numbers: cursor.exact,
-    line,
-    lineStart,
-  };
-}
-
-/** Takes the record at the cursor, and those behind it that are in the window: without waiting for each. */
-async function takeRecords(cursor: Cursor, shape: Shape, group: Boundaries): Promise<void> {
-  const { maxRecordBytes, maxValues } = cursor.limits;
-  const origin = group.from.offset;
-  do {
-    const { offset, line, lineStart } = cursor;
-    cursor.depth = 0;
-    cursor.members = cursor.values = 0;
-    const exactBefore = cursor.exact.length;
-    const outcome = scanOn(cursor);
-    if (outcome !== "closed" || cursor.offset - offset > maxRecordBytes || cursor.values > maxValues) {
-      const from = { offset, line, column: offset - lineStart + 1 };
-      await passContainer(cursor, { from, keep: origin }, outcome);
-    }
-    if (cursor.exact.length > exactBefore) group.exact.push(group.ends.length);
-    group.starts.push(offset - origin);
-    group.ends.push(cursor.offset - origin);
-    group.members.push(cursor.members);
-    group.line = cursor.line;
-    group.lineStart = cursor.lineStart;
-    cursor.records++;
-    cursor.expects = "separator";
-  } while (!isFull(cursor, group) && stepToRecord(cursor, shape) === "record");
-}
-
-function isFull({ offset, limits }: Cursor, { from, ends }: Boundaries): boolean {
-  return offset - from.offset >= limits.groupBytes || ends.length >= limits.groupRecords;
-}
-
-/** Where the group before ended, what a position says of the fragment, and who is offered the records first. */
-export type GroupContext = Medium & { readonly since: number; readonly take: TakeRecord | null };
-
-/** The records of these boundaries up to the first that cannot be read, if there are any, and why it cannot. */
-type ReadGroup = { readonly group: RecordGroup | null; readonly refused: Error | null };
-
-export function readGroup(cursor: Cursor, found: Boundaries, context: GroupContext): ReadGroup {
-  const records: SourceRecord[] = [];
-  const parts: RecordValues[] = [];
-  let refused: Error | null = null;
-  let count = found.ends.length;
-  for (const run of boundariesOfAll(cursor, found, runsToRead(cursor, found, context.take))) {
-    const part = parseRecords(cursor, run);
-    parts.push(part);
-    records.push(...toRecords(cursor, part));
-    refused = part.refused;
-    if (refused === null) continue;
-    count = run.before - found.before + part.values.length;
-    break;
-  }
-  if (count === 0) return { group: null, refused };
-  const next = positionBehind(boundariesOf(cursor, found, { from: 0, to: count }), context);
-  return {
-    refused,
-    group: { records, count, next, bytes: next.offset - context.since, rawText: toRawText(parts) },
-  };
-}
-
-function toRecords(cursor: Cursor, { boundaries, values }: RecordValues): SourceRecord[] {
-  const { from, before, starts, ends, members } = boundaries;
-  return values.map((value, i): SourceRecord => {
-    const offset = from.offset + (starts[i] as number);
-    const isWhole = hasAllMembers(value, members[i] as number);
-    const end = from.offset + (ends[i] as number);
-    const duplicate = isWhole ? null : readExactly(bytesBetween(cursor, offset, end).toString()).duplicate;
-    return { number: before + i + 1, offset, value, duplicate };
-  });
-}
-
-function positionBehind({ from, before, ends, line, lineStart }: Boundaries, context: GroupContext): ReadPosition {
-  const { shape, compression } = context;
-  const offset = from.offset + (ends.at(-1) as number);
-  return { offset, records: before + ends.length, state: { shape, compression, line, lineStart } };
-}
-
-/** Raw text is asked for rejects only: until then the texts that were parsed are all that is kept. */
-function toRawText(parts: readonly RecordValues[]): RecordGroup["rawText"] {
-  const encoded = new Map<RecordValues, Buffer>();
-  return ({ number }) => {
-    const part = parts.findLast(({ boundaries }) => boundaries.before < number) as RecordValues;
-    const bytes = encoded.get(part) ?? Buffer.from(part.text);
-    encoded.set(part, bytes);
-    const { before, starts, ends } = part.boundaries;
-    return bytes.toString("utf8", starts[number - before - 1], ends[number - before - 1]);
-  };
-}
-
-/** Whether as many members were read from an object as were written. A flat one shows it by its own names alone. */
-function hasAllMembers(value: JsonValue, written: number): boolean {
-  let own = 0;
-  for (const _ in value as JsonObject) own++;
-  return own === written || countMembers(value) === written;
-}
-
-/** Members of all objects in a value. Fewer than were written: a name stood twice, and `JSON.parse` kept the last. */
-function countMembers(value: JsonValue): number {
-  let count = 0;
-  if (Array.isArray(value)) {
-    for (const element of value) if (typeof element === "object") count += countMembers(element);
-  } else if (isJsonObject(value)) {
-    for (const name in value) {
-      const member = value[name] as JsonValue;
-      count += typeof member === "object" ? 1 + countMembers(member) : 1;
-    }
-  }
-  return count;
 }
 
 type Step = "record" | "done" | "more" | "strange";
@@ -226,105 +120,202 @@ async function strangeFault(cursor: Cursor, shape: Shape) {
   return faultHere(cursor, "JSON_SHAPE", `record ${number} is ${kindAt(bytes[0] as number)}, expected an object,`);
 }
 
+function beginGroup(cursor: Cursor, shape: Shape): Boundaries {
+  const { line, lineStart } = cursor;
+  cursor.tape.length = 0;
+  const place = { from: placeOf(cursor), before: cursor.records, areLines: shape === "ndjson" };
+  return { ...place, starts: [], ends: [], tokens: [0], line, lineStart };
+}
+
+/** Takes the record at the cursor, and those behind it that are in the window: without waiting for each. */
+async function takeRecords(cursor: Cursor, shape: Shape, group: Boundaries): Promise<void> {
+  const origin = group.from.offset;
+  do {
+    const start = cursor.offset;
+    if (!takeAtHand(cursor, origin)) await takeAnyway(cursor, origin);
+    group.starts.push(start - origin);
+    group.ends.push(cursor.offset - origin);
+    group.tokens.push(cursor.tape.length);
+    group.line = cursor.line;
+    group.lineStart = cursor.lineStart;
+    cursor.records++;
+    cursor.expects = "separator";
+  } while (!isFull(cursor, group) && stepToRecord(cursor, shape) === "record");
+}
+
+/** Puts the record at the cursor on the tape and passes it. False, and nothing done, where that is not all there is to it. */
+function takeAtHand(cursor: Cursor, origin: number): boolean {
+  const { tape, limits } = cursor;
+  const { bytes, base, end } = cursor.window;
+  const token = tape.length;
+  const outcome = tokenize(tape, { bytes, from: cursor.offset - base, end, origin: origin - base });
+  if (outcome !== "closed") return false;
+  if (base + tape.at - cursor.offset > limits.maxRecordBytes || tape.values > limits.maxValues) {
+    tape.length = token;
+    return false;
+  }
+  cursor.offset = base + tape.at;
+  if (tape.lines > 0) {
+    cursor.line += tape.lines;
+    cursor.lineStart = base + tape.lineStart;
+  }
+  return true;
+}
+
+/**
+ * The same for a record that does not end in the window, is too large, or is no JSON: its brackets are counted to where
+ * it ends. So it is read once more and not with every chunk, and what is wrong with it is said of the whole of it.
+ */
+async function takeAnyway(cursor: Cursor, origin: number): Promise<void> {
+  const { offset, line, lineStart } = cursor;
+  const from = placeOf(cursor);
+  cursor.depth = cursor.values = 0;
+  await passContainer(cursor, { from, keep: origin });
+  const bytes = bytesBetween(cursor, offset, cursor.offset);
+  Object.assign(cursor, { offset, line, lineStart });
+  if (takeAtHand(cursor, origin)) return;
+  textOf(cursor, from, bytes);
+  refuseSyntax(cursor, from, bytes);
+}
+
+function isFull({ offset, limits }: Cursor, { from, ends }: Boundaries): boolean {
+  return offset - from.offset >= limits.groupBytes || ends.length >= limits.groupRecords;
+}
+
+/** Where the group before ended, what a position says of the fragment, and who is offered the records first. */
+export type GroupContext = Medium & { readonly since: number; readonly take: TakeRecord | null };
+
+/** The records of these boundaries up to the first that is no UTF-8, if there are any, and the fault of that one. */
+type ReadGroup = { readonly group: RecordGroup | null; readonly refused: Error | null };
+
+export function readGroup(cursor: Cursor, found: Boundaries, context: GroupContext): ReadGroup {
+  const { from, before, ends } = found;
+  const bytes = bytesBetween(cursor, from.offset, from.offset + (ends.at(-1) as number));
+  if (isUtf8(bytes)) return { group: readRecords(cursor.tape, { found, bytes }, context), refused: null };
+  const at = findInvalidUtf8(bytes);
+  const count = ends.findIndex((end) => end > at);
+  const refused = encodingFault(cursor, placeWithin(from, bytes, at), before + count);
+  if (count === 0) return { group: null, refused };
+  const valid = { found: firstOf(found, count, bytes), bytes };
+  return { group: readRecords(cursor.tape, valid, context), refused };
+}
+
+function firstOf(found: Boundaries, count: number, bytes: Buffer): Boundaries {
+  const ends = found.ends.slice(0, count);
+  const { offset, line, column } = placeWithin(found.from, bytes, ends.at(-1) as number);
+  return { ...found, ends, line, lineStart: offset - column + 1 };
+}
+
+/** Records and their bytes. */
+type Found = { readonly found: Boundaries; readonly bytes: Buffer };
+
+function readRecords(tape: Tape, { found, bytes }: Found, context: GroupContext): RecordGroup {
+  const taped = { tokens: tape.tokens, bytes };
+  const runs = runsOf(taped, found, context.take);
+  const records = runs.flatMap((run) => readRun(taped, found, run));
+  const next = positionBehind(found, context);
+  return {
+    records,
+    count: found.ends.length,
+    next,
+    bytes: next.offset - context.since,
+    rawText: toRawText(found, runs),
+  };
+}
+
+function positionBehind({ from, before, ends, line, lineStart }: Boundaries, context: GroupContext): ReadPosition {
+  const { shape, compression } = context;
+  const offset = from.offset + (ends.at(-1) as number);
+  return { offset, records: before + ends.length, state: { shape, compression, line, lineStart } };
+}
+
+/** Records of a group that stand side by side and are read alike. */
+type Run = { readonly first: number; readonly summaries: TokenSummary[]; text: string };
+
 /** Offers every record to whoever can do without its value, and answers the runs of those that are left. */
-function runsToRead(cursor: Cursor, found: Boundaries, take: TakeRecord | null): Run[] {
-  const { from, before, starts, ends } = found;
-  const all = { from: 0, to: ends.length };
-  const bytes = bytesBetween(cursor, from.offset, from.offset + (ends.at(-1) ?? 0));
-  if (take === null || !isUtf8(bytes)) return [all];
+function runsOf(taped: Taped, found: Boundaries, take: TakeRecord | null): Run[] {
+  const { before, starts, ends, tokens } = found;
   const runs: Run[] = [];
-  const record: RawRecord = { bytes, from: 0, to: 0, number: 0 };
-  let open = 0;
+  const record: RawRecord = { ...taped, from: 0, to: 0, number: 0, token: 0 };
+  let run: Run | null = null;
   for (let i = 0; i < ends.length; i += 1) {
     record.from = starts[i] as number;
     record.to = ends[i] as number;
     record.number = before + i + 1;
-    if (!take(record)) continue;
-    if (i > open) runs.push({ from: open, to: i });
-    open = i + 1;
+    record.token = tokens[i] as number;
+    if (take?.(record)) {
+      run = null;
+      continue;
+    }
+    const summary = summarize(taped, record.token, tokens[i + 1] as number);
+    if (run === null || run.summaries[0]?.needsExactRead !== summary.needsExactRead) {
+      run = { first: i, summaries: [], text: "" };
+      runs.push(run);
+    }
+    run.summaries.push(summary);
   }
-  if (open < ends.length) runs.push({ from: open, to: ends.length });
   return runs;
 }
 
-type RecordValues = {
-  /** Those of the boundaries that could be read. */
-  readonly boundaries: Boundaries;
-  readonly values: readonly JsonValue[];
-  /** Their bytes where the window had them, separated by commas. */
-  readonly text: string;
-  /** Why the record behind them could not be read; null where all could. */
-  readonly refused: Error | null;
-};
-
-/** Parses whole records at once, up to the first that is no JSON. */
-function parseRecords(cursor: Cursor, boundaries: Boundaries): RecordValues {
-  const { from, ends } = boundaries;
-  const bytes = bytesBetween(cursor, from.offset, from.offset + (ends.at(-1) ?? 0));
-  const text = boundaries.areLines ? decodeLines(bytes, ends) : decodeUtf8(bytes);
-  if (text === null) return refuse(cursor, boundaries, findInvalid(cursor, boundaries, bytes));
-  try {
-    return { boundaries, text, values: parseValues(boundaries, text), refused: null };
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    return refuse(cursor, boundaries, findBroken(cursor, boundaries, bytes));
-  }
-}
-
-/** A record that cannot be read: its index, and why. */
-type Refused = { readonly index: number; readonly error: Error };
-
-function refuse(cursor: Cursor, boundaries: Boundaries, { index, error }: Refused): RecordValues {
-  const before = parseRecords(cursor, boundariesOf(cursor, boundaries, { from: 0, to: index }));
-  return { ...before, refused: before.refused ?? error };
-}
-
-function parseValues({ from, exact, numbers }: Boundaries, text: string): JsonValue[] {
-  const escaped = hasEscapedName(text);
-  if (exact.length === 0 && !escaped) return JSON.parse(`[${text}]`) as JsonValue[];
-  const places = numbers.map((offset) => offset - from.offset);
-  const quoted = escaped ? null : quoteNumbers(text, places);
-  if (quoted === null) return parseSlowly(`[${text}]`);
-  const values = JSON.parse(`[${quoted}]`) as JsonValue[];
-  for (const i of exact) unquoteNumbers(values[i] as JsonValue);
-  return values;
-}
-
-/** `JSON.parse` says whether it is JSON, we say what it is. */
-function parseSlowly(text: string): JsonValue[] {
-  JSON.parse(text);
-  return readExactly(text).value as JsonValue[];
+function readRun(taped: Taped, found: Boundaries, run: Run): SourceRecord[] {
+  const { from, before, starts, tokens } = found;
+  run.text = textOfRun(taped.bytes, found, run);
+  const parsed = run.summaries[0]?.needsExactRead ? null : (JSON.parse(`[${run.text}]`) as JsonValue[]);
+  return run.summaries.map(({ members }, n) => {
+    const i = run.first + n;
+    const value = parsed?.[n];
+    const place = { number: before + i + 1, offset: from.offset + (starts[i] as number) };
+    if (value !== undefined && hasAllMembers(value, members)) return { ...place, value, duplicate: null };
+    const exact = readExactly(taped, tokens[i] as number);
+    return { ...place, value: value ?? exact.value, duplicate: exact.duplicate };
+  });
 }
 
 const comma = 0x2c;
 
 /** Between lines a comma takes the place of the first white space, for as long as it takes to decode them. */
-function decodeLines(bytes: Buffer, ends: readonly number[]): string | null {
-  const last = ends.length - 1;
-  if (last < 0) return "";
-  const replaced = new Uint8Array(last);
-  for (let i = 0; i < last; i++) {
-    replaced[i] = bytes[ends[i] as number] as number;
-    bytes[ends[i] as number] = comma;
-  }
+function textOfRun(all: Buffer, { areLines, starts, ends }: Boundaries, { first, summaries }: Run): string {
+  const last = first + summaries.length - 1;
+  const bytes = all.subarray(starts[first], ends[last]);
+  if (!areLines) return decodeUtf8(bytes);
+  const separators = ends.slice(first, last);
+  const replaced = separators.map((at) => all[at] as number);
+  for (const at of separators) all[at] = comma;
   const text = decodeUtf8(bytes);
-  for (let i = 0; i < last; i++) bytes[ends[i] as number] = replaced[i] as number;
+  for (const [n, at] of separators.entries()) all[at] = replaced[n] as number;
   return text;
 }
 
-function findInvalid(cursor: Cursor, { from, before, ends }: Boundaries, bytes: Buffer): Refused {
-  const at = findInvalidUtf8(bytes);
-  const index = ends.findIndex((end) => end > at);
-  return { index, error: encodingFault(cursor, placeWithin(from, bytes, at), before + index) };
+/** Raw text is asked for rejects only: until then the texts of the runs are all that is kept. */
+function toRawText({ before, starts, ends }: Boundaries, runs: readonly Run[]): RecordGroup["rawText"] {
+  const encoded = new Map<Run, Buffer>();
+  return ({ number }) => {
+    const i = number - before - 1;
+    const run = runs.findLast(({ first }) => first <= i) as Run;
+    const bytes = encoded.get(run) ?? Buffer.from(run.text);
+    encoded.set(run, bytes);
+    const start = starts[run.first] as number;
+    return bytes.toString("utf8", (starts[i] as number) - start, (ends[i] as number) - start);
+  };
 }
 
-function findBroken(cursor: Cursor, { from, before, starts, ends }: Boundaries, all: Buffer): Refused {
-  for (const [index, start] of starts.entries()) {
-    const bytes = all.subarray(start, ends[index]);
-    const fault = findSyntaxFault(bytes, cursor.limits.maxDepth);
-    if (fault === null) continue;
-    const faulty = { bytes, from: placeWithin(from, all, start), fault };
-    return { index, error: syntaxFault(cursor, faulty, before + index) };
+/** Whether as many members were read from an object as were written. A flat one shows it by its own names alone. */
+function hasAllMembers(value: JsonValue, written: number): boolean {
+  let own = 0;
+  for (const _ in value as JsonObject) own++;
+  return own === written || countMembers(value) === written;
+}
+
+/** Members of all objects in a value. Fewer than were written: a name stood twice, and `JSON.parse` kept the last. */
+function countMembers(value: JsonValue): number {
+  let count = 0;
+  if (Array.isArray(value)) {
+    for (const element of value) if (typeof element === "object") count += countMembers(element);
+  } else if (isJsonObject(value)) {
+    for (const name in value) {
+      const member = value[name] as JsonValue;
+      count += typeof member === "object" ? 1 + countMembers(member) : 1;
+    }
   }
-  return { index: 0, error: faultHere(cursor, "JSON_SYNTAX", "no JSON: the parser refuses records before here,") };
+  return count;
 }

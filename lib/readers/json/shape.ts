@@ -1,4 +1,6 @@
+import type { JsonObject } from "../../core/json.ts";
 import { foreignCharset, objectFault, type Place, showBytes, startsWithMark } from "../object-faults.ts";
+import { passContainer, scanString } from "./boundaries.ts";
 import {
   bytesBetween,
   type Cursor,
@@ -6,7 +8,6 @@ import {
   faultHere,
   needMore,
   nextByte,
-  passContainer,
   placeOf,
   refuseSyntax,
   type Shape,
@@ -14,8 +15,7 @@ import {
   textOf,
 } from "./cursor.ts";
 import { readExactly } from "./exact-values.ts";
-import { scanString } from "./scan.ts";
-import { findSyntaxFault } from "./syntax.ts";
+import { findSyntaxFault, tokenized } from "./syntax.ts";
 
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
@@ -103,7 +103,7 @@ async function passValue(cursor: Cursor, span: Span): Promise<void> {
   if (byte === openBrace || byte === openBracket) return await passContainer(cursor, span);
   if (byte !== quote) return await passScalar(cursor, span);
   cursor.offset++;
-  while (!scanString(cursor, cursor.window)) await needMore(cursor, span);
+  while (!scanString(cursor)) await needMore(cursor, span);
 }
 
 async function passScalar(cursor: Cursor, span: Span): Promise<void> {
@@ -174,7 +174,7 @@ export async function readTrailer(cursor: Cursor, shape: Shape): Promise<void> {
   if (byte !== -1) throw faultHere(cursor, "JSON_SYNTAX", "no JSON: data behind the end of the top-level value");
 }
 
-const opening = '{"":0';
+const opening = Buffer.from('{"":0');
 
 async function passMembers(cursor: Cursor): Promise<void> {
   if ((await nextByte(cursor)) === -1) throw endFault(cursor);
@@ -183,21 +183,15 @@ async function passMembers(cursor: Cursor): Promise<void> {
   cursor.values = 0;
   await passContainer(cursor, { from, keep: from.offset });
   const bytes = bytesBetween(cursor, from.offset, cursor.offset);
-  const members = parseMembers(textOf(cursor, from, bytes));
-  if (members === null) {
+  textOf(cursor, from, bytes);
+  const object = Buffer.concat([opening, bytes]);
+  const taped = tokenized(object, cursor.limits.maxDepth);
+  if (taped.tape.outcome !== "closed") {
     const { offset, line, column } = from;
     const shifted = { offset: offset - opening.length, line, column: column - opening.length };
-    return refuseSyntax(cursor, shifted, Buffer.concat([Buffer.from(opening), bytes]));
+    return refuseSyntax(cursor, shifted, object);
   }
-  if (!Object.hasOwn(members, "records")) return;
+  const { value } = readExactly({ tokens: taped.tape.tokens, bytes: taped.bytes }, 0);
+  if (!Object.hasOwn(value as JsonObject, "records")) return;
   throw faultHere(cursor, "JSON_SHAPE", "records stands twice, expected it once,");
-}
-
-function parseMembers(text: string): object | null {
-  try {
-    JSON.parse(opening + text);
-    return readExactly(opening + text).value as object;
-  } catch {
-    return null;
-  }
 }

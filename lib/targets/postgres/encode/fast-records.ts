@@ -1,26 +1,15 @@
 import { conversionOptions, isObliged, nullTexts } from "../../../core/contract.ts";
+import { endToken, escapedToken, nameToken, nullToken, stringToken, tokenSize } from "../../../core/json-tokens.ts";
 import type { TablePlan } from "../../../core/plan.ts";
 import type { RawRecord } from "../../../core/records.ts";
 import type { LineBuffer } from "./copy-text.ts";
-import {
-  escapedKind,
-  type FastForm,
-  fastFormOf,
-  isAt,
-  type Kind,
-  type Lexeme,
-  literalKind,
-  numberKind,
-  passNumber,
-  stringKind,
-  utcSuffix,
-} from "./fast-values.ts";
+import { type FastForm, fastFormOf, isAt, type Lexeme, utcSuffix } from "./fast-values.ts";
 import { type FieldMeaning, fieldMeanings, rowWidthOf } from "./transform.ts";
 
 /**
- * The short way from a record's bytes to its line of COPY text, for records whose every value is plain. It reads JSON
- * strictly, knows the names by their order in the record before, and gives up at the first thing
- * out of the ordinary: then the record is parsed and transformed the exact way, which would give the same line.
+ * The short way from a record's tokens to its line of COPY text, for records whose every value is plain. It knows the
+ * names by their order in the record before, and gives up at the first thing out of the ordinary: then the record is
+ * parsed and transformed the exact way, which would give the same line.
  */
 export type FastRecords = {
   /**
@@ -46,8 +35,6 @@ type FastTable = {
 /** Bytes that a line may take beyond those of its record: separators, nulls, suffixes. */
 export const overheadOfColumn = 8;
 
-const absent = 0;
-const nullKind = 5;
 /** Names beside those of columns that are told apart, so that none of them stands twice. */
 const maxPassedNames = 64;
 
@@ -55,84 +42,50 @@ type Name = { readonly bytes: Uint8Array; readonly slot: number };
 
 type Reading = {
   readonly table: FastTable;
-  readonly kinds: Uint8Array;
-  readonly starts: Int32Array;
-  readonly ends: Int32Array;
+  /** Where the value of each slot stands among the tokens; 0 where it is absent. */
+  readonly places: Int32Array;
   /** By their place in the record before. */
   readonly names: Name[];
   readonly passed: Map<string, number>;
   readonly value: Lexeme;
-  bytes: Uint8Array;
-  at: number;
-  to: number;
+  tokens: Int32Array;
 };
 
 export function openFastRecords(table: FastTable): FastRecords {
-  const slots = table.columns.length + maxPassedNames;
-  const nothing = new Uint8Array(0);
   const reading: Reading = {
     table,
-    kinds: new Uint8Array(slots),
-    starts: new Int32Array(slots),
-    ends: new Int32Array(slots),
+    places: new Int32Array(table.columns.length + maxPassedNames),
     names: [],
     passed: new Map(),
-    value: { bytes: nothing, kind: stringKind, from: 0, to: 0 },
-    bytes: nothing,
-    at: 0,
-    to: 0,
+    value: { bytes: new Uint8Array(0), kind: stringToken, from: 0, to: 0 },
+    tokens: new Int32Array(0),
   };
   return { append: (record, line) => (readMembers(reading, record) ? appendFields(reading, line) : -1) };
 }
 
-const quote = 0x22;
-const backslash = 0x5c;
-const comma = 0x2c;
-const colon = 0x3a;
-const minus = 0x2d;
-const closeBrace = 0x7d;
-
 /** Where every value stands. False where the record is not plain. */
-function readMembers(reading: Reading, { bytes, from, to }: RawRecord): boolean {
-  reading.kinds.fill(absent);
-  reading.bytes = reading.value.bytes = bytes;
-  reading.to = to;
-  reading.at = passSpace(bytes, from + 1);
-  if (bytes[reading.at] === closeBrace) return reading.at + 1 === to;
-  for (let place = 0; ; place += 1) {
-    const slot = readName(reading, place);
-    if (slot < 0 || !readValue(reading, slot)) return false;
-    reading.at = passSpace(bytes, reading.at);
-    if (bytes[reading.at] === closeBrace) return reading.at + 1 === to;
-    if (bytes[reading.at] !== comma) return false;
-    reading.at = passSpace(bytes, reading.at + 1);
+function readMembers(reading: Reading, { bytes, tokens, token }: RawRecord): boolean {
+  const { places, names } = reading;
+  places.fill(0);
+  reading.value.bytes = bytes;
+  reading.tokens = tokens;
+  let at = token + tokenSize;
+  for (let place = 0; tokens[at] === nameToken + stringToken; place += 1) {
+    const start = tokens[at + 1] as number;
+    const length = (tokens[at + 2] as number) - start;
+    let name = names[place];
+    if (name === undefined || name.bytes.length !== length || !isAt(bytes, start, name.bytes)) {
+      const slot = slotOf(reading, Buffer.from(bytes.subarray(start, start + length)).toString());
+      if (slot < 0) return false;
+      name = { bytes: bytes.slice(start, start + length), slot };
+      if (place <= names.length) names[place] = name;
+    }
+    at += tokenSize;
+    if (places[name.slot] !== 0 || (tokens[at] as number) > nullToken) return false;
+    places[name.slot] = at;
+    at += tokenSize;
   }
-}
-
-function passSpace(bytes: Uint8Array, from: number): number {
-  let i = from;
-  while (bytes[i] === 0x20 || bytes[i] === 0x0a || bytes[i] === 0x0d || bytes[i] === 0x09) i += 1;
-  return i;
-}
-
-/** Passes a name and its colon; answers the slot of its value, -1 where it is not plain. */
-function readName(reading: Reading, place: number): number {
-  const { bytes } = reading;
-  if (bytes[reading.at] !== quote) return -1;
-  const start = reading.at + 1;
-  let name = reading.names[place];
-  if (name === undefined || !isAt(bytes, start, name.bytes)) {
-    const end = passString(bytes, start);
-    if (end < 0 || hasEscape(bytes, start, end)) return -1;
-    const slot = slotOf(reading, Buffer.from(bytes.subarray(start, end)).toString());
-    if (slot < 0) return -1;
-    name = { bytes: bytes.slice(start, end + 1), slot };
-    if (place <= reading.names.length) reading.names[place] = name;
-  }
-  const at = passSpace(bytes, start + name.bytes.length);
-  if (bytes[at] !== colon) return -1;
-  reading.at = passSpace(bytes, at + 1);
-  return name.slot;
+  return tokens[at] === endToken;
 }
 
 /** The slot of a column, or of a name that is passed over. */
@@ -147,63 +100,8 @@ function slotOf({ table, passed }: Reading, name: string): number {
   return slot;
 }
 
-/** What may follow the backslash of an escape of one character. */
-const shortEscapes = Uint8Array.from({ length: 256 }, (_, byte) =>
-  '"\\/bfnrt'.includes(String.fromCharCode(byte)) ? 1 : 0,
-);
-
-/** Where a string ends; -1 where it holds a control character or an escape by number. */
-function passString(bytes: Uint8Array, from: number): number {
-  let i = from;
-  let byte = bytes[i] as number;
-  while (byte !== quote) {
-    // Behind the last byte there is none, which is not greater either.
-    if (!(byte >= 0x20)) return -1;
-    if (byte === backslash && shortEscapes[bytes[++i] as number] !== 1) return -1;
-    i += 1;
-    byte = bytes[i] as number;
-  }
-  return i;
-}
-
-function hasEscape(bytes: Uint8Array, from: number, to: number): boolean {
-  for (let i = from; i < to; i += 1) if (bytes[i] === backslash) return true;
-  return false;
-}
-
-const wordTrue = Buffer.from("true");
-const wordFalse = Buffer.from("false");
-const wordNull = Buffer.from("null");
-
-/** Notes where a scalar stands and passes it. False where it is none, or stands twice. */
-function readValue(reading: Reading, slot: number): boolean {
-  const { bytes, kinds } = reading;
-  if (kinds[slot] !== absent) return false;
-  const start = reading.at;
-  const first = bytes[start] as number;
-  if (first === quote) {
-    const end = passString(bytes, start + 1);
-    reading.starts[slot] = start + 1;
-    reading.ends[slot] = end;
-    kinds[slot] = hasEscape(bytes, start + 1, end) ? escapedKind : stringKind;
-    reading.at = end + 1;
-    return end >= 0;
-  }
-  const isNumber = first === minus || (first >= 0x30 && first <= 0x39);
-  const end = isNumber ? passNumber(bytes, start) : passWord(bytes, start);
-  kinds[slot] = isNumber ? numberKind : first === wordNull[0] ? nullKind : literalKind;
-  reading.starts[slot] = start;
-  reading.ends[slot] = end;
-  reading.at = end;
-  return end >= 0;
-}
-
-function passWord(bytes: Uint8Array, from: number): number {
-  if (isAt(bytes, from, wordNull)) return from + wordNull.length;
-  if (isAt(bytes, from, wordTrue)) return from + wordTrue.length;
-  return isAt(bytes, from, wordFalse) ? from + wordFalse.length : -1;
-}
-
+const quote = 0x22;
+const backslash = 0x5c;
 const tab = 0x09;
 const letterN = 0x4e;
 const zeroDigit = 0x30;
@@ -225,15 +123,15 @@ function appendFields(reading: Reading, line: LineBuffer): number {
   return nulled;
 }
 
-function appendAbsent({ table, kinds }: Reading, line: LineBuffer): void {
+function appendAbsent({ table, places }: Reading, line: LineBuffer): void {
   const count = table.columns.length;
   let complete = true;
-  for (let slot = 0; slot < count; slot += 1) if (kinds[slot] === absent) complete = false;
+  for (let slot = 0; slot < count; slot += 1) if (places[slot] === 0) complete = false;
   if (complete) {
     appendNull(line);
     return;
   }
-  for (let slot = 0; slot < count; slot += 1) line.bytes[line.end++] = zeroDigit + (kinds[slot] === absent ? 1 : 0);
+  for (let slot = 0; slot < count; slot += 1) line.bytes[line.end++] = zeroDigit + (places[slot] === 0 ? 1 : 0);
 }
 
 function appendNull(line: LineBuffer): void {
@@ -244,15 +142,16 @@ function appendNull(line: LineBuffer): void {
 /** Answers 1 for a text that means null, -1 for a value that is not plain, else 0. */
 function appendValue(reading: Reading, slot: number, line: LineBuffer): number {
   const { form, nulls, isObliged } = reading.table.columns[slot] as FastColumn;
-  const kind = reading.kinds[slot] as number;
-  const { value } = reading;
-  value.kind = kind as Kind;
-  value.from = reading.starts[slot] as number;
-  value.to = reading.ends[slot] as number;
+  const { value, tokens } = reading;
+  const place = reading.places[slot] as number;
+  const kind = place === 0 ? nullToken : (tokens[place] as number);
+  value.kind = kind;
+  value.from = tokens[place + 1] as number;
+  value.to = tokens[place + 2] as number;
   // Whether the text behind the escapes means null is not looked at here.
-  if (kind === escapedKind && nulls.some((text) => text.length >= (value.to - value.from) / 2)) return -1;
-  const isNulled = kind === stringKind && isOneOf(value, nulls);
-  if (kind === absent || kind === nullKind || isNulled) {
+  if (kind === escapedToken && nulls.some((text) => text.length >= (value.to - value.from) / 2)) return -1;
+  const isNulled = kind === stringToken && isOneOf(value, nulls);
+  if (kind === nullToken || isNulled) {
     if (isObliged) return -1;
     appendNull(line);
     return isNulled ? 1 : 0;
@@ -260,7 +159,7 @@ function appendValue(reading: Reading, slot: number, line: LineBuffer): number {
   if (form === null) return -1;
   const match = form(value);
   if (match === 0) return -1;
-  if (kind === escapedKind) appendEscaped(value, line);
+  if (kind === escapedToken) appendEscaped(value, line);
   else appendBytes(value, line);
   if (match === 2) for (const byte of utcSuffix) line.bytes[line.end++] = byte;
   return 0;

@@ -1,5 +1,6 @@
 import type { Column, ColumnType } from "../../../core/catalog.ts";
 import type { ConversionOptions } from "../../../core/contract.ts";
+import { booleanToken, escapedToken, numberToken, stringToken } from "../../../core/json-tokens.ts";
 
 /**
  * Plain forms: values that a conversion hands on as they were written, told by their bytes. They are most of all data,
@@ -33,9 +34,9 @@ const forms: ReadonlyMap<string, MakeForm> = new Map<string, MakeForm>([
     "bool",
     () =>
       ({ kind }) =>
-        kind === literalKind ? asItIs : no,
+        kind === booleanToken ? asItIs : no,
   ],
-  ["date", () => (value) => (value.kind === stringKind && isPlainDate(value) ? asItIs : no)],
+  ["date", () => (value) => (value.kind === stringToken && isPlainDate(value) ? asItIs : no)],
   ["timestamp", timestampForm],
   ["timestamptz", timestamptzForm],
   ["uuid", () => uuidForm],
@@ -55,8 +56,8 @@ function textForm({ length }: ColumnType): FastForm {
     isString(value.kind) && (value.to - value.from <= length || countCharacters(value) <= length) ? asItIs : no;
 }
 
-function isString(kind: Kind): boolean {
-  return kind === stringKind || kind === escapedKind;
+function isString(kind: number): boolean {
+  return kind === stringToken || kind === escapedToken;
 }
 
 function countCharacters({ bytes, from, to }: Lexeme): number {
@@ -68,15 +69,15 @@ function countCharacters({ bytes, from, to }: Lexeme): number {
 function enumForm(labels: readonly string[]): FastForm {
   const allowed = labels.map((label) => Buffer.from(label));
   return ({ kind, bytes, from, to }) => {
-    if (kind !== stringKind) return no;
+    if (kind !== stringToken) return no;
     for (const label of allowed) if (label.length === to - from && isAt(bytes, from, label)) return asItIs;
     return no;
   };
 }
 
 /** Strings of digits are numbers, too. */
-function mayBeNumber(kind: Kind): boolean {
-  return kind === numberKind || kind === stringKind;
+function mayBeNumber(kind: number): boolean {
+  return kind === numberToken || kind === stringToken;
 }
 
 /** A sign counts as a digit: what is rare may go the exact way. */
@@ -117,14 +118,14 @@ const microsecondDigits = 6;
 
 function timestampForm({ fractionDigits: typmod }: ColumnType): FastForm {
   const digits = typmod ?? microsecondDigits;
-  return (value) => (value.kind === stringKind && passDateTime(value, digits) === value.to ? asItIs : no);
+  return (value) => (value.kind === stringToken && passDateTime(value, digits) === value.to ? asItIs : no);
 }
 
 function timestamptzForm({ fractionDigits: typmod }: ColumnType, { timezone }: ConversionOptions): FastForm {
   const digits = typmod ?? microsecondDigits;
   const naive = timezone === "UTC" ? withUtc : no;
   return (value) => {
-    if (value.kind !== stringKind) return no;
+    if (value.kind !== stringToken) return no;
     const end = passDateTime(value, digits);
     if (end === value.to) return naive;
     return end > 0 && endsWithOffset(value, end) ? asItIs : no;
@@ -134,7 +135,7 @@ function timestamptzForm({ fractionDigits: typmod }: ColumnType, { timezone }: C
 const hyphen = 0x2d;
 
 const uuidForm: FastForm = ({ kind, bytes, from, to }) => {
-  if (kind !== stringKind || to - from !== 36) return no;
+  if (kind !== stringToken || to - from !== 36) return no;
   for (let i = 0; i < 36; i += 1) {
     const byte = bytes[from + i] as number;
     if (i === 8 || i === 13 || i === 18 || i === 23) {
@@ -146,16 +147,8 @@ const uuidForm: FastForm = ({ kind, bytes, from, to }) => {
 
 /** The lexical forms that plain values are made of, on bytes of UTF-8. */
 
-/** What stands between two delimiters of a record: the content of a string, a number, or true and false. */
-export type Kind = 1 | 2 | 3 | 4;
-export const stringKind: Kind = 1;
-export const numberKind: Kind = 2;
-export const literalKind: Kind = 3;
-/** A string with escapes of one character. */
-export const escapedKind: Kind = 4;
-
-/** One value as it was written. The same object serves for all of them: there are millions. */
-export type Lexeme = { bytes: Uint8Array; kind: Kind; from: number; to: number };
+/** One scalar as it was written, its kind that of its token. The same object serves for all: there are millions. */
+export type Lexeme = { bytes: Uint8Array; kind: number; from: number; to: number };
 
 const zero = 0x30;
 const minus = 0x2d;
@@ -173,7 +166,7 @@ export function isAt(bytes: Uint8Array, from: number, expected: Uint8Array): boo
 }
 
 /** Where JSON's number without an exponent ends that begins at a place; -1 where there is none. */
-export function passNumber(bytes: Uint8Array, from: number): number {
+function passNumber(bytes: Uint8Array, from: number): number {
   const start = bytes[from] === minus ? from + 1 : from;
   let i = start;
   while (isDigit(bytes[i])) i += 1;
