@@ -30,7 +30,7 @@ import { openTurns } from "./ledger/turns.ts";
 import { openSlices, openWorkItems } from "./ledger/work-items.ts";
 import { readAuthorities } from "./postgres/client.ts";
 import { type ConnectionLimits, closeSql, type Login, openSql } from "./postgres/connection.ts";
-import { readFragment } from "./readers/json/fragment.ts";
+import { readFragment } from "./readers/read-fragment.ts";
 import { openPostgresTarget } from "./targets/postgres/postgres-target.ts";
 
 /** The only place where adapters meet ports. */

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { PermanentError } from "../../lib/core/errors.ts";
 import { openWindow } from "../../lib/readers/bytes.ts";
-import { readFragment } from "../../lib/readers/json/fragment.ts";
 import { defaultReadLimits } from "../../lib/readers/limits.ts";
+import { readFragment } from "../../lib/readers/read-fragment.ts";
 import { read, storeOf } from "./support.ts";
 
 const mebibyte = 1024 * 1024;

@@ -1,7 +1,7 @@
 import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { ReadPosition } from "../../lib/core/records.ts";
-import { readFragment } from "../../lib/readers/json/fragment.ts";
+import { readFragment } from "../../lib/readers/read-fragment.ts";
 import { read, readFrom, type Stored, stored, storeOf } from "./support.ts";
 
 const records = Array.from({ length: 9 }, (_, i) => `{"id":${i},"größe":1.${i}0}`);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readFragment } from "../../lib/readers/json/fragment.ts";
+import { readFragment } from "../../lib/readers/read-fragment.ts";
 import { read, storeOf } from "./support.ts";
 
 const first = '{"id":1,"note":"a \\"quoted\\" } brace"}';

@@ -1,7 +1,7 @@
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { ReadPosition } from "../../lib/core/records.ts";
-import { readFragment } from "../../lib/readers/json/fragment.ts";
+import { readFragment } from "../../lib/readers/read-fragment.ts";
 import { faultOf, readFrom, type Stored, storeOf } from "./support.ts";
 
 /** Record, byte, line and column of one fault, however the fragment is written, stored and cut. */

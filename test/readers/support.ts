@@ -3,8 +3,8 @@ import { ExactNumber, type JsonValue } from "../../lib/core/json.ts";
 import type { ObjectStore, ObjectVersion } from "../../lib/core/objects.ts";
 import type { RecordGroup } from "../../lib/core/records.ts";
 import { type ExactValue, readExactly, summarize } from "../../lib/readers/json/exact-values.ts";
-import { type ReadFragmentOptions, type ReadSummary, readFragment } from "../../lib/readers/json/fragment.ts";
 import { tokenized } from "../../lib/readers/json/syntax.ts";
+import { type ReadFragmentOptions, type ReadSummary, readFragment } from "../../lib/readers/read-fragment.ts";
 
 export const key = "staging/validated/batch-1/blood.json";
 

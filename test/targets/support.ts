@@ -15,7 +15,7 @@ import { openPlans } from "../../lib/ledger/plans.ts";
 import { openSlices, openWorkItems } from "../../lib/ledger/work-items.ts";
 import { openSql } from "../../lib/postgres/connection.ts";
 import { stagingTableOf } from "../../lib/postgres/sql-names.ts";
-import { readFragment } from "../../lib/readers/json/fragment.ts";
+import { readFragment } from "../../lib/readers/read-fragment.ts";
 import { stageFragments } from "../../lib/steps/stage-fragments.ts";
 import { openPostgresTarget } from "../../lib/targets/postgres/postgres-target.ts";
 import { openTestDatabase, type TestDatabase } from "../support/database.ts";

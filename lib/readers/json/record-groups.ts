@@ -23,6 +23,25 @@ import { kindAt, lookAhead } from "./shape.ts";
 import { findSyntaxFault } from "./syntax.ts";
 import { type Tape, tokenize } from "./tokenize.ts";
 
+/** Where the group before ended, what a position says of the fragment, and who is offered the records first. */
+type GroupContext = Medium & { readonly since: number; readonly take: TakeRecord | null };
+
+/** Reads the records from the cursor on, in groups. All complete records before a fault are handed over first. */
+export async function* readGroups(cursor: Cursor, context: GroupContext): AsyncGenerator<RecordGroup, void> {
+  let { since } = context;
+  for (;;) {
+    const { boundaries, isLast, fault } = await collectRecords(cursor, context.shape);
+    if (boundaries !== null) {
+      const { group, refused } = readGroup(cursor, boundaries, { ...context, since });
+      since = group?.next.offset ?? since;
+      if (group !== null) yield group;
+      if (refused !== null) throw refused;
+    }
+    if (fault !== null) throw fault.error;
+    if (isLast) return;
+  }
+}
+
 /** Some whole records in the window, and on the tape. Starts and ends are relative to the first byte. */
 type Boundaries = {
   readonly from: Place;
@@ -48,7 +67,7 @@ type Collected = {
 };
 
 /** Finds the boundaries of the next records, about a group of them. */
-export async function collectRecords(cursor: Cursor, shape: Shape): Promise<Collected> {
+async function collectRecords(cursor: Cursor, shape: Shape): Promise<Collected> {
   let boundaries: Boundaries | null = null;
   try {
     while (boundaries === null || !isFull(cursor, boundaries)) {
@@ -182,13 +201,10 @@ function isFull({ offset, limits }: Cursor, { from, ends }: Boundaries): boolean
   return offset - from.offset >= limits.groupBytes || ends.length >= limits.groupRecords;
 }
 
-/** Where the group before ended, what a position says of the fragment, and who is offered the records first. */
-export type GroupContext = Medium & { readonly since: number; readonly take: TakeRecord | null };
-
 /** The records of these boundaries up to the first that is no UTF-8, if there are any, and the fault of that one. */
 type ReadGroup = { readonly group: RecordGroup | null; readonly refused: Error | null };
 
-export function readGroup(cursor: Cursor, found: Boundaries, context: GroupContext): ReadGroup {
+function readGroup(cursor: Cursor, found: Boundaries, context: GroupContext): ReadGroup {
   const { from, before, ends } = found;
   const bytes = bytesBetween(cursor, from.offset, from.offset + (ends.at(-1) as number));
   if (isUtf8(bytes)) return { group: readRecords(cursor.tape, { found, bytes }, context), refused: null };

@@ -17,7 +17,7 @@ import type {
 } from "../../../lib/core/target.ts";
 import type { NewItem, SliceProgress, WorkItem } from "../../../lib/core/work-item.ts";
 import { sinks } from "../../../lib/ledger/sinks.ts";
-import { readFragment } from "../../../lib/readers/json/fragment.ts";
+import { readFragment } from "../../../lib/readers/read-fragment.ts";
 import type { Held, Within } from "./driven-ledger.ts";
 import type { Batch, LoadReport, TargetHome, TargetUnderTest } from "./target-under-test.ts";
 

@@ -5,7 +5,7 @@ import { type JsonValue, toJsonText } from "../../../lib/core/json.ts";
 import type { TablePlan } from "../../../lib/core/plan.ts";
 import type { TakeRecord } from "../../../lib/core/records.ts";
 import type { WorkItem } from "../../../lib/core/work-item.ts";
-import { readFragment } from "../../../lib/readers/json/fragment.ts";
+import { readFragment } from "../../../lib/readers/read-fragment.ts";
 import { openTableEncoder } from "../../../lib/targets/postgres/encode/table-encoder.ts";
 import { key, stored, storeOf } from "../../readers/support.ts";
 import { garbageOf } from "../garbage.ts";

@@ -11,7 +11,7 @@ import type { WorkItem } from "../../../lib/core/work-item.ts";
 import { sinks } from "../../../lib/ledger/sinks.ts";
 import { insertRejects, rejectsOfPlan } from "../../../lib/ledger/stored-rejects.ts";
 import { shareTransaction, type Tx } from "../../../lib/postgres/transaction.ts";
-import { readFragment } from "../../../lib/readers/json/fragment.ts";
+import { readFragment } from "../../../lib/readers/read-fragment.ts";
 import { openTableEncoder } from "../../../lib/targets/postgres/encode/table-encoder.ts";
 import { judgeTables } from "../../../lib/targets/postgres/judge.ts";
 import { openCatalog } from "../../../lib/targets/postgres/postgres-catalog.ts";

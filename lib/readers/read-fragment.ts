@@ -1,12 +1,12 @@
-import type { ObjectStore, ObjectVersion } from "../../core/objects.ts";
-import type { ReadPosition, RecordGroup, TakeRecord } from "../../core/records.ts";
-import { type BodySource, type ByteWindow, openBody, openWindow, reopenBody } from "../bytes.ts";
-import { defaultReadLimits, type ReadLimits } from "../limits.ts";
-import { objectFault } from "../object-faults.ts";
-import type { Cursor, Medium, Shape } from "./cursor.ts";
-import { collectRecords, type GroupContext, readGroup } from "./record-groups.ts";
-import { detectShape, readTrailer } from "./shape.ts";
-import { openTape } from "./tokenize.ts";
+import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
+import type { ReadPosition, RecordGroup, TakeRecord } from "../core/records.ts";
+import { type BodySource, type ByteWindow, openBody, openWindow, reopenBody } from "./bytes.ts";
+import type { Cursor, Medium, Shape } from "./json/cursor.ts";
+import { readGroups } from "./json/record-groups.ts";
+import { detectShape, readTrailer } from "./json/shape.ts";
+import { openTape } from "./json/tokenize.ts";
+import { defaultReadLimits, type ReadLimits } from "./limits.ts";
+import { objectFault } from "./object-faults.ts";
 
 export type ReadFragmentOptions = {
   /** Where an earlier read of the same version stopped, or null for the beginning. */
@@ -50,21 +50,6 @@ export async function* readFragment(
     return { records: cursor.records, bytes: cursor.window.base + cursor.window.end, shape: medium.shape };
   } finally {
     await cursor.window.close();
-  }
-}
-
-async function* readGroups(cursor: Cursor, context: GroupContext): AsyncGenerator<RecordGroup, void> {
-  let { since } = context;
-  for (;;) {
-    const { boundaries, isLast, fault } = await collectRecords(cursor, context.shape);
-    if (boundaries !== null) {
-      const { group, refused } = readGroup(cursor, boundaries, { ...context, since });
-      since = group?.next.offset ?? since;
-      if (group !== null) yield group;
-      if (refused !== null) throw refused;
-    }
-    if (fault !== null) throw fault.error;
-    if (isLast) return;
   }
 }
 
