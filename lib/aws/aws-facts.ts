@@ -33,7 +33,7 @@ export function openBucketDoctor(options: BucketDoctorOptions): OpenBucketDoctor
   const client = new S3Client({ ...toDoctorConfig(options), forcePathStyle: endpoint !== null });
   const asking: Asking = { client, where: bucketOf(options), subject: `s3://${bucket}` };
   return {
-    crashPoint: () => reachBucket(asking, options.region),
+    list: () => listBucket(asking, options.region),
     versioning: () => readVersioning(asking),
     encryption: () => readEncryption(asking),
     sendsEvents: () => readEvents(asking),
@@ -44,7 +44,7 @@ export function openBucketDoctor(options: BucketDoctorOptions): OpenBucketDoctor
 }
 
 /** S3 redirects a request to the wrong region; this message names the region, which the general one cannot. */
-async function reachBucket({ client, where, subject }: Asking, region: string): Promise<void> {
+async function listBucket({ client, where, subject }: Asking, region: string): Promise<void> {
   await callAws(subject, () =>
     client.send(new ListObjectsV2Command({ ...where, MaxKeys: 1 })).catch((error: unknown) => {
       if ((error as { name?: unknown }).name !== "PermanentRedirect") throw error;

@@ -3,6 +3,7 @@ import { Signer } from "@aws-sdk/rds-signer";
 import { z } from "zod";
 import { classifyAwsError } from "../core/classify-error.ts";
 import { BlockedError, TransientError } from "../core/errors.ts";
+import { parseJson } from "../core/json.ts";
 import { type ServiceAddress, toClientConfig } from "./client-config.ts";
 
 /** RDS puts more members into its secrets; host and port come from the settings. */
@@ -38,14 +39,6 @@ async function fetchText(client: SecretsManagerClient, SecretId: string): Promis
     const name = error instanceof Error ? error.name : "unknown";
     const text = `secret ${SecretId}: cannot be read (${name}); check DB_SECRET_ARN (of a deployment: databaseSecretArn) and the role's permissions`;
     throw new BlockedError("DB_AUTH", text, { name, cause: error });
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
   }
 }
 

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { type Fault, faultsOf } from "./errors.ts";
 import { badBatchId, isBatchId } from "./execution.ts";
+import { parseJson } from "./json.ts";
 import { parseFragmentKey } from "./keys.ts";
 
 /** Arrivals: EventBridge's "Object Created" events, each in an SQS message, parsed without any call. */
@@ -73,14 +74,6 @@ export function parseArrival(
     return { kind: "ignored", reason: badBatchId(batchId, settings.batchIdPattern) };
   }
   return { kind: "arrival", batchId, key, versionId, etag: etag.replaceAll('"', ""), size, sequencer };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 const ignored = (code: string, message: string): IgnoredArrival => ({ kind: "ignored", reason: { code, message } });

@@ -196,7 +196,7 @@ export type LifecycleRule = {
 /** Reads the bucket's settings and tries nothing: a probe would leave versions behind. */
 export interface BucketDoctor {
   /** Throws if the bucket is missing, belongs to another account, or may not be listed. */
-  crashPoint(): Promise<void>;
+  list(): Promise<void>;
   versioning(): Promise<"enabled" | "suspended" | "off">;
   /** `aws:kms`, `AES256`; null if there is no rule. */
   encryption(): Promise<string | null>;

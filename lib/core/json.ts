@@ -27,6 +27,15 @@ export function kindOf(value: JsonValue): "null" | "boolean" | "number" | "strin
   return typeof value === "string" ? "string" : "object";
 }
 
+/** The value of a JSON text; null where it is none, which no schema takes. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
 /** JSON text with every digit of every number; keys in the order of the object. */
 export function toJsonText(value: JsonValue): string {
   if (value instanceof ExactNumber) return value.text;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Fault } from "./errors.ts";
+import { parseJson } from "./json.ts";
 import { parseFragmentKey, stagingPrefixOf } from "./keys.ts";
 import { largestText } from "./objects.ts";
 import { clipText } from "./rejects.ts";
@@ -56,14 +57,6 @@ export function refuseLargeManifest(bytes: number, place: Place): Manifest | nul
 
 function invalid({ table }: Place, text: string): Manifest {
   return { table, parts: [], fault: { code: "MANIFEST_INVALID", message: `table ${table}: _manifest.json: ${text}` } };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 const wholeKey = (key: string, folder: string): string => (key.includes("/") ? key : `${folder}${key}`);

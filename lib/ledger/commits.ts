@@ -27,6 +27,8 @@ type CommitPorts = {
 };
 
 export function openCommits(ports: CommitPorts): Commits {
+  const { name, sharesLedger } = ports.target.capabilities;
+  if (!sharesLedger) throw new TypeError(`target ${name} commits by itself, not in a transaction of the ledger`);
   return {
     commit: (run, plan, budget) => commit(ports, { run, plan, budget }),
     preview: (run, plan, budget) =>

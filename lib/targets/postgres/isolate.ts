@@ -16,10 +16,10 @@ export type Isolated = Merged & { readonly unjudged: number };
 /** Merges all rows, or those that the server takes: the others are rejected one by one. */
 export async function mergeAccepted(job: TableJob, effects: readonly Effect[]): Promise<Isolated> {
   const outcome = await tryMerge(job, effects);
-  return "refusal" in outcome ? isolate(job, effects) : { ...outcome, unjudged: 0 };
+  return "rowError" in outcome ? isolate(job, effects) : { ...outcome, unjudged: 0 };
 }
 
-async function tryMerge(job: TableJob, effects: readonly Effect[]): Promise<Merged | { refusal: Refusal }> {
+async function tryMerge(job: TableJob, effects: readonly Effect[]): Promise<Merged | { rowError: RowError }> {
   const { tx } = job;
   await tx`savepoint before_merge`;
   try {
@@ -27,9 +27,9 @@ async function tryMerge(job: TableJob, effects: readonly Effect[]): Promise<Merg
     await tx`release savepoint before_merge`;
     return merged;
   } catch (error) {
-    if (!isRefusal(error, job.mayRace)) throw error;
+    if (!isRowError(error, job.mayRace)) throw error;
     await tx`rollback to savepoint before_merge`;
-    return { refusal: error };
+    return { rowError: error };
   }
 }
 
@@ -48,11 +48,11 @@ async function isolate(job: TableJob, effects: readonly Effect[]): Promise<Isola
     const range = waiting.pop() as Range;
     const part = partOf(job, range);
     const outcome = await tryMerge(part, effects);
-    if (!("refusal" in outcome)) {
+    if (!("rowError" in outcome)) {
       sum.inserted += outcome.inserted;
       sum.updated += outcome.updated;
     } else if (range.from < range.to) waiting.push(...halvesOf(range));
-    else rejected += await rejectRefused(part, outcome.refusal);
+    else rejected += await rejectOnly(part, outcome.rowError);
   }
   for (const { from, to } of waiting) sum.unjudged += to - from + 1;
   await markRejected(job);
@@ -90,8 +90,8 @@ function partOf(job: TableJob, { from, to }: Range): TableJob {
   return { ...job, rows };
 }
 
-/** The server's error when it refuses rows; once bisection is down to one row, the error is about that row. */
-type Refusal = {
+/** The server's error about some of the rows; once bisection is down to one row, the error is about that row. */
+type RowError = {
   readonly code: string;
   readonly message: string;
   readonly column_name?: string;
@@ -99,16 +99,16 @@ type Refusal = {
 };
 
 /** Data exceptions, constraints, check options, limits of a row or an index, and errors that triggers raise. */
-const refusing = /^(22|23|44|54|P0)/;
+const rowErrors = /^(22|23|44|54|P0)/;
 const uniqueViolation = "23505";
 
 /**
  * Whether an error is about the rows and not about the server. A commit that may race with another load treats a
  * duplicate key as an error instead: when it is tried again, the judge sees the other load's row.
  */
-function isRefusal(error: unknown, mayRace: boolean): error is Refusal {
+function isRowError(error: unknown, mayRace: boolean): error is RowError {
   const state = sqlStateOf(error);
-  return state !== null && refusing.test(state) && !(mayRace && state === uniqueViolation);
+  return state !== null && rowErrors.test(state) && !(mayRace && state === uniqueViolation);
 }
 
 type Meaning = { readonly code: RejectCode; readonly expected: string };
@@ -131,16 +131,16 @@ const meanings: Readonly<Record<string, Meaning>> = {
 const otherConstraint: Meaning = { code: "CONSTRAINT_CHECK", expected: "a row that satisfies the table's constraints" };
 const noPartition: Meaning = { code: "CONSTRAINT_PARTITION", expected: "a row that belongs to one of the partitions" };
 
-function meaningOf({ code, constraint_name: constraint }: Refusal): Meaning {
+function meaningOf({ code, constraint_name: constraint }: RowError): Meaning {
   // The server names no constraint if it finds no partition.
   if (code === "23514" && !constraint) return noPartition;
   return meanings[code] ?? meanings[code.slice(0, 2)] ?? otherConstraint;
 }
 
 /** Rejects the job's only record. The server's message may hold values, so it is stored and not logged. */
-async function rejectRefused(job: TableJob, refusal: Refusal): Promise<number> {
-  const { code, expected } = meaningOf(refusal);
-  const { column_name: column, constraint_name: constraint, message } = refusal;
+async function rejectOnly(job: TableJob, rowError: RowError): Promise<number> {
+  const { code, expected } = meaningOf(rowError);
+  const { column_name: column, constraint_name: constraint, message } = rowError;
   const rule = {
     code,
     field: column ?? null,

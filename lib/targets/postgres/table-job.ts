@@ -43,8 +43,8 @@ export function tableJob(tx: Tx, request: CommitRequest, plan: TablePlan, index:
     return `(select s.* from ${staging} s
       where not exists (select from ${marks} v where v.item = s._tl_item and v.record = s._tl_record)) s`;
   };
-  const own = { staging, duplicateGroups: name("families"), duplicates: name("twins"), marks, queue: name("queue") };
-  return { tx, run, plan, sinks, mayRace, enter, ...own, sql: expressionsOf(plan), seen, rows };
+  const temporary = { duplicateGroups: name("duplicate_groups"), duplicates: name("duplicates"), queue: name("queue") };
+  return { tx, run, plan, sinks, mayRace, enter, staging, marks, ...temporary, sql: expressionsOf(plan), seen, rows };
 }
 
 /** The reason to reject records, and the records, as SQL over the alias `s`. */

@@ -1,7 +1,10 @@
+import postgres from "postgres";
 import { expect, test } from "vitest";
 import { errorNames } from "../../../lib/core/errors.ts";
+import { openCommits } from "../../../lib/ledger/commits.ts";
 import { drive, requestOf, takeOver, undo } from "./drive.ts";
 import { openMemoryHome } from "./memory-home.ts";
+import { openMemoryTarget, openStore } from "./memory-target.ts";
 import { column, keyedBy, one } from "./obligation.ts";
 import { describeTarget } from "./suite.ts";
 
@@ -29,4 +32,10 @@ test("it answers `pending` first, and has done nothing until it is asked under t
   expect(await home.rows("slow", ["k"])).toEqual([["1"]]);
   expect(await undo(newer)).toEqual({ outcome: "done", rows: { slow: 1 } });
   expect(await home.rows("slow", ["k"])).toEqual([]);
+});
+
+test("the ledger commits only for a target that shares its transaction", () => {
+  const target = openMemoryTarget(openStore());
+  const open = () => openCommits({ sql: postgres(), target, leaseSeconds: 60 });
+  expect(open).toThrow("target memory commits by itself, not in a transaction of the ledger");
 });
