@@ -1,8 +1,7 @@
-import { sqlStateOf } from "../../core/classify-error.ts";
 import { maxStoredRejects, type RejectCode } from "../../core/rejects.ts";
 import { quoteConstant } from "../../postgres/sql-names.ts";
 import { markRejected } from "./judge-records.ts";
-import { type Merged, mergeTable } from "./merge.ts";
+import { type Merged, type RowError, tryMerge } from "./merge.ts";
 import { type Effect, rejectWhere, type TableJob, valuesText } from "./table-job.ts";
 
 /**
@@ -13,26 +12,6 @@ import { type Effect, rejectWhere, type TableJob, valuesText } from "./table-job
 /** `unjudged` counts the records that were not tried, because the search ended before. */
 export type Isolated = Merged & { readonly unjudged: number };
 
-/** Merges all rows, or those that the server takes: the others are rejected one by one. */
-export async function mergeAccepted(job: TableJob, effects: readonly Effect[]): Promise<Isolated> {
-  const outcome = await tryMerge(job, effects);
-  return "rowError" in outcome ? isolate(job, effects) : { ...outcome, unjudged: 0 };
-}
-
-async function tryMerge(job: TableJob, effects: readonly Effect[]): Promise<Merged | { rowError: RowError }> {
-  const { tx } = job;
-  await tx`savepoint before_merge`;
-  try {
-    const merged = await mergeTable(job, effects);
-    await tx`release savepoint before_merge`;
-    return merged;
-  } catch (error) {
-    if (!isRowError(error, job.mayRace)) throw error;
-    await tx`rollback to savepoint before_merge`;
-    return { rowError: error };
-  }
-}
-
 /** Number of merges that look for refused records at most; to find one among a million takes 40. */
 const maxSteps = 1_000;
 
@@ -40,7 +19,7 @@ const maxSteps = 1_000;
 type Range = { readonly from: number; readonly to: number };
 
 /** Halves refused ranges until single records are left. Merged rows stay, so that later records meet them. */
-async function isolate(job: TableJob, effects: readonly Effect[]): Promise<Isolated> {
+export async function isolate(job: TableJob, effects: readonly Effect[]): Promise<Isolated> {
   const waiting = halvesOf({ from: 1, to: await openQueue(job, effects) });
   const sum = { inserted: 0, updated: 0, unjudged: 0 };
   let rejected = 0;
@@ -88,27 +67,6 @@ function partOf(job: TableJob, { from, to }: Range): TableJob {
   const rows = (effect: Effect): string =>
     `(select q.* from ${job.queue} q where q._tl_place between ${from} and ${to} and q._tl_effect = '${effect}') s`;
   return { ...job, rows };
-}
-
-/** The server's error about some of the rows; once bisection is down to one row, the error is about that row. */
-type RowError = {
-  readonly code: string;
-  readonly message: string;
-  readonly column_name?: string;
-  readonly constraint_name?: string;
-};
-
-/** Data exceptions, constraints, check options, limits of a row or an index, and errors that triggers raise. */
-const rowErrors = /^(22|23|44|54|P0)/;
-const uniqueViolation = "23505";
-
-/**
- * Whether an error is about the rows and not about the server. A commit that may race with another load treats a
- * duplicate key as an error instead: when it is tried again, the judge sees the other load's row.
- */
-function isRowError(error: unknown, mayRace: boolean): error is RowError {
-  const state = sqlStateOf(error);
-  return state !== null && rowErrors.test(state) && !(mayRace && state === uniqueViolation);
 }
 
 type Meaning = { readonly code: RejectCode; readonly expected: string };

@@ -8,9 +8,10 @@ import type { CommitRequest, TableOutcome } from "../../core/target.ts";
 import type { WorkItem } from "../../core/work-item.ts";
 import { qualifiedName, quoteName } from "../../postgres/sql-names.ts";
 import type { Tx } from "../../postgres/transaction.ts";
-import { type Isolated, mergeAccepted } from "./isolate.ts";
+import { type Isolated, isolate } from "./isolate.ts";
 import { judgeConstraints } from "./judge-constraints.ts";
 import { countRejected, judgeRecords, type Verdicts } from "./judge-records.ts";
+import { tryMerge } from "./merge.ts";
 import { stagedItems } from "./staging.ts";
 import { type Effect, type TableJob, tableJob } from "./table-job.ts";
 
@@ -87,6 +88,12 @@ const sumOf = (items: readonly WorkItem[], countOf: (item: WorkItem) => number):
 /** The effects that any record has. A record without a mark becomes a new row. */
 function effectsOf({ count, inserts }: Verdicts): Effect[] {
   return [...(count("update") > 0 ? ["update" as const] : []), ...(inserts > 0 ? ["insert" as const] : [])];
+}
+
+/** Merges all rows, or those that the server takes: the others are rejected one by one. */
+async function mergeAccepted(job: TableJob, effects: readonly Effect[]): Promise<Isolated> {
+  const outcome = await tryMerge(job, effects);
+  return "rowError" in outcome ? isolate(job, effects) : { ...outcome, unjudged: 0 };
 }
 
 /** Checks the balance: every record that the reader counted was written by the server, passed over or rejected. */

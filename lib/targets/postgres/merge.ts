@@ -1,4 +1,5 @@
 import type { Column } from "../../core/catalog.ts";
+import { sqlStateOf } from "../../core/classify-error.ts";
 import { PermanentError } from "../../core/errors.ts";
 import { isImmutable } from "../../core/plan.ts";
 import { quoteConstant, quoteName } from "../../postgres/sql-names.ts";
@@ -9,7 +10,43 @@ import { keepInsertedKeys, keepOldRows } from "./undo.ts";
 
 export type Merged = { readonly inserted: number; readonly updated: number };
 
-export async function mergeTable(job: TableJob, effects: readonly Effect[]): Promise<Merged> {
+/** Merges all rows; none of them if the server raises an error about some, which is answered. */
+export async function tryMerge(job: TableJob, effects: readonly Effect[]): Promise<Merged | { rowError: RowError }> {
+  const { tx } = job;
+  await tx`savepoint before_merge`;
+  try {
+    const merged = await mergeTable(job, effects);
+    await tx`release savepoint before_merge`;
+    return merged;
+  } catch (error) {
+    if (!isRowError(error, job.mayRace)) throw error;
+    await tx`rollback to savepoint before_merge`;
+    return { rowError: error };
+  }
+}
+
+/** The server's error about some of the rows; if only one was merged, the error is about that row. */
+export type RowError = {
+  readonly code: string;
+  readonly message: string;
+  readonly column_name?: string;
+  readonly constraint_name?: string;
+};
+
+/** Data exceptions, constraints, check options, limits of a row or an index, and errors that triggers raise. */
+const rowErrors = /^(22|23|44|54|P0)/;
+const uniqueViolation = "23505";
+
+/**
+ * Whether an error is about the rows and not about the server. A commit that may race with another load treats a
+ * duplicate key as an error instead: when it is tried again, the judge sees the other load's row.
+ */
+function isRowError(error: unknown, mayRace: boolean): error is RowError {
+  const state = sqlStateOf(error);
+  return state !== null && rowErrors.test(state) && !(mayRace && state === uniqueViolation);
+}
+
+async function mergeTable(job: TableJob, effects: readonly Effect[]): Promise<Merged> {
   const merged = { inserted: 0, updated: 0 };
   for (const effect of inOrder(job, effects)) {
     if (effect === "update") merged.updated = await updateRows(job);
