@@ -355,6 +355,23 @@ describe("architecture.md", () => {
     expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([]);
   });
 
+  test.each([
+    ["A record", 14],
+    ["A batch id", 12],
+  ])("%s walks through at most %i files, by functions that are there", (name, most) => {
+    const walk = read("docs/architecture.md").split(`**${name},`)[1]?.split("\n\n")[1] ?? "";
+    const stations = [...walk.matchAll(/^\d+\. `(lib\/[\w./-]+)`: ((?:[^.]|\.(?!\s))+)/gm)];
+    expect(stations.length).toBeGreaterThan(1);
+    expect(stations.length).toBeLessThanOrEqual(most);
+    expect(stations.length).toBe([...walk.matchAll(/^\d+\. /gm)].length);
+    expect(new Set(stations.map(([, file]) => file)).size).toBe(stations.length);
+    const functions = stations.flatMap(([, file = "", line = ""]) =>
+      [...line.matchAll(/`(\w+)`/g)].map(([, called]) => [file, called] as const),
+    );
+    expect(new Set(functions.map(([file]) => file)).size).toBe(stations.length);
+    expect(functions.filter(([file, called]) => !new RegExp(`function\\*? ${called}\\(`).test(read(file)))).toEqual([]);
+  });
+
   test("names every folder of lib", () => {
     const folders = globSync("lib/*/", { cwd: root }).map((path) => basename(path));
     expect(folders.filter((name) => !files.some((file) => file.startsWith(`lib/${name}/`)))).toEqual([]);
