@@ -1,6 +1,6 @@
 /**
  * A fingerprint is the content of a set of records as one number: the sum, modulo 2^128, of a 128-bit hash of each
- * record. Those of slices add up to that of the fragment, and the order of records does not matter.
+ * record. Those of slices add up; neither the order of the records matters nor how their JSON is written.
  */
 export const fingerprintModulus = 1n << 128n;
 
