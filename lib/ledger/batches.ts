@@ -127,10 +127,10 @@ const heldColumns = (tx: Tx) => tx`
 `;
 
 const mostEnded = 200;
-/** Each costs a call of Step Functions. Batches at work move to the end of the order, so that every other one gets in. */
+/** Each costs a call of Step Functions. Progress moves a batch to the end of the order, so that the others come up. */
 const mostRunning = 100;
 
-/** Batches whose lease ended before their load did, as if their execution is gone. A locked row is being worked on. */
+/** Batches whose lease has ended, but not their load: the execution is gone. A locked row is skipped, as one at work. */
 async function readEnded(tx: Tx): Promise<HeldBatch[]> {
   const rows = await tx<HeldBatch[]>`
     select ${heldColumns(tx)}

@@ -96,7 +96,7 @@ async function readCapacity(tx: Tx, ownPlan: number | null): Promise<FreeCapacit
            (atwork.loads + admitted.loads)::integer as loads,
            (current_setting('max_connections')::integer * 4 / 5
              - (select sum(numbackends) from pg_stat_database))::integer as free_connections,
-           -- batches that ask for their turn wait for the advisory lock above
+           -- without the advisory lock, for which batches wait that ask for their turn
            (select count(*) from pg_locks where not granted and locktype <> 'advisory')::integer as lock_waits
     from (
       select coalesce(sum(p.workers), 0) as workers, count(b.batch_id) filter (where b.state = 'loading') as loads
