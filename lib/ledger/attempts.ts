@@ -137,7 +137,7 @@ async function keepRejects(tx: Tx, run: Run, judgement: Judgement): Promise<void
   `;
 }
 
-/** Once all objects are at their last keys, records these for every version, and marks a committed batch as archived. */
+/** Once all objects are at their last keys, records those keys and marks a committed batch as archived. */
 async function markArchived(tx: Tx, run: Run): Promise<"done" | "more"> {
   const state = await lockFence(tx, run);
   requireJudged(run, state);

@@ -226,7 +226,7 @@ async function forgetStaged(
   });
 }
 
-/** Changes after which a load is planned again at once; after more, somebody is still at work on the tables: it waits. */
+/** Changes of the tables after which a load is planned again at once; after more, it waits until they have ended. */
 const maxSchemaChanges = 1;
 
 /** @throws BlockedError DB_SCHEMA_CHANGED */

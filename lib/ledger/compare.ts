@@ -56,8 +56,8 @@ async function readLoaded(tx: Tx, run: Run, table: string): Promise<Loaded[]> {
 
 /**
  * The content of a fragment; null if it was not read. The same ETag and size mean the same content, even if the table's
- * columns, which the fingerprint depends on, have changed since. Different ETags mean nothing: an upload in parts has
- * another one.
+ * columns, which the fingerprint depends on, have changed since. Different ETags prove nothing: the same bytes have
+ * another one if they are uploaded in parts.
  */
 function contentOf(item: WorkItem, ofKey: readonly Loaded[]): Content | null {
   const { etag, size } = item.object;

@@ -8,14 +8,14 @@ type NewRejects = {
   readonly itemId: number | null;
 };
 
-/** Stores rejects of the plan, by item, or of the attempt, which outlive the plan. */
+/** Stores rejects of an item of the plan, or those of an attempt, which outlive the plan. */
 export async function insertRejects(tx: Tx, run: Run, { rejects, itemId }: NewRejects): Promise<void> {
   if (rejects.length === 0) return;
   const rows = rejects.map(({ table, constraint, raw, ...reject }) => ({
     ...reject,
     table_name: table,
     constraint_name: constraint,
-    // A text column cannot hold NUL; the record's text may spell it out only as an escape.
+    // A text column cannot hold NUL, so that the record's text shows it as a JSON escape.
     raw: raw?.replaceAll("\u0000", "\\u0000") ?? null,
   }));
   const ofPlan = itemId !== null;
