@@ -20,7 +20,7 @@ export type SourceRecord = {
   readonly duplicate: string | null;
 };
 
-/** A record before it is parsed: valid UTF-8 from its opening brace to the closing one included, and its tokens. */
+/** A record before it is parsed: valid UTF-8 from its opening brace through its closing one, and its tokens. */
 export type RawRecord = {
   bytes: Uint8Array;
   from: number;
