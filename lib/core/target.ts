@@ -41,8 +41,8 @@ export type LedgerTransaction = { readonly [ledgerTransaction]: true };
 
 export interface TargetCatalog {
   /**
-   * The shapes of the named tables, as the transaction `within` sees them, and in the order of their names, since a plan
-   * is bound to their hash. Tables that do not exist are left out.
+   * The shapes of the named tables, as the transaction `within` sees them, and in the order of their names, since a
+   * plan is bound to their hash. Tables that do not exist are left out.
    */
   read(tables: readonly string[], within?: LedgerTransaction | null): Promise<Catalog>;
 }

@@ -101,7 +101,7 @@ async function tableResults(tx: Tx, run: Run, items: readonly WorkItem[]): Promi
   );
 }
 
-/** Counts the records of a redelivery: as skipped if their fragment changed, and so stays in place, else as unchanged. */
+/** Counts the records of a redelivery: as skipped if their fragment changed and stays in place, else as unchanged. */
 function comparedTables(items: readonly WorkItem[]): Record<string, TableResult> {
   return Object.fromEntries(
     [...fragmentsByTable(items)].map(([table, ofTable]) => {

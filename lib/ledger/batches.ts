@@ -130,7 +130,7 @@ const mostEnded = 200;
 /** Each costs a call of Step Functions. Progress moves a batch to the end of the order, so that the others come up. */
 const mostRunning = 100;
 
-/** Batches whose lease has ended, but not their load: the execution is gone. A locked row is skipped, as one at work. */
+/** Batches whose lease has ended, but not their load: the execution is gone. Skips a locked row, as one at work. */
 async function readEnded(tx: Tx): Promise<HeldBatch[]> {
   const rows = await tx<HeldBatch[]>`
     select ${heldColumns(tx)}

@@ -40,7 +40,7 @@ export async function grantLoader(sql: postgres.Sql, loader: LoaderRole): Promis
   });
 }
 
-/** Makes the role and sets how it logs in. On RDS a member of rds_iam can log in with a token only, never a password. */
+/** Makes the role and sets how it logs in. On RDS a member of rds_iam can log in with a token only, not a password. */
 async function prepareRole(tx: postgres.TransactionSql, { role, password }: LoaderRole): Promise<void> {
   const name = quoteName(role);
   const iam = password === undefined ? `grant rds_iam to ${name}` : `revoke rds_iam from ${name}`;

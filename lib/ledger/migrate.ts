@@ -137,8 +137,8 @@ export const controlViews: readonly string[] = [
 const unreachable = "it cannot be reached; check databaseHost, databasePort and the network of the functions";
 
 /**
- * Runs a deployment's migrations. A deployment is not repeated by itself, and shows nothing of an error but its message:
- * so the message names the database and says to deploy again.
+ * Runs a deployment's migrations. A deployment is not repeated by itself, and shows only the message of an error: so the
+ * message names the database and says to deploy again.
  *
  * @throws BlockedError with the code of the fault
  */

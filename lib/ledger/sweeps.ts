@@ -203,8 +203,8 @@ async function readUncommitted(tx: Tx, keys: readonly ArchivedKey[]): Promise<Ar
 }
 
 /**
- * Adds a batch that the ledger does not know, so that it is seen to wait. Its epoch is the latest that is found: what an
- * earlier one loaded had been rolled back by then.
+ * Adds a batch that the ledger does not know, so that it is seen to wait. Its epoch is the latest that is found: what
+ * an earlier one loaded had been rolled back by then.
  */
 async function registerBatch(tx: Tx, { batchId, epoch }: UncommittedOfBatch): Promise<void> {
   await tx`
