@@ -1,6 +1,6 @@
 /**
- * The content of a set of records as one number: the sum, modulo 2^128, of a wide hash of every record. Sums of slices
- * add up, and neither the order nor the spelling of records matters.
+ * A fingerprint is the content of a set of records as one number: the sum, modulo 2^128, of a 128-bit hash of each
+ * record. Those of slices add up; neither the order of the records matters nor how their JSON is written.
  */
 export const fingerprintModulus = 1n << 128n;
 
@@ -19,7 +19,7 @@ export type Fingerprint = {
   readonly sum: () => bigint;
 };
 
-/** Sums up in four numbers of 32 bits: a BigInt for every record would cost more than its hash. */
+/** Adds up in four numbers of 32 bits, the lowest first: a BigInt for each record would cost more than its hash. */
 export function openFingerprint(): Fingerprint {
   const lanes = new Uint32Array(4);
   const hash = new Int32Array(4);
@@ -43,13 +43,9 @@ export function addFingerprints(left: bigint, right: bigint): bigint {
   return (left + right) % fingerprintModulus;
 }
 
-/**
- * MurmurHash3, 128 bits in the variant for 32-bit processors. Source: Austin Appleby, MurmurHash3_x86_128, seed 0.
- *
- * It tells contents apart that differ by chance or mistake, in a tenth of the time of a cryptographic hash. It need not
- * resist forgery: a person who can forge fragments can also have them approved.
- */
-type Bytes = { readonly bytes: Uint8Array; readonly from: number; readonly to: number };
+export function sumFingerprints(parts: readonly { readonly fingerprint: bigint }[]): bigint {
+  return parts.reduce((sum, { fingerprint }) => addFingerprints(sum, fingerprint), 0n);
+}
 
 type Lane = { readonly first: number; readonly rotation: number; readonly second: number };
 const [c1, c2, c3, c4] = [0x239b961b, 0xab0e9789, 0x38b34ae5, 0xa1e38b93];
@@ -58,8 +54,16 @@ const lane2: Lane = { first: c2, rotation: 16, second: c3 };
 const lane3: Lane = { first: c3, rotation: 17, second: c4 };
 const lane4: Lane = { first: c4, rotation: 18, second: c1 };
 
-/** Writes the four words of the hash, the lowest first. */
-export function hashBytes({ bytes, from, to }: Bytes, words: Int32Array): void {
+/**
+ * Writes the four words of the hash, the lowest first: MurmurHash3 by Austin Appleby, MurmurHash3_x86_128 with seed 0.
+ *
+ * It tells contents apart that differ by chance or mistake, in a tenth of the time of a cryptographic hash. It need not
+ * resist forgery: a person who can forge fragments can also have them approved.
+ */
+export function hashBytes(
+  { bytes, from, to }: { readonly bytes: Uint8Array; readonly from: number; readonly to: number },
+  words: Int32Array,
+): void {
   let h1 = 0;
   let h2 = 0;
   let h3 = 0;
@@ -98,7 +102,7 @@ function wordAt(bytes: Uint8Array, i: number): number {
   );
 }
 
-/** The last word, of which bytes may be missing. */
+/** A word at the end, of which bytes may be missing: they count as 0. */
 function partAt(bytes: Uint8Array, from: number, to: number): number {
   let word = 0;
   for (let i = Math.min(to, from + 4) - 1; i >= from; i -= 1) word = (word << 8) | (bytes[i] as number);

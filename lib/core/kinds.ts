@@ -55,7 +55,7 @@ export const kinds: Readonly<Record<RunKind, Capabilities>> = {
     measured: false,
     notifies: true,
   },
-  /** Does what a load does in a transaction that is rolled back. */
+  /** Does what a load does, in a transaction that is rolled back. */
   preview: {
     fenced: false,
     stages: true,

@@ -1,12 +1,12 @@
 import type { JsonValue } from "./json.ts";
 
-/** The position at which reading goes on. Its state is known to the reader alone; checkpoints keep it as JSON. */
+/** The position at which reading goes on; checkpoints keep it as JSON. */
 export type ReadPosition = {
   /** Offset in the decoded bytes of the first byte not yet consumed. */
   readonly offset: number;
   /** Number of records before the offset. */
   readonly records: number;
-  /** The reader's own state: shape, depth, line. */
+  /** State that only the reader understands: shape, depth, line. */
   readonly state: Readonly<Record<string, string | number | boolean | null>>;
 };
 
@@ -16,11 +16,11 @@ export type SourceRecord = {
   /** Offset of its first byte in the decoded fragment. */
   readonly offset: number;
   readonly value: JsonValue;
-  /** Path of the first name that an object of the record has twice (`a.0.b`), or null. */
+  /** Path of the first name that an object in the record has twice (`a.0.b`), or null. */
   readonly duplicate: string | null;
 };
 
-/** A record before it is parsed: valid UTF-8 from its opening brace up to and with the closing one, and its tokens. */
+/** A record before it is parsed: valid UTF-8 from its opening brace through its closing one, and its tokens. */
 export type RawRecord = {
   bytes: Uint8Array;
   from: number;
@@ -32,18 +32,18 @@ export type RawRecord = {
   token: number;
 };
 
-/** Is offered every record first; true if it took the record, which then need not be parsed. */
+/** Called with every record before it is parsed; true if it takes the record, which is then not parsed at all. */
 export type TakeRecord = (record: RawRecord) => boolean;
 
-/** Some records in the order of the fragment, and the position behind them. */
+/** Some records in the order of the fragment, and the position after them. */
 export type RecordGroup = {
-  /** The records that were not taken before they were parsed. */
+  /** The records that `TakeRecord` did not take. */
   readonly records: readonly SourceRecord[];
   /** Number of all records, taken ones included. */
   readonly count: number;
   readonly next: ReadPosition;
   /** Bytes of the decoded fragment that the group takes up. */
   readonly bytes: number;
-  /** The text of one of the group's records as it was written. */
+  /** The text of one of the group's records, as it is in the fragment. */
   readonly rawText: (record: SourceRecord) => string;
 };

@@ -41,8 +41,8 @@ export type LedgerTransaction = { readonly [ledgerTransaction]: true };
 
 export interface TargetCatalog {
   /**
-   * The shapes of the named tables, in the order of their names whatever that of the question: a plan is bound to their
-   * hash. Those that do not exist are left out. `within` sees what that transaction sees.
+   * The shapes of the named tables, as the transaction `within` sees them, and in the order of their names, since a
+   * plan is bound to their hash. Tables that do not exist are left out.
    */
   read(tables: readonly string[], within?: LedgerTransaction | null): Promise<Catalog>;
 }
@@ -64,7 +64,7 @@ export interface StagingTables {
 }
 
 export interface StagedRows {
-  /** Opens the way for the rows of one slice. They are staged if `end` succeeds and `within` commits. */
+  /** Opens a sink for the rows of one slice. They are staged if `end` succeeds and `within` commits. */
   open(place: SlicePlace, within: LedgerTransaction | null): Promise<SliceSink>;
   /** The ids of the items whose rows are not all there, as after a crash of a server that empties its staging. */
   missing(plan: Plan, items: readonly WorkItem[], within: LedgerTransaction | null): Promise<readonly number[]>;
@@ -72,7 +72,7 @@ export interface StagedRows {
   forget(plan: Plan, items: readonly number[], within: LedgerTransaction | null): Promise<void>;
 }
 
-/** The slice of an item, in the n-th table of the plan: one that is written twice counts once. */
+/** The next slice of an item, whose table has this index in its plan. A slice that is written twice counts once. */
 export type SlicePlace = {
   readonly planId: number;
   readonly plan: TablePlan;
@@ -92,16 +92,13 @@ export type TableEncoder = { begin(item: WorkItem): SliceEncoder };
 
 /** Turns the records of one slice into lines, and collects rejects and the fingerprint on the way. */
 export type SliceEncoder = {
-  /** Takes a record as bytes if every value of it can be written as it stands. */
+  /** Takes a record as bytes if it can encode every value without parsing it. */
   readonly take: TakeRecord;
   /** Takes the group's other records, and sends the lines of all of them. */
   send(group: RecordGroup, writer: SliceWriter): Promise<void>;
-  /** Settles when all lines are sent: what else there was. */
-  end(): Promise<EncodedSlice>;
+  /** Settles when all lines are sent, with the results of the slice besides its rows. */
+  end(): Promise<Pick<SliceProgress, "rejects" | "rejected" | "nulled" | "fingerprint">>;
 };
-
-/** The results of one slice besides its rows. */
-type EncodedSlice = Pick<SliceProgress, "rejects" | "rejected" | "nulled" | "fingerprint">;
 
 /**
  * The commit: what is staged is judged and merged, and takes effect once. A target that keeps a fence of its own
@@ -110,7 +107,7 @@ type EncodedSlice = Pick<SliceProgress, "rejects" | "rejected" | "nulled" | "fin
 export interface TargetCommit {
   /** Comes first, before anything is read: takes the locks, or raises the fence if the target keeps one of its own. */
   prepare(request: CommitRequest): Promise<void>;
-  /** Begins the commit, or answers what became of it if its marker is there. What was rejected begins anew. */
+  /** Begins the commit, or answers its outcome if its marker is there. A rejected commit begins anew. */
   submit(request: CommitRequest): Promise<CommitAnswer>;
   /** Asks again for what was `pending`. */
   ask(handle: string, request: CommitRequest): Promise<CommitAnswer>;
@@ -124,7 +121,7 @@ export type CommitRequest = {
   readonly items: readonly WorkItem[];
   readonly sinks: Sinks;
   readonly within: LedgerTransaction | null;
-  /** True while a duplicate key may come from a load beside this one, which another look would see. */
+  /** True if the loader looks again after a duplicate key, whose row another session may have inserted meanwhile. */
   readonly mayRace: boolean;
   /** Called with the name of each phase as it begins. */
   readonly enter: (phase: string) => void;
@@ -135,7 +132,7 @@ export type CommitAnswer =
   | {
       readonly outcome: "done" | "rejected";
       readonly tables: readonly TableOutcome[];
-      /** Rejects of the judge, up to `maxStoredRejects`; null if they stand in the sink of the ledger. */
+      /** Rejects of the judge, up to `maxStoredRejects`; null if they were written to the ledger's sink. */
       readonly rejects: readonly Reject[] | null;
     }
   | Pending;
@@ -148,7 +145,7 @@ export type TableOutcome = {
   readonly table: string;
   readonly counts: RecordCounts;
   readonly seconds: number;
-  /** Records that no verdict was looked for, because too many others were broken; then nothing is loaded. */
+  /** Records that were not judged, because too many others were broken; then nothing is loaded. */
   readonly unjudged: number;
   readonly immutableAttempts: Readonly<Record<string, number>>;
   readonly changedFields: Readonly<Record<string, number>>;
@@ -163,7 +160,7 @@ export type Relation<Content extends string> = {
 
 /**
  * Relations of the ledger that a target writes with `insert ... select`, so that no row of them passes through the
- * process. `items` is only read: the fragment that each work item is.
+ * process. `items` is only read, for the key of each item's fragment.
  */
 export type Sinks = {
   readonly items: Relation<"item" | "key">;
@@ -188,9 +185,9 @@ type RejectColumn =
   /** True for a record that is staged, false for one that the encoder left out. */
   | "staged";
 
-/** Takes back what a commit wrote. What is submitted again after `done` takes nothing back. */
+/** Takes back what a commit wrote. After `done`, the same request takes nothing back. */
 interface TargetUndo {
-  /** Comes first, and so takes the locks or raises the fence, as `prepare` of a commit does. */
+  /** Begins with the locks or the fence, as `prepare` of a commit does. */
   submit(request: UndoRequest): Promise<UndoAnswer>;
   ask(handle: string, request: UndoRequest): Promise<UndoAnswer>;
 }

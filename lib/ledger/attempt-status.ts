@@ -1,6 +1,6 @@
 import type { BatchState } from "../core/batch.ts";
 import { StaleFence } from "../core/errors.ts";
-import { addFingerprints, fingerprintVersion } from "../core/fingerprint.ts";
+import { fingerprintVersion, sumFingerprints } from "../core/fingerprint.ts";
 import { kinds } from "../core/kinds.ts";
 import type { AttemptStatus } from "../core/ports.ts";
 import { type LoadResult, noCounts, type TableResult } from "../core/report.ts";
@@ -21,21 +21,21 @@ type AttemptRow = {
 };
 
 /**
- * How an attempt stands, as far as the ledger knows.
+ * The state and the table results of an attempt, as far as the ledger knows them.
  *
- * @throws StaleFence where another execution took over
+ * @throws StaleFence if another execution took over
  */
 export async function readAttemptStatus(tx: Tx, run: Run): Promise<AttemptStatus> {
   const [row] = await tx<AttemptRow[]>`
     select b.state, b.fence, a.started_at, clock_timestamp() as now, a.code, a.message,
            a.result::text as result,
-           -- one that was abandoned may have a result, too: what its tables came to when it was judged
+           -- an abandoned attempt may have a result, too: the counts of a judgement that was rolled back
            a.state in ('loaded', 'compared', 'failed') as is_closed
     from table_loader.batches b
     join table_loader.attempts a on a.batch_id = b.batch_id and a.fence = ${run.fence}
     where b.batch_id = ${run.batchId}
   `;
-  if (row?.is_closed) return closedStanding(row);
+  if (row?.is_closed) return closedStatus(row);
   if (!row || row.fence !== run.fence) throw new StaleFence(run.batchId, run.fence);
   const items = await listItems(tx, run.planId);
   return {
@@ -49,7 +49,7 @@ export async function readAttemptStatus(tx: Tx, run: Run): Promise<AttemptStatus
   };
 }
 
-function closedStanding(row: AttemptRow): AttemptStatus {
+function closedStatus(row: AttemptRow): AttemptStatus {
   const closed = JSON.parse(row.result ?? "{}") as LoadResult;
   const { state, started_at: startedAt, now } = row;
   return { state, startedAt, now, fault: null, tables: closed.tables, duplicateOf: closed.duplicate_of, closed };
@@ -58,25 +58,26 @@ function closedStanding(row: AttemptRow): AttemptStatus {
 function failedTables(row: AttemptRow, items: readonly WorkItem[]): Record<string, TableResult> {
   const judged = row.result === null ? {} : (JSON.parse(row.result) as { tables: Record<string, TableResult> }).tables;
   return Object.fromEntries(
-    [...Map.groupBy(fragments(items), ({ table }) => table)].map(([table, ofTable]): [string, TableResult] => [
+    [...fragmentsByTable(items)].map(([table, ofTable]): [string, TableResult] => [
       table,
-      { ...unjudged(ofTable), ...judged[table], s3_key: firstKey(ofTable), values_nulled: sumNulled(ofTable) },
+      { ...unjudged(ofTable), ...judged[table], s3_key: firstKey(ofTable), values_nulled: sumOf(ofTable, "nulled") },
     ]),
   );
 }
 
-/** A table that was staged, but not judged: its records were read, and nothing came of them. */
-function unjudged(items: readonly WorkItem[]): TableResult {
-  const read = items.reduce((sum, { records }) => sum + records, 0);
-  const rejected = items.reduce((sum, item) => sum + item.rejected, 0);
+/** A table that was staged but not judged. */
+const unjudged = (items: readonly WorkItem[]): TableResult =>
+  failedTable(sumOf(items, "records"), sumOf(items, "rejected"), 0);
+
+/** The result of a table whose batch fails: no record was loaded, and those that were not rejected are skipped. */
+export function failedTable(read: number, rejected: number, seconds: number): TableResult {
   return {
     ...noCounts,
     records_read: read,
     records_failed: rejected,
-    // good as far as they were looked at, and left out with the batch
     records_skipped: read - rejected,
     status: "failed",
-    load_time_seconds: 0,
+    load_time_seconds: seconds,
     s3_key: null,
     values_nulled: 0,
     immutable_attempts: {},
@@ -91,24 +92,22 @@ async function tableResults(tx: Tx, run: Run, items: readonly WorkItem[]): Promi
     where batch_id = ${run.batchId} and epoch = ${run.epoch} and plan_id = ${run.planId}
     order by table_name
   `;
+  const fragments = fragmentsByTable(items);
   return Object.fromEntries(
-    rows.map(({ table_name: table, counts }) => {
-      const ofTable = fragments(items).filter((item) => item.table === table);
-      return [table, { ...(JSON.parse(counts) as TableResult), s3_key: firstKey(ofTable) }];
-    }),
+    rows.map(({ table_name: table, counts }) => [
+      table,
+      { ...(JSON.parse(counts) as TableResult), s3_key: firstKey(fragments.get(table) ?? []) },
+    ]),
   );
 }
 
-/**
- * A redelivery has no effect: records of the same content are counted as unchanged, those of changed fragments, which
- * stay where they are, as skipped.
- */
+/** Counts the records of a redelivery: as skipped if their fragment changed and stays in place, else as unchanged. */
 function comparedTables(items: readonly WorkItem[]): Record<string, TableResult> {
   return Object.fromEntries(
-    [...Map.groupBy(fragments(items), ({ table }) => table)].map(([table, ofTable]) => {
+    [...fragmentsByTable(items)].map(([table, ofTable]) => {
       const { records_read: read, ...rest } = unjudged(ofTable);
       const changed = ofTable.filter(({ archivedKey, object }) => archivedKey === object.key);
-      const skipped = changed.reduce((sum, { records }) => sum + records, 0);
+      const skipped = sumOf(changed, "records");
       const counts = { ...rest, records_read: read, records_failed: 0, records_skipped: skipped };
       const status = changed.length > 0 ? "failed" : "already_processed";
       const result = { ...counts, records_unchanged: read - skipped, status, s3_key: firstKey(ofTable) } as const;
@@ -117,16 +116,21 @@ function comparedTables(items: readonly WorkItem[]): Record<string, TableResult>
   );
 }
 
-const fragments = (items: readonly WorkItem[]): WorkItem[] => items.filter(({ kind }) => kind === "fragment");
+const fragmentsByTable = (items: readonly WorkItem[]): Map<string, WorkItem[]> =>
+  Map.groupBy(
+    items.filter(({ kind }) => kind === "fragment"),
+    ({ table }) => table,
+  );
 const firstKey = (items: readonly WorkItem[]): string | null => items[0]?.archivedKey ?? items[0]?.object.key ?? null;
-const sumNulled = (items: readonly WorkItem[]): number => items.reduce((sum, { nulled }) => sum + nulled, 0);
+const sumOf = (items: readonly WorkItem[], count: "records" | "rejected" | "nulled"): number =>
+  items.reduce((sum, item) => sum + item[count], 0);
 
 /** Other batches that loaded the same content of a table: reported, never a reason to skip. */
 async function duplicatesOf(tx: Tx, run: Run, items: readonly WorkItem[]): Promise<string[]> {
-  const sums = [...Map.groupBy(fragments(items), ({ table }) => table)].map(([table, ofTable]) => ({
+  const sums = [...fragmentsByTable(items)].map(([table, ofTable]) => ({
     table_name: table,
-    fingerprint: ofTable.reduce((sum, item) => addFingerprints(sum, item.fingerprint), 0n).toString(),
-    records: ofTable.reduce((sum, { records }) => sum + records, 0),
+    fingerprint: sumFingerprints(ofTable).toString(),
+    records: sumOf(ofTable, "records"),
   }));
   const rows = await tx<{ batch_id: string }[]>`
     select distinct b.batch_id

@@ -4,11 +4,10 @@ import { type Fault, StaleFence } from "../core/errors.ts";
 import { kinds } from "../core/kinds.ts";
 import type { Attempts, Closing, Judgement } from "../core/ports.ts";
 import { maxStoredRejects } from "../core/rejects.ts";
-import { type LoadResult, noCounts, type TableResult } from "../core/report.ts";
 import type { Run } from "../core/run.ts";
 import type { StagingTables } from "../core/target.ts";
 import { inTransaction, type Tx, wholeBatch } from "../postgres/transaction.ts";
-import { readAttemptStatus } from "./attempt-status.ts";
+import { failedTable, readAttemptStatus } from "./attempt-status.ts";
 import { lockFence, renewLease, requireJudged, wakeMoved } from "./claims.ts";
 import { discardPlan } from "./plans.ts";
 import { insertRejects, rejectsOfAttempt } from "./stored-rejects.ts";
@@ -16,8 +15,7 @@ import { listItems } from "./work-items.ts";
 
 type AttemptPorts = { readonly sql: postgres.Sql; readonly staging: StagingTables; readonly leaseSeconds: number };
 
-export function openAttempts(ports: AttemptPorts): Attempts {
-  const { sql, leaseSeconds } = ports;
+export function openAttempts({ sql, staging, leaseSeconds }: AttemptPorts): Attempts {
   return {
     fail: (run, fault) =>
       inTransaction(sql, {}, async (tx) => {
@@ -38,11 +36,11 @@ export function openAttempts(ports: AttemptPorts): Attempts {
         await renewLease(tx, run, leaseSeconds);
         return ended;
       }),
-    close: (run, closing) => inTransaction(sql, wholeBatch, (tx) => close(ports, tx, { run, closing })),
+    close: (run, closing) => inTransaction(sql, wholeBatch, (tx) => close(staging, tx, run, closing)),
   };
 }
 
-/** First the batch row, which waits out a commit in flight; then what is true: a committed batch never fails. */
+/** A committed batch never fails: locking its row waits for a commit in progress to end, and shows the state after. */
 async function fail(tx: Tx, run: Run, fault: Fault): Promise<"failing" | "committed" | "compared"> {
   const state = await lockFence(tx, run);
   if (!kinds[run.kind].commits) {
@@ -64,7 +62,7 @@ async function fail(tx: Tx, run: Run, fault: Fault): Promise<"failing" | "commit
   await tx`
     update public.validation_queue
     set validation_status = 'load_failed', updated_at = now(),
-        -- the queue may be somebody else's table, with less room
+        -- the table may have existed before the loader, with a shorter column
         error_summary = left(${`${fault.code}: ${fault.message}`}, (
           select coalesce(c.character_maximum_length, 1000000) from information_schema.columns c
           where c.table_schema = 'public' and c.table_name = 'validation_queue' and c.column_name = 'error_summary'))
@@ -74,7 +72,7 @@ async function fail(tx: Tx, run: Run, fault: Fault): Promise<"failing" | "commit
   return "failing";
 }
 
-/** A redelivery that could not be compared is judged, too: the sweep must not try it again and again. */
+/** Marks a redelivery that could not be compared as compared, so that the sweep does not start it again each time. */
 async function markJudged(tx: Tx, run: Run): Promise<void> {
   await tx`
     update table_loader.object_versions o
@@ -94,8 +92,8 @@ async function noteFault(tx: Tx, run: Run, { code, message }: Fault): Promise<vo
 }
 
 /**
- * A row in load_audit_log per table, and the rejects of the plan become those of the attempt, unless the commit has
- * judged them already: then the attempt has its own.
+ * Hands the rejects of the plan over to the attempt, unless the attempt has those of a judgement already, and writes
+ * one row per table into load_audit_log.
  */
 async function recordFailure(tx: Tx, run: Run, fault: Fault): Promise<void> {
   const items = await listItems(tx, run.planId);
@@ -121,7 +119,7 @@ async function recordFailure(tx: Tx, run: Run, fault: Fault): Promise<void> {
   `;
 }
 
-/** The judgement was rolled back with its rejects; the attempt keeps them, and what each table came to. */
+/** Stores a judgement under its attempt: the rollback of the commit took its rejects and counts back. */
 async function keepRejects(tx: Tx, run: Run, judgement: Judgement): Promise<void> {
   await lockFence(tx, run);
   await tx`
@@ -129,21 +127,9 @@ async function keepRejects(tx: Tx, run: Run, judgement: Judgement): Promise<void
     where batch_id = ${run.batchId} and epoch = ${run.epoch} and attempt = ${run.attempt}
   `;
   await insertRejects(tx, run, { rejects: judgement.rejects, itemId: null });
-  const tables = judgement.tables.map(({ table, counts, seconds }): [string, TableResult] => [
+  const tables = judgement.tables.map(({ table, counts, seconds }) => [
     table,
-    {
-      ...noCounts,
-      records_read: counts.records_read,
-      records_failed: counts.records_failed,
-      // good, and left out with the batch
-      records_skipped: counts.records_read - counts.records_failed,
-      status: "failed",
-      load_time_seconds: Number(seconds.toFixed(3)),
-      s3_key: null,
-      values_nulled: 0,
-      immutable_attempts: {},
-      warnings: [],
-    },
+    failedTable(counts.records_read, counts.records_failed, Number(seconds.toFixed(3))),
   ]);
   await tx`
     update table_loader.attempts set result = ${JSON.stringify({ tables: Object.fromEntries(tables) })}::text::jsonb
@@ -151,7 +137,7 @@ async function keepRejects(tx: Tx, run: Run, judgement: Judgement): Promise<void
   `;
 }
 
-/** Where every object is where it belongs: the ledger learns where, and a committed batch becomes archived. */
+/** Once all objects are at their last keys, records those keys and marks a committed batch as archived. */
 async function markArchived(tx: Tx, run: Run): Promise<"done" | "more"> {
   const state = await lockFence(tx, run);
   requireJudged(run, state);
@@ -166,7 +152,7 @@ async function markArchived(tx: Tx, run: Run): Promise<"done" | "more"> {
         updated_at = now()
     from table_loader.work_items i
     where i.plan_id = ${run.planId} and i.kind <> 'superseded' and o.key = i.home_key and o.epoch = ${run.epoch}
-      -- a redelivery never moves what was loaded, although without versioning both have one name
+      -- a redelivery moves no loaded object, even if both have the same label in a bucket without versioning
       and (o.state <> 'loaded' or (${kinds[run.kind].commits} and ${state} = 'committed'))
       and o.version in (coalesce(i.version_id, ''), regexp_replace(coalesce(i.version_id, i.etag || '-' || i.size), '[^A-Za-z0-9._-]', '', 'g'))
   `;
@@ -176,16 +162,13 @@ async function markArchived(tx: Tx, run: Run): Promise<"done" | "more"> {
   return "done";
 }
 
-type Ending = { readonly run: Run; readonly closing: Closing };
-
-async function close({ staging }: AttemptPorts, tx: Tx, { run, closing }: Ending): Promise<"closed" | "again"> {
+async function close(staging: StagingTables, tx: Tx, run: Run, closing: Closing): Promise<"closed" | "again"> {
   const moved = await wakeMoved(tx, run.batchId);
   requireJudged(run, await lockFence(tx, run));
-  const result: LoadResult = closing.result;
   await tx`
     update table_loader.attempts
     set state = ${closing.state === "failed" ? "failed" : kinds[run.kind].attempt},
-        result = ${JSON.stringify(result)}::text::jsonb, ended_at = clock_timestamp(), plan_id = ${run.planId}
+        result = ${JSON.stringify(closing.result)}::text::jsonb, ended_at = clock_timestamp(), plan_id = ${run.planId}
     where batch_id = ${run.batchId} and fence = ${run.fence}
   `;
   await discardPlan(tx, staging, run.planId);
@@ -193,7 +176,7 @@ async function close({ staging }: AttemptPorts, tx: Tx, { run, closing }: Ending
   return moved ? "again" : "closed";
 }
 
-/** Tables that were left out by hand keep the batch waiting for them. */
+/** Ends the claim. Tables that were left out by hand (`held`) keep the batch waiting. */
 async function freeBatch(tx: Tx, run: Run, state: BatchState): Promise<void> {
   const freed = await tx`
     update table_loader.batches b

@@ -1,5 +1,5 @@
 import type postgres from "postgres";
-import type { BatchState, QueueRow, SeenVersion, TableState } from "../core/batch.ts";
+import type { QueueRow, SeenVersion, TableState } from "../core/batch.ts";
 import type { Fault } from "../core/errors.ts";
 import { versionLabel } from "../core/keys.ts";
 import type { BatchRecords, SeenObject } from "../core/ports.ts";
@@ -11,10 +11,7 @@ export function openBatchRecords(sql: postgres.Sql): BatchRecords {
     tableStates: (batchId, epoch) => readTableStates(sql, batchId, epoch),
     queue: (batchId) => readQueue(sql, batchId),
     seenVersions: (batchId, epoch) => readSeen(sql, batchId, epoch),
-    recordSeen: (batchId, epoch, versions) => {
-      const rows = versions.map((seen) => ({ ...toVersionRow(seen), state: seen.isLatest ? "seen" : "superseded" }));
-      return insertSeen(sql, { batchId, epoch, rows });
-    },
+    recordSeen: (batchId, epoch, versions) => recordSeen(sql, batchId, epoch, versions),
     recordOutcome: async (batchId, { code, message, source }) => {
       await inTransaction(sql, {}, async (tx) => {
         await tx`
@@ -28,8 +25,8 @@ export function openBatchRecords(sql: postgres.Sql): BatchRecords {
   };
 }
 
-/** The columns of `object_versions` that tell which version it is. */
-export function toVersionRow({ stagedKey, table, object }: SeenObject) {
+/** The columns of `object_versions` that describe the object itself. */
+export function toVersionRow({ stagedKey, table, object }: Omit<SeenObject, "isLatest">) {
   return {
     key: stagedKey,
     version: versionLabel(object),
@@ -62,11 +59,9 @@ async function readQueue(sql: postgres.Sql, batchId: string): Promise<QueueRow[]
   });
 }
 
-type SeenRow = Omit<SeenVersion, "fingerprint"> & { readonly fingerprint: string | null };
-
 async function readSeen(sql: postgres.Sql, batchId: string, epoch: number): Promise<SeenVersion[]> {
   return inTransaction(sql, {}, async (tx) => {
-    const rows = await tx<SeenRow[]>`
+    const rows = await tx<(Omit<SeenVersion, "fingerprint"> & { fingerprint: string | null })[]>`
       select key, version, table_name as "table", state, first_seen as "firstSeen", archived_key as "archivedKey",
              redelivered, records, fingerprint::text as fingerprint
       from table_loader.object_versions
@@ -77,11 +72,15 @@ async function readSeen(sql: postgres.Sql, batchId: string, epoch: number): Prom
   });
 }
 
-type SeenInsert = { readonly batchId: string; readonly epoch: number; readonly rows: readonly object[] };
-
-/** What has become of a version stays; only one that is newly superseded changes. */
-async function insertSeen(sql: postgres.Sql, { batchId, epoch, rows }: SeenInsert): Promise<void> {
-  if (rows.length === 0) return;
+/** Keeps the state of a version that was recorded before, unless it was only seen and is superseded by now. */
+async function recordSeen(
+  sql: postgres.Sql,
+  batchId: string,
+  epoch: number,
+  versions: readonly SeenObject[],
+): Promise<void> {
+  if (versions.length === 0) return;
+  const rows = versions.map((seen) => ({ ...toVersionRow(seen), state: seen.isLatest ? "seen" : "superseded" }));
   await inTransaction(sql, wholeBatch, async (tx) => {
     await tx`
       insert into table_loader.object_versions as o
@@ -96,7 +95,6 @@ async function insertSeen(sql: postgres.Sql, { batchId, epoch, rows }: SeenInser
   });
 }
 
-/** Batches as the sweep sees them. */
 export function openHeldBatches(sql: postgres.Sql): HeldBatches {
   return {
     held: (lease) => inTransaction(sql, {}, (tx) => (lease === "running" ? readRunning(tx) : readEnded(tx))),
@@ -124,21 +122,17 @@ const visits = (tx: Tx) => tx`
   b.fence + coalesce((select w.wake from table_loader.batch_wakes w where w.batch_id = b.batch_id), 0)
 `;
 
-type HeldRow = Omit<HeldBatch, "batchId"> & { readonly batch_id: string };
-
 const heldColumns = (tx: Tx) => tx`
-  b.batch_id, b.state, b.owner, b.fence, ${visits(tx)} as visits, b.aborted_fence is not null as marked
+  b.batch_id as "batchId", b.state, b.owner, b.fence, ${visits(tx)} as visits, b.aborted_fence is not null as marked
 `;
 
-const toHeld = ({ batch_id: batchId, ...held }: HeldRow): HeldBatch => ({ batchId, ...held });
-
 const mostEnded = 200;
-/** Each costs a question to Step Functions. What lives moves, and so makes room for what does not. */
+/** Each costs a call of Step Functions. Progress moves a batch to the end of the order, so that the others come up. */
 const mostRunning = 100;
 
-/** Loads whose lease has ended: whoever held it is gone. A locked row is at work. */
+/** Batches whose lease has ended, but not their load: the execution is gone. Skips a locked row, as one at work. */
 async function readEnded(tx: Tx): Promise<HeldBatch[]> {
-  const rows = await tx<HeldRow[]>`
+  const rows = await tx<HeldBatch[]>`
     select ${heldColumns(tx)}
     from table_loader.batches b
     where coalesce(b.lease_until < clock_timestamp(), true)
@@ -147,11 +141,11 @@ async function readEnded(tx: Tx): Promise<HeldBatch[]> {
     limit ${mostEnded}
     for update skip locked
   `;
-  return rows.map(toHeld);
+  return [...rows];
 }
 
 async function readRunning(tx: Tx): Promise<HeldBatch[]> {
-  const rows = await tx<HeldRow[]>`
+  const rows = await tx<HeldBatch[]>`
     select ${heldColumns(tx)}
     from table_loader.batches b
     where b.owner is not null and b.lease_until > clock_timestamp()
@@ -159,10 +153,10 @@ async function readRunning(tx: Tx): Promise<HeldBatch[]> {
     limit ${mostRunning}
     for update skip locked
   `;
-  return rows.map(toHeld);
+  return [...rows];
 }
 
-/** The owner stays: the one who takes over is told from it. */
+/** Keeps the owner, by which the next claim tells a takeover from its own repetition. */
 async function free(tx: Tx, { batchId, owner, fence }: HeldBatch, fault: Fault | null): Promise<boolean> {
   const locked = await tx`
     select from table_loader.batches
@@ -180,7 +174,7 @@ async function free(tx: Tx, { batchId, owner, fence }: HeldBatch, fault: Fault |
   return true;
 }
 
-/** An attempt that was failing already keeps its own fault; one that was not planned yet gets its row here. */
+/** Keeps the fault of an attempt that was failing already, and adds the row of one that was not planned yet. */
 async function markAborted(tx: Tx, batchId: string, { code, message }: Fault): Promise<void> {
   await tx`
     insert into table_loader.attempts as a
@@ -195,17 +189,13 @@ async function markAborted(tx: Tx, batchId: string, { code, message }: Fault): P
 }
 
 async function readBatch(tx: Tx, batchId: string): Promise<BatchInLedger | null> {
-  const [row] = await tx<
-    { state: BatchState; epoch: number; visits: number; leased: boolean; waiting_hours: number | null }[]
-  >`
+  const [batch] = await tx<BatchInLedger[]>`
     select b.state, b.epoch, ${visits(tx)} as visits,
            coalesce(b.lease_until > clock_timestamp(), false) or exists (
              select from table_loader.line l where l.batch_id = b.batch_id and l.expires_at > clock_timestamp()
            ) as leased,
-           extract(epoch from now() - b.waiting_since)::float8 / 3600 as waiting_hours
+           extract(epoch from now() - b.waiting_since)::float8 / 3600 as "waitingHours"
     from table_loader.batches b where b.batch_id = ${batchId}
   `;
-  if (!row) return null;
-  const { waiting_hours: waitingHours, ...batch } = row;
-  return { ...batch, waitingHours };
+  return batch ?? null;
 }

@@ -30,13 +30,13 @@ export function openCommits(ports: CommitPorts): Commits {
   const { name, sharesLedger } = ports.target.capabilities;
   if (!sharesLedger) throw new TypeError(`target ${name} commits by itself, not in a transaction of the ledger`);
   return {
-    commit: (run, plan, budget) => commit(ports, { run, plan, budget }),
+    commit: (run, plan, budget) => commit(ports, run, plan, budget),
     preview: (run, plan, budget) =>
       countingTimeouts(ports, run, (enter) =>
         inTransaction(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
           const request = toRequest(tx, { run, plan, mayRace: false, enter });
           await ports.target.commit.prepare(request);
-          const items = await readyToPreview(ports, tx, { run, plan });
+          const items = await readyToPreview(ports, tx, request);
           return new RolledBack(await judge(ports, tx, { ...request, items }));
         }),
       ),
@@ -50,50 +50,46 @@ export function openCommits(ports: CommitPorts): Commits {
   };
 }
 
-type Wanted = { readonly run: Run; readonly plan: Plan; readonly budget: number };
-type Committing = Wanted & { readonly enter: (phase: string) => void };
-
-const maxLooks = 3;
-
-/** Everything between begin and commit decides by what it reads there, under the batch row's lock. */
-async function commit(ports: CommitPorts, { run, plan, budget }: Wanted): Promise<CommitOutcome> {
+async function commit(ports: CommitPorts, run: Run, plan: Plan, budget: number): Promise<CommitOutcome> {
   const started = performance.now();
   const left = (): number => budget - (performance.now() - started) / 1000;
   const ended = await countingTimeouts(ports, run, (enter) =>
-    lookAgain((isLast) => commitOnce(ports, { run, plan, budget: left(), enter }, !isLast)),
+    lookAgain((mayRace) => commitOnce(ports, { run, plan, mayRace, enter }, left())),
   );
-  if (ended.outcome === "restage") await forgetStaged(ports, run, { plan, items: ended.items });
-  if (ended.outcome === "replan") await replan(ports, run, { plan, because: ended.because });
+  if (ended.outcome === "restage") await forgetStaged(ports, run, plan, ended.items);
+  if (ended.outcome === "replan") await replan(ports, run, plan, ended.because);
   return ended;
 }
 
+const maxLooks = 3;
+const uniqueViolation = "23505";
+
 /**
- * The judge has seen every duplicate key that was there, so a 23505 in the merge comes from somebody who inserted the
- * same key meanwhile. On the next look the judge sees that row, too; only the last one takes it for the batch's fault.
+ * Looks again after a duplicate key in the merge: the judge saw all keys that were stored, so another session must have
+ * inserted this one meanwhile. The next look sees its row, too; only the last one blames the batch.
  */
-async function lookAgain<T>(look: (isLast: boolean) => Promise<T>): Promise<T> {
+async function lookAgain(look: (mayRace: boolean) => Promise<Ended>): Promise<Ended> {
   for (let n = 1; n < maxLooks; n += 1) {
     try {
-      return await look(false);
+      return await look(true);
     } catch (error) {
       if (!(error instanceof PermanentError && error.details.sqlState === uniqueViolation)) throw error;
     }
   }
-  return look(true);
+  return look(false);
 }
 
-const uniqueViolation = "23505";
-
-async function commitOnce(ports: CommitPorts, committing: Committing, mayRace: boolean): Promise<Ended> {
-  const { run, plan, budget, enter } = committing;
+/** Decides only by what it reads in the transaction that commits, under the lock of the batch row. */
+async function commitOnce(ports: CommitPorts, asked: Asked, budget: number): Promise<Ended> {
+  const { run, plan, enter } = asked;
   return inTransaction<Ended>(ports.sql, { isolation: "repeatable read", budget }, async (tx) => {
     enter("lock");
-    const request = toRequest(tx, { run, plan, mayRace, enter });
-    // Before any select: the snapshot must come after the lock, or two loads insert the same key.
+    const request = toRequest(tx, asked);
+    // Before any select: if the snapshot were older than the lock, two loads could insert the same key.
     await ports.target.commit.prepare(request);
     const state = await lockFence(tx, run);
     enter("check");
-    const ready = await checkReady(ports, tx, { run, plan, state });
+    const ready = await checkReady(ports, tx, request, state);
     if (ready.outcome !== "go") return new RolledBack<Ended>(ready);
     if (!(await takeCommit(tx, run, plan))) return new RolledBack<Ended>({ outcome: "committed", judgement: null });
     const { items } = ready;
@@ -107,76 +103,81 @@ async function commitOnce(ports: CommitPorts, committing: Committing, mayRace: b
   });
 }
 
-type Ended = Exclude<CommitOutcome, { outcome: "restage" | "replan" }> | Unready;
-type Unready = { readonly outcome: "restage"; readonly items: readonly number[] } | Replan;
-type Replan = { readonly outcome: "replan"; readonly because: "approval" | "catalog" };
+type Ended =
+  | Exclude<CommitOutcome, { outcome: "restage" | "replan" }>
+  | { readonly outcome: "restage"; readonly items: readonly number[] }
+  | { readonly outcome: "replan"; readonly because: Changed };
 
-type Ready = { readonly outcome: "go"; readonly items: readonly WorkItem[] };
+/** What has changed since the load was planned. */
+type Changed = "approval" | "catalog";
 
-type Looking = { readonly run: Run; readonly plan: Plan; readonly state: BatchState };
+type Asked = Pick<CommitRequest, "run" | "plan" | "mayRace" | "enter">;
 
-function toRequest(tx: Tx, asked: Pick<CommitRequest, "run" | "plan" | "mayRace" | "enter">): CommitRequest {
+function toRequest(tx: Tx, asked: Asked): CommitRequest {
   return { ...asked, part: 0, items: [], sinks, within: shareTransaction(tx) };
 }
 
-async function checkReady({ target }: CommitPorts, tx: Tx, { run, plan, state }: Looking): Promise<Ready | Ended> {
+async function checkReady(
+  { target }: CommitPorts,
+  tx: Tx,
+  { run, plan, within }: CommitRequest,
+  state: BatchState,
+): Promise<Ended | { readonly outcome: "go"; readonly items: readonly WorkItem[] }> {
   if (state !== "loading") return { outcome: "committed", judgement: null };
   if (plan.body.approved && !(await isApproved(tx, run, plan))) return { outcome: "replan", because: "approval" };
-  if (await hasChanged(target, tx, plan)) return { outcome: "replan", because: "catalog" };
+  if (await hasChanged(target, plan, within)) return { outcome: "replan", because: "catalog" };
   const items = await listItems(tx, plan.planId);
-  // A crash of the server takes back rows and maybe also what the checkpoint says of them: then both agree on nothing.
+  // A crash of the server loses staged rows, and may lose the checkpoint as well: then no row seems to be missing.
   const unstaged = items.filter(isUnstaged).map(({ itemId }) => itemId);
-  const lost = new Set([...unstaged, ...(await target.staging.rows.missing(plan, items, shareTransaction(tx)))]);
+  const lost = new Set([...unstaged, ...(await target.staging.rows.missing(plan, items, within))]);
   return lost.size > 0 ? { outcome: "restage", items: [...lost] } : { outcome: "go", items };
 }
 
 /**
- * The items of a preview whose staging is all there, and whose tables are as they were planned.
+ * The items of a preview, if all of their rows are staged and the tables are still as they were planned.
  *
- * @throws BlockedError DB_SCHEMA_CHANGED, TransientError STAGE_UNFINISHED; a preview is planned anew then
+ * @throws BlockedError DB_SCHEMA_CHANGED, TransientError STAGE_UNFINISHED; then the preview is planned again
  */
-async function readyToPreview(
-  { target }: CommitPorts,
-  tx: Tx,
-  { run, plan }: Pick<Looking, "run" | "plan">,
-): Promise<WorkItem[]> {
-  if (await hasChanged(target, tx, plan)) {
+async function readyToPreview({ target }: CommitPorts, tx: Tx, request: CommitRequest): Promise<WorkItem[]> {
+  const { run, plan, within } = request;
+  if (await hasChanged(target, plan, within)) {
     const text = `a table of ${run.batchId} changed while its preview was staged; it is planned again`;
     throw new BlockedError("DB_SCHEMA_CHANGED", text);
   }
   const items = await listStaged(tx, run);
-  refuseUnstaged(run, (await target.staging.rows.missing(plan, items, shareTransaction(tx))).length);
+  requireStaged(run, (await target.staging.rows.missing(plan, items, within)).length);
   return items;
 }
 
-/** Whether a table is no longer as it was when the load was planned. */
-async function hasChanged({ catalog }: Target, tx: Tx, { body }: Plan): Promise<boolean> {
-  const tables = body.tables.map(({ table }) => table);
-  return hashOf([...(await catalog.read(tables, shareTransaction(tx))).values()]) !== body.catalogHash;
+/** True if a table is no longer as it was when the load was planned. */
+async function hasChanged({ catalog }: Target, plan: Plan, within: CommitRequest["within"]): Promise<boolean> {
+  return hashOf([...(await catalog.read(namesOf(plan), within)).values()]) !== plan.body.catalogHash;
 }
+
+const namesOf = ({ body }: Plan): string[] => body.tables.map(({ table }) => table);
 
 const isUnstaged = ({ state }: WorkItem): boolean => state === "pending";
 
 /**
- * For what is not staged again but asked again.
+ * The items of a comparison or preview, which stages nothing again: it is asked for again.
  *
- * @throws TransientError STAGE_UNFINISHED where a crash of the server has taken checkpoints back since the step looked
+ * @throws TransientError STAGE_UNFINISHED if a crash of the server has taken checkpoints back since the step looked
  */
 async function listStaged(tx: Tx, run: Run): Promise<WorkItem[]> {
   const items = await listItems(tx, run.planId);
-  refuseUnstaged(run, items.filter(isUnstaged).length);
+  requireStaged(run, items.filter(isUnstaged).length);
   return items;
 }
 
-function refuseUnstaged({ batchId }: Run, fragments: number): void {
-  if (fragments === 0) return;
-  const text = `${fragments} fragments of ${batchId} are not staged any more, as after a crash of the database's server`;
+function requireStaged({ batchId }: Run, unstaged: number): void {
+  if (unstaged === 0) return;
+  const text = `${unstaged} fragments of ${batchId} are not staged any more, as after a crash of the database's server`;
   throw new TransientError("STAGE_UNFINISHED", text);
 }
 
-/** Reads the approval again, locked: whoever withdraws it now waits until the load is committed. */
+/** Reads the approval again and locks it: a withdrawal waits until the load is committed. */
 async function isApproved(tx: Tx, run: Run, plan: Plan): Promise<boolean> {
-  const tables = plan.body.tables.map(({ table }) => table);
+  const tables = namesOf(plan);
   const rows = await tx<{ table_name: string; approved: boolean }[]>`
     select table_name, coalesce(approved_for_load, false) as approved
     from public.validation_queue
@@ -187,9 +188,9 @@ async function isApproved(tx: Tx, run: Run, plan: Plan): Promise<boolean> {
   return queued.size >= tables.length && rows.every(({ approved }) => approved);
 }
 
-/** The rows whose uniqueness makes the effect happen once. False where somebody has done it. */
+/** Inserts the rows whose unique key lets the load take effect only once; false if it has taken effect already. */
 async function takeCommit(tx: Tx, run: Run, plan: Plan): Promise<boolean> {
-  const tables = plan.body.tables.map(({ table }) => table);
+  const tables = namesOf(plan);
   const taken = await tx`
     insert into table_loader.commits (batch_id, epoch, table_name, attempt, fence, plan_id)
     select ${run.batchId}, ${run.epoch}, t.table_name, ${run.attempt}, ${run.fence}, ${plan.planId}
@@ -210,11 +211,13 @@ async function judge({ target }: CommitPorts, tx: Tx, request: CommitRequest): P
   return { tables, rejects, rejected: sumCounts(tables.map(({ counts }) => counts)).records_failed };
 }
 
-type Lost = { readonly plan: Plan; readonly items: readonly number[] };
-
-/** Zeroes the checkpoints of items whose rows are gone: they are staged again from the objects. */
-async function forgetStaged({ sql, target, leaseSeconds }: CommitPorts, run: Run, lost: Lost): Promise<void> {
-  const { plan, items } = lost;
+/** Zeroes the checkpoints of items whose rows are gone, so that they are staged again from the objects. */
+async function forgetStaged(
+  { sql, target, leaseSeconds }: CommitPorts,
+  run: Run,
+  plan: Plan,
+  items: readonly number[],
+): Promise<void> {
   await inTransaction(sql, {}, async (tx) => {
     if ((await lockFence(tx, run)) !== "loading") return;
     await target.staging.rows.forget(plan, items, shareTransaction(tx));
@@ -223,27 +226,25 @@ async function forgetStaged({ sql, target, leaseSeconds }: CommitPorts, run: Run
   });
 }
 
-/** Planned again once; where the tables go on changing, somebody is at work on them, and the load waits for that. */
+/** Changes of the tables after which a load is planned again at once; after more, it waits until they have ended. */
 const maxSchemaChanges = 1;
 
-type Replanning = { readonly plan: Plan; readonly because: Replan["because"] };
-
 /** @throws BlockedError DB_SCHEMA_CHANGED */
-async function replan(ports: CommitPorts, run: Run, { plan, because }: Replanning): Promise<void> {
-  const changes = await forgetPlan(ports, run, { plan, because });
+async function replan(ports: CommitPorts, run: Run, plan: Plan, because: Changed): Promise<void> {
+  const changes = await forgetPlan(ports, run, plan, because);
   if (changes <= maxSchemaChanges) return;
-  const tables = plan.body.tables.map(({ table }) => table);
-  const text = `${listNames(tables)}: changed ${changes} times while ${run.batchId} was loaded; it is planned again when they stay as they are`;
+  const text = `${listNames(namesOf(plan))}: changed ${changes} times while ${run.batchId} was loaded; it is planned again when they stay as they are`;
   throw new BlockedError("DB_SCHEMA_CHANGED", text);
 }
 
 async function forgetPlan(
   { sql, target, leaseSeconds }: CommitPorts,
   run: Run,
-  { plan, because }: Replanning,
+  plan: Plan,
+  because: Changed,
 ): Promise<number> {
   return inTransaction(sql, {}, async (tx) => {
-    // the same task may have run twice, and the other one have committed
+    // The same task may run twice: the other one may have committed.
     if ((await lockFence(tx, run)) !== "loading") return 0;
     await discardPlan(tx, target.staging.tables, plan.planId);
     const [batch] = await tx<{ schema_changes: number }[]>`
@@ -257,20 +258,18 @@ async function forgetPlan(
   });
 }
 
-type TimeoutPorts = { readonly sql: postgres.Sql; readonly leaseSeconds: number };
-
-/** The first time may be the server's bad moment; what does not fit twice does not fit. */
+/** The first timeout may be due to a server that was slow for a moment; after a second one, more tries do not help. */
 const maxTimeouts = 2;
 
 /**
- * Runs a commit, and says of one that ran into its time limit where it stood. How often that happened to the plan is
- * counted in the ledger, since every try is another invocation.
+ * Runs a commit; if it runs out of time, the error names the phase. The timeouts of the plan are counted in the ledger,
+ * since every try is another invocation.
  *
  * @param work names each phase as it enters it
  * @throws TransientError DB_TIMEOUT the first time, PermanentError DB_TIMEOUT the second
  */
 async function countingTimeouts<T>(
-  ports: TimeoutPorts,
+  ports: CommitPorts,
   run: Run,
   work: (enter: (phase: string) => void) => Promise<T>,
 ): Promise<T> {
@@ -290,7 +289,7 @@ async function countingTimeouts<T>(
   }
 }
 
-function countTimeout({ sql, leaseSeconds }: TimeoutPorts, run: Run): Promise<number> {
+function countTimeout({ sql, leaseSeconds }: CommitPorts, run: Run): Promise<number> {
   return inTransaction(sql, {}, async (tx) => {
     const [row] = await tx<{ timeouts: number }[]>`
       update table_loader.plans set timeouts = timeouts + 1 where plan_id = ${run.planId} returning timeouts

@@ -1,5 +1,5 @@
 import { listNames } from "../core/decide.ts";
-import { addFingerprints, fingerprintVersion } from "../core/fingerprint.ts";
+import { fingerprintVersion, sumFingerprints } from "../core/fingerprint.ts";
 import { versionLabel } from "../core/keys.ts";
 import type { Run } from "../core/run.ts";
 import type { WorkItem } from "../core/work-item.ts";
@@ -31,15 +31,15 @@ export async function compareRedelivery(
     changed.push(...different, ...(different.length > 0 ? ofTable.filter(({ kind }) => kind === "marker") : []));
   }
   const same = items.filter((item) => item.kind !== "superseded" && !changed.includes(item));
-  await markVersions(tx, run, { items: changed, state: "changed" });
-  await markVersions(tx, run, { items: same, state: "duplicate" });
+  await markVersions(tx, run, changed, "changed");
+  await markVersions(tx, run, same, "duplicate");
   const left = new Set(changed.map(({ object }) => object.key));
   await leaveInPlace(
     tx,
     items.filter(({ object }) => left.has(object.key)),
   );
   const keys = changed.filter(({ kind }) => kind === "fragment").map(({ stagedKey }) => stagedKey);
-  await noteVerdict(tx, run, keys);
+  await noteChanged(tx, run, keys);
   return { changed: keys, same: same.map(({ stagedKey }) => stagedKey) };
 }
 
@@ -48,15 +48,16 @@ async function readLoaded(tx: Tx, run: Run, table: string): Promise<Loaded[]> {
     select key, etag, size, fingerprint::text as fingerprint, records
     from table_loader.object_versions
     where batch_id = ${run.batchId} and epoch = ${run.epoch} and table_name = ${table} and state = 'loaded'
-      -- there is one encoder, so that nothing else was ever stored
+      -- the only version so far: a second one has to be compared with the encoder of the first
       and fingerprint_version = ${fingerprintVersion}
   `;
   return rows.map((row) => ({ ...row, fingerprint: BigInt(row.fingerprint) }));
 }
 
 /**
- * The same bytes are the same content, whatever has become of the table: a fingerprint is taken of the columns that
- * there are. Null where the fragment was not read. An ETag of parts says nothing where it differs.
+ * The content of a fragment; null if it was not read. The same ETag and size mean the same content, even if the table's
+ * columns, which the fingerprint depends on, have changed since. Different ETags prove nothing: the same bytes have
+ * another one if they are uploaded in parts.
  */
 function contentOf(item: WorkItem, ofKey: readonly Loaded[]): Content | null {
   const { etag, size } = item.object;
@@ -67,7 +68,7 @@ function contentOf(item: WorkItem, ofKey: readonly Loaded[]): Content | null {
 const isSameFragment = (content: Content | null, ofKey: readonly Loaded[]): boolean =>
   content !== null && ofKey.some((known) => isSame(known, content));
 
-/** The same records in other parts are the same table. */
+/** True if the table's records are the same, even in other fragments. */
 function isSameTable(contents: readonly (Content | null)[], loaded: readonly Loaded[]): boolean {
   const known = contents.filter((content) => content !== null);
   return known.length === contents.length && isSame(sumOf(known), sumOf(loaded));
@@ -77,13 +78,13 @@ const isSame = (one: Content, other: Content): boolean =>
   one.fingerprint === other.fingerprint && one.records === other.records;
 
 const sumOf = (parts: readonly Content[]): Content => ({
-  fingerprint: parts.reduce((total, { fingerprint }) => addFingerprints(total, fingerprint), 0n),
+  fingerprint: sumFingerprints(parts),
   records: parts.reduce((total, { records }) => total + records, 0),
 });
 
-type Marking = { readonly items: readonly WorkItem[]; readonly state: "changed" | "duplicate" };
+type Verdict = "changed" | "duplicate";
 
-async function markVersions(tx: Tx, run: Run, { items, state }: Marking): Promise<void> {
+async function markVersions(tx: Tx, run: Run, items: readonly WorkItem[], state: Verdict): Promise<void> {
   const versions = items.map((item) => ({ key: item.stagedKey, version: versionLabel(item.object) }));
   await tx`
     update table_loader.object_versions o
@@ -98,7 +99,7 @@ async function leaveInPlace(tx: Tx, items: readonly WorkItem[]): Promise<void> {
   await tx`update table_loader.work_items set archived_key = key where item_id = any(${ids}::bigint[])`;
 }
 
-async function noteVerdict(tx: Tx, run: Run, changed: readonly string[]): Promise<void> {
+async function noteChanged(tx: Tx, run: Run, changed: readonly string[]): Promise<void> {
   if (changed.length === 0) return;
   const message = `batch ${run.batchId} is loaded and these fragments came again with other content: ${listNames(changed)}; they stay where they are, and nothing was loaded from them`;
   await tx`

@@ -11,8 +11,8 @@ import { inTransaction } from "../postgres/transaction.ts";
 type ContractPorts = { readonly sql: postgres.Sql; readonly store: ObjectStore; readonly catalog: TargetCatalog };
 
 /**
- * The contracts in force. A text that was valid before is taken as it is; a new one is parsed and checked against the
- * live catalog. An invalid text never replaces a valid one.
+ * The contracts in force. A text that was valid before is not checked again; a new one is checked against the live
+ * catalog. An invalid text never replaces a valid one.
  */
 export function openContractStore(ports: ContractPorts): ContractStore {
   return {
@@ -28,7 +28,7 @@ export function openContractStore(ports: ContractPorts): ContractStore {
   };
 }
 
-const hashText = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 32);
+export const hashText = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 32);
 
 async function checked(
   { sql, catalog }: ContractPorts,
@@ -46,7 +46,7 @@ async function checked(
   return parsed;
 }
 
-/** True where this text was valid before; it is the newest again from now on. */
+/** True if this text was valid before; it becomes the newest valid one again. */
 async function isKnown(sql: postgres.Sql, hash: string): Promise<boolean> {
   return inTransaction(sql, {}, async (tx) => {
     const known = await tx`update table_loader.contracts set last_valid_at = now() where hash = ${hash}`;
@@ -64,13 +64,11 @@ async function keep(sql: postgres.Sql, hash: string, text: string): Promise<void
 }
 
 async function readLastGood(sql: postgres.Sql): Promise<{ hash: string; contracts: Contracts } | null> {
-  const [row] = await inTransaction(
-    sql,
-    {},
-    (tx) => tx<{ hash: string; body: string }[]>`
-    select hash, body from table_loader.contracts order by last_valid_at desc limit 1
-  `,
-  );
-  const parsed = row ? parseContracts(row.body) : null;
-  return row && parsed?.contracts ? { hash: row.hash, contracts: parsed.contracts } : null;
+  return inTransaction(sql, {}, async (tx) => {
+    const [row] = await tx<{ hash: string; body: string }[]>`
+      select hash, body from table_loader.contracts order by last_valid_at desc limit 1
+    `;
+    const contracts = row && parseContracts(row.body).contracts;
+    return row && contracts ? { hash: row.hash, contracts } : null;
+  });
 }

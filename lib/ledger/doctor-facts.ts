@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type postgres from "postgres";
 import type {
   ConnectionLimit,
@@ -20,16 +19,17 @@ import {
 import { missingOnRelations, missingOnSchemas, type RelationName, rowRights } from "../postgres/rights.ts";
 import { stagingSchema } from "../postgres/sql-names.ts";
 import { inTransaction, type Tx } from "../postgres/transaction.ts";
+import { hashText } from "./contracts.ts";
 import { adoptedTables, controlTables, controlViews, migrationNames } from "./migrate.ts";
 
 type DatabaseDoctorOptions = {
-  /** Opens the database at first use: that it cannot be opened is something to say, and no reason to say nothing. */
+  /** Opens the database at first use, so that doctor can report why that fails. */
   readonly open: () => Promise<postgres.Sql>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 };
 
-/** Milliseconds; shorter than an answer may take, so that the answer says who holds the lock. */
+/** Less than an answer may take, so that the answer still comes, and says who holds the lock. */
 export const doctorLockMilliseconds = 2_000;
 
 export function openDatabaseDoctor({ open, now }: DatabaseDoctorOptions): DatabaseDoctor {
@@ -52,7 +52,7 @@ export function openDatabaseDoctor({ open, now }: DatabaseDoctorOptions): Databa
 }
 
 async function readContracts(tx: Tx, text: string | null): Promise<ContractFacts> {
-  const hash = text === null ? "" : createHash("sha256").update(text).digest("hex").slice(0, 32);
+  const hash = text === null ? "" : hashText(text);
   const [known] = await tx`select from table_loader.contracts where hash = ${hash}`;
   const [lastGood] = await tx<NonNullable<ContractFacts["lastGood"]>[]>`
     select hash, body, to_json(last_valid_at)#>>'{}' as "validAt"
@@ -91,15 +91,15 @@ async function readLoads(tx: Tx): Promise<LoadFacts> {
   return {
     sweptSecondsAgo: sweep?.ago ?? null,
     ageSeconds: sweep?.age ?? 0,
-    stalled: await unwell(tx, "STALLED"),
-    blocked: await unwell(tx, "BLOCKED"),
-    waiting: await longWaiting(tx),
+    stalled: await readByHealth(tx, "STALLED"),
+    blocked: await readByHealth(tx, "BLOCKED"),
+    waiting: await readLongWaiting(tx),
     orphans: counts?.orphans ?? 0,
     missedEvents: counts?.missed ?? 0,
   };
 }
 
-async function unwell(tx: Tx, health: string): Promise<ReasonedBatch[]> {
+async function readByHealth(tx: Tx, health: string): Promise<ReasonedBatch[]> {
   const rows = await tx<ReasonedBatch[]>`
     select b.batch_id as "batchId",
            coalesce(b.reason_code || ': ' || b.reason, b.state || ', unchanged since '
@@ -110,7 +110,7 @@ async function unwell(tx: Tx, health: string): Promise<ReasonedBatch[]> {
   return [...rows];
 }
 
-async function longWaiting(tx: Tx): Promise<ReasonedBatch[]> {
+async function readLongWaiting(tx: Tx): Promise<ReasonedBatch[]> {
   const rows = await tx<ReasonedBatch[]>`
     select batch_id as "batchId", coalesce(reason_code || ': ' || reason, 'no reason is known') as reason
     from table_loader.batches
@@ -139,14 +139,14 @@ async function readControl(tx: Tx): Promise<ControlFacts> {
   };
 }
 
-/** `007 timeouts` */
-const nameOf = (name: string, index: number): string => `${String(index + 1).padStart(3, "0")} ${name}`;
-
+/** As `007 timeouts`. */
 async function pendingMigrations(tx: Tx): Promise<string[]> {
   const [made] = await tx`select from pg_class where oid = to_regclass('table_loader.migrations')`;
   const ran = made ? await tx<{ version: number }[]>`select version::integer from table_loader.migrations` : [];
   const versions = new Set(ran.map(({ version }) => version));
-  return migrationNames.flatMap((name, index) => (versions.has(index + 1) ? [] : [nameOf(name, index)]));
+  return migrationNames.flatMap((name, index) =>
+    versions.has(index + 1) ? [] : [`${String(index + 1).padStart(3, "0")} ${name}`],
+  );
 }
 
 async function missingRelations(tx: Tx): Promise<string[]> {
@@ -186,7 +186,7 @@ type ServerRow = {
   readonly stuck: number[];
 };
 
-/** What of the server's settings matters; those that a library brings are there only where it is loaded. */
+/** Settings of the server that doctor checks; those of a library exist only if it is loaded. */
 const parameterNames = [
   "log_error_verbosity",
   "log_min_messages",
@@ -203,23 +203,7 @@ const parameterNames = [
 ];
 
 async function readServer(tx: Tx, now: () => number): Promise<ServerFacts> {
-  const row = await readRow(tx);
-  const parameters = await readParameters(tx);
-  const { version, role, encrypted, stuck } = row;
-  return {
-    version,
-    role,
-    encrypted,
-    readOnly: row.standby ? "standby" : row.reads_only ? "default_transaction_read_only" : null,
-    connections: await readConnections(tx),
-    stuckSessions: stuck,
-    clockAhead: await readClock(tx, now),
-    parameters,
-  };
-}
-
-async function readRow(tx: Tx): Promise<ServerRow> {
-  const [row] = await tx<ServerRow[]>`
+  const [row] = await tx<[ServerRow]>`
     select current_setting('server_version') as version, current_user::text as role,
            coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false) as encrypted,
            pg_is_in_recovery() as standby,
@@ -228,7 +212,17 @@ async function readRow(tx: Tx): Promise<ServerRow> {
                  where usename = current_user and backend_type = 'client backend' and state like 'idle in transaction%'
                    and state_change < clock_timestamp() - make_interval(mins => ${stuckSessionMinutes})) as stuck
   `;
-  return row as ServerRow;
+  const { version, role, encrypted, standby, reads_only: readsOnly, stuck } = row;
+  return {
+    version,
+    role,
+    encrypted,
+    readOnly: standby ? "standby" : readsOnly ? "default_transaction_read_only" : null,
+    connections: await readConnections(tx),
+    stuckSessions: stuck,
+    clockAhead: await readClock(tx, now),
+    parameters: await readParameters(tx),
+  };
 }
 
 async function readConnections(tx: Tx): Promise<ConnectionLimit[]> {
@@ -248,7 +242,7 @@ async function readConnections(tx: Tx): Promise<ConnectionLimit[]> {
   return [...rows];
 }
 
-/** Of a session as it begins: those of this transaction are the loader's own. */
+/** The values that a session begins with: the loader has changed some of them for this transaction. */
 async function readParameters(tx: Tx): Promise<Record<string, string>> {
   const rows = await tx<{ name: string; value: string }[]>`
     select name, reset_val as value from pg_settings where name = any(${parameterNames}::text[])
@@ -256,7 +250,7 @@ async function readParameters(tx: Tx): Promise<Record<string, string>> {
   return Object.fromEntries(rows.map(({ name, value }) => [name, value]));
 }
 
-/** The middle of the question is when the server looked at its clock. */
+/** Takes the middle between question and answer as the time at which the server looked at its clock. */
 async function readClock(tx: Tx, now: () => number): Promise<number> {
   const asked = now();
   const [row] = await tx<{ time: number }[]>`
@@ -265,7 +259,7 @@ async function readClock(tx: Tx, now: () => number): Promise<number> {
   return Math.round((row?.time ?? asked) - (asked + now()) / 2);
 }
 
-/** What the role that logs in lacks of the control tables, and whether it may do anything at all. Nothing is tried. */
+/** Asks the catalog which rights on the control tables the login role lacks, and whether it may do anything anyway. */
 async function readRights(tx: Tx): Promise<RightsFacts> {
   const [login] = await tx<{ role: string; special: string | null }[]>`
     select rolname::text as role,

@@ -7,7 +7,7 @@ type LoaderRole = {
   readonly role: string;
   /** Schema of the target tables. */
   readonly schema: string;
-  /** What it logs in with. @default - nothing of the kind: on RDS, tokens signed through IAM */
+  /** @default - none; on RDS, the role logs in with tokens signed through IAM */
   readonly password?: string;
 };
 
@@ -16,7 +16,7 @@ type LoaderRole = {
  * its own in staging, and no DDL on targets. Repeatable. Tables that belong to somebody else are left out: their owner
  * has to grant them.
  *
- * @throws BlockedError DB_LOADER_RIGHTS where the role could do more than that, and then nothing is changed
+ * @throws BlockedError DB_LOADER_RIGHTS if the role could do more than that; then nothing is changed
  */
 export async function grantLoader(sql: postgres.Sql, loader: LoaderRole): Promise<void> {
   const { role, schema } = loader;
@@ -40,7 +40,7 @@ export async function grantLoader(sql: postgres.Sql, loader: LoaderRole): Promis
   });
 }
 
-/** The role with its way to log in. On RDS a member of rds_iam logs in by token alone, so a password excludes it. */
+/** Makes the role and sets how it logs in. On RDS a member of rds_iam can log in with a token only, not a password. */
 async function prepareRole(tx: postgres.TransactionSql, { role, password }: LoaderRole): Promise<void> {
   const name = quoteName(role);
   const iam = password === undefined ? `grant rds_iam to ${name}` : `revoke rds_iam from ${name}`;
@@ -61,7 +61,7 @@ type Rights = {
   readonly open: string | null;
 };
 
-/** A role that was there before may be anybody's: the administrator's, or one that may change the tables it loads. */
+/** Checks a role that existed before: it may be the administrator's, or one that may change the tables it loads. */
 async function assertFewRights(tx: postgres.TransactionSql, role: string, schemas: string[]): Promise<void> {
   const [rights] = await tx<Rights[]>`
     select
@@ -94,7 +94,7 @@ function faultOf({ migrates, mighty, owned, open }: Rights): string | null {
   return `may create in schema ${open}, expected that it may not; revoke create on it from the role or from public`;
 }
 
-/** Relations of a schema that this login may grant on: one table of somebody else's must not stop a deployment. */
+/** Relations of a schema that this login may grant rights on: a table of another owner must not stop a deployment. */
 async function grantable(tx: postgres.TransactionSql, schema: string): Promise<{ kind: string; relation: string }[]> {
   return tx<{ kind: string; relation: string }[]>`
     select c.relkind::text as kind, format('%I.%I', n.nspname, c.relname) as relation
@@ -103,16 +103,16 @@ async function grantable(tx: postgres.TransactionSql, schema: string): Promise<{
   `;
 }
 
-/** As many as PostgreSQL itself takes by default. */
+/** PostgreSQL's own default. */
 const iterations = 4096;
 const saltBytes = 16;
 const hashBytes = 32;
 
 /**
- * What PostgreSQL stores of a password (RFC 5802, 7677). Sent in the password's place, so that no log of the server's
- * can show the password; who reads the verifier cannot log in with it.
+ * The text that PostgreSQL stores in place of a password (SCRAM-SHA-256, RFC 5802 and 7677). It is sent instead of the
+ * password, so that no log of the server can show that; nobody can log in with the verifier.
  *
- * @throws BlockedError DB_AUTH for a password that clients and servers would normalise differently
+ * @throws BlockedError DB_AUTH if clients and servers could normalise the password differently
  */
 export function scramVerifier(password: string, salt: Buffer = randomBytes(saltBytes)): string {
   if (!/^[\x20-\x7e]+$/.test(password)) {

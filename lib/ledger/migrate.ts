@@ -4,7 +4,7 @@ import type postgres from "postgres";
 import { classifyDatabaseError } from "../core/classify-error.ts";
 import { BlockedError, LoaderError } from "../core/errors.ts";
 
-/** Any number that no other program uses: two deployments must not migrate at the same time. */
+/** Lock that keeps two deployments from migrating at the same time: any number that no other program uses. */
 const migrationLock = 731_120_416;
 
 const folder = fileURLToPath(new URL("./migrations", import.meta.url));
@@ -31,10 +31,7 @@ export async function migrate(sql: postgres.Sql): Promise<string[]> {
   }) as Promise<string[]>;
 }
 
-/**
- * What the migrations make, for a function that does not carry them along and has to say what is missing. A test holds
- * the lists against the files.
- */
+// Names of what the migrations make, for doctor, whose function has no copy of the files. A test compares them.
 
 /** By version, from 1 on: `001.do.control-tables.sql`. */
 export const migrationNames = [
@@ -49,7 +46,7 @@ export const migrationNames = [
   "fingerprint-versions",
 ] as const;
 
-/** Tables of people's own queries, which are adopted where they are there: the columns that the loader counts on. */
+/** Tables that users may have made before, and that are adopted then, with the columns that the loader needs. */
 export const adoptedTables: Readonly<Record<string, readonly string[]>> = {
   validation_queue: [
     "id",
@@ -122,7 +119,7 @@ const ledgerTables = [
   "line",
 ];
 
-/** Rows of them are written. */
+/** Tables whose rows the loader writes. */
 export const controlTables: readonly string[] = [
   ...Object.keys(adoptedTables).map((name) => `public.${name}`),
   ...ledgerTables.map((name) => `table_loader.${name}`),
@@ -137,18 +134,18 @@ export const controlViews: readonly string[] = [
   "table_loader.undo_rows",
 ];
 
-/** Where the migrations were to run. */
-type MigrationPlace = { readonly host: string; readonly port: number; readonly name: string };
-
 const unreachable = "it cannot be reached; check databaseHost, databasePort and the network of the functions";
 
 /**
- * Runs a deployment's migrations. Nothing repeats a deployment by itself, and its output shows the message alone: so it
- * says which database, and that somebody has to deploy again.
+ * Runs a deployment's migrations. A deployment is not repeated by itself, and shows only the message of an error: so the
+ * message names the database and says to deploy again.
  *
- * @throws BlockedError with the code of what went wrong
+ * @throws BlockedError with the code of the fault
  */
-export async function explainingFault<T>(place: MigrationPlace, work: () => Promise<T>): Promise<T> {
+export async function explainingFault<T>(
+  place: { readonly host: string; readonly port: number; readonly name: string },
+  work: () => Promise<T>,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {

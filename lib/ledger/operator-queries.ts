@@ -16,17 +16,14 @@ export function openOperations(sql: postgres.Sql): Operations {
         const [row] = await tx<{ epoch: number }[]>`select epoch from table_loader.batches where batch_id = ${batchId}`;
         return row?.epoch ?? 1;
       }),
-    approve: (batchId, tables, approvedBy) =>
-      inTransaction(sql, {}, (tx) => approve(tx, { batchId, tables, approvedBy })),
+    approve: (batchId, tables, by) => inTransaction(sql, {}, (tx) => approve(tx, batchId, tables, by)),
     status: (batchId) => inTransaction(sql, {}, (tx) => readStatus(tx, batchId)),
     summaries: () => inTransaction(sql, {}, readSummaries),
   };
 }
 
-type Approving = { readonly batchId: string; readonly tables: readonly string[]; readonly approvedBy: string };
-
-/** Approves the tables; what the queue does not know yet gets a row of its own, as a validator would write it. */
-async function approve(tx: Tx, { batchId, tables, approvedBy }: Approving): Promise<Approval> {
+/** Approves the tables. One that is not in the queue yet gets a row there, as a validator would write it. */
+async function approve(tx: Tx, batchId: string, tables: readonly string[], approvedBy: string): Promise<Approval> {
   const approved = await tx<{ table_name: string }[]>`
     update public.validation_queue
     set approved_for_load = true, approved_by = ${approvedBy}, approved_at = clock_timestamp(), updated_at = now()
@@ -44,10 +41,8 @@ async function approve(tx: Tx, { batchId, tables, approvedBy }: Approving): Prom
   return { batch_id: batchId, approved: [...tables].toSorted(), created: created.toSorted() };
 }
 
-type HeadRow = Pick<BatchStatus, "state" | "health" | "epoch" | "reason_code" | "reason">;
-
 async function readStatus(tx: Tx, batchId: string): Promise<BatchStatus | null> {
-  const [head] = await tx<HeadRow[]>`
+  const [head] = await tx<Pick<BatchStatus, "state" | "health" | "epoch" | "reason_code" | "reason">[]>`
     select b.state, s.health_status as health, b.epoch, b.reason_code, b.reason
     from table_loader.batches b join public.loader_status s on s.source = b.batch_id
     where b.batch_id = ${batchId}

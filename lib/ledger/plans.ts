@@ -1,4 +1,5 @@
 import type postgres from "postgres";
+import type { TableState } from "../core/batch.ts";
 import { kinds } from "../core/kinds.ts";
 import type { Plan, PlanBody } from "../core/plan.ts";
 import type { NewPlan, Plans } from "../core/ports.ts";
@@ -28,7 +29,7 @@ export function openPlans(ports: PlanPorts): Plans {
         await tx`
           insert into table_loader.attempts
             (batch_id, fence, epoch, attempt, owner, source, plan_id, code, message, result)
-          -- why an execution was ended from outside is no fault of a batch that is committed
+          -- the fault of an execution that was ended from outside is no longer one if the batch is committed
           select b.batch_id, b.fence, b.epoch, b.attempt, b.owner, ${source}, b.plan_id,
                  case when a.state <> 'aborted' or b.state = 'failing' then a.code end,
                  case when a.state <> 'aborted' or b.state = 'failing' then a.message end, a.result
@@ -108,7 +109,7 @@ async function insertItems(tx: Tx, planId: number, items: readonly NewItem[]): P
   `;
 }
 
-/** What the batch was planned to do before came to nothing. */
+/** Discards the earlier plan of the batch, if it has one: nothing came of it. */
 async function discardEarlier(tx: Tx, staging: StagingTables, plan: NewPlan): Promise<void> {
   await lockFence(tx, plan);
   const [earlier] = await tx<{ plan_id: number }[]>`
@@ -117,14 +118,14 @@ async function discardEarlier(tx: Tx, staging: StagingTables, plan: NewPlan): Pr
   if (earlier) await discardPlan(tx, staging, earlier.plan_id);
 }
 
-/** A new attempt begins: batch, its tables and its queue rows are loading. */
+/** Begins an attempt: marks the batch, its tables and its queue rows as loading. */
 async function startAttempt(tx: Tx, plan: NewPlan, planId: number): Promise<void> {
   const loading = kinds[plan.kind].commits;
   const tables = [...new Set(plan.items.map(({ table }) => table))];
   await tx`
     update table_loader.batches
     set state = case when ${loading} then 'loading' else state end,
-        -- planned again, it is still the same attempt
+        -- the same attempt may be planned again
         schema_changes = case when attempt = ${plan.attempt} then schema_changes else 0 end,
         attempt = ${plan.attempt}, plan_id = ${planId}, progress_seen = 0, idle_takeovers = 0, waiting_since = null
     where batch_id = ${plan.batchId}
@@ -135,8 +136,8 @@ async function startAttempt(tx: Tx, plan: NewPlan, planId: number): Promise<void
     on conflict (batch_id, fence) do update set attempt = excluded.attempt, plan_id = excluded.plan_id
   `;
   if (!loading) return;
-  await setTableStates(tx, plan, { tables, state: "loading" });
-  await setTableStates(tx, plan, { tables: plan.body.held, state: "held" });
+  await setTableStates(tx, plan, tables, "loading");
+  await setTableStates(tx, plan, plan.body.held, "held");
   await tx`
     update public.validation_queue
     set validation_status = 'loading', error_summary = null, updated_at = now()
@@ -144,9 +145,7 @@ async function startAttempt(tx: Tx, plan: NewPlan, planId: number): Promise<void
   `;
 }
 
-type TableChange = { readonly tables: readonly string[]; readonly state: string };
-
-async function setTableStates(tx: Tx, plan: NewPlan, { tables, state }: TableChange): Promise<void> {
+async function setTableStates(tx: Tx, plan: NewPlan, tables: readonly string[], state: TableState): Promise<void> {
   await tx`
     insert into table_loader.batch_tables (batch_id, table_name, epoch, state, attempt)
     select ${plan.batchId}, t.table_name, ${plan.epoch}, ${state}, ${plan.attempt}
@@ -167,7 +166,7 @@ async function readPlan(sql: postgres.Sql, planId: number): Promise<Plan | null>
   });
 }
 
-/** Drops plan, items and staging; rejects that an attempt keeps stay. */
+/** Drops the plan with its items, staging and rejects; those of an attempt stay. */
 export async function discardPlan(tx: Tx, staging: StagingTables, planId: number): Promise<void> {
   await staging.drop(planId, shareTransaction(tx));
   await tx`delete from table_loader.rejects where plan_id = ${planId}`;

@@ -1,5 +1,4 @@
-import { addFingerprints, fingerprintVersion } from "../core/fingerprint.ts";
-import { versionLabel } from "../core/keys.ts";
+import { fingerprintVersion, sumFingerprints } from "../core/fingerprint.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Judgement } from "../core/ports.ts";
 import type { TableResult } from "../core/report.ts";
@@ -7,23 +6,22 @@ import type { Run } from "../core/run.ts";
 import type { TableOutcome } from "../core/target.ts";
 import type { WorkItem } from "../core/work-item.ts";
 import type { Tx } from "../postgres/transaction.ts";
+import { toVersionRow } from "./batches.ts";
 
 type Committed = { readonly plan: Plan; readonly items: readonly WorkItem[]; readonly judgement: Judgement };
 
-/** Writes into the ledger what took effect, in the transaction in which it takes effect. */
+/** Records a load in the ledger and the queue, in the transaction in which it takes effect. */
 export async function recordCommit(tx: Tx, run: Run, { plan, items, judgement }: Committed): Promise<void> {
   const fragments = items.filter(({ kind }) => kind === "fragment");
-  const results = judgement.tables.map((outcome) => ({
-    outcome,
-    result: toTableResult(plan, outcome, fragments),
-    fingerprint: sumFingerprints(fragmentsOf(fragments, outcome.table)),
-  }));
-  const rows = results.map(({ outcome, result, fingerprint }) => ({
-    table_name: outcome.table,
-    counts: result,
-    records: outcome.counts.records_read,
-    fingerprint: fingerprint.toString(),
-  }));
+  const rows = judgement.tables.map((outcome) => {
+    const ofTable = fragments.filter(({ table }) => table === outcome.table);
+    return {
+      table_name: outcome.table,
+      counts: toTableResult(plan, outcome, ofTable),
+      records: outcome.counts.records_read,
+      fingerprint: sumFingerprints(ofTable).toString(),
+    };
+  });
   await recordCounts(tx, run, rows);
   await markVersions(tx, run, fragments);
   await markLoaded(tx, run, plan);
@@ -55,14 +53,7 @@ async function recordCounts(tx: Tx, run: Run, rows: readonly object[]): Promise<
   `;
 }
 
-const fragmentsOf = (items: readonly WorkItem[], table: string): WorkItem[] =>
-  items.filter((item) => item.table === table);
-
-const sumFingerprints = (items: readonly WorkItem[]): bigint =>
-  items.reduce((sum, { fingerprint }) => addFingerprints(sum, fingerprint), 0n);
-
-function toTableResult(plan: Plan, outcome: TableOutcome, items: readonly WorkItem[]): TableResult {
-  const fragments = fragmentsOf(items, outcome.table);
+function toTableResult(plan: Plan, outcome: TableOutcome, fragments: readonly WorkItem[]): TableResult {
   const planned = plan.body.tables.find(({ table }) => table === outcome.table);
   const ofRecords = recordWarnings(outcome, planned?.contract.update_strategy);
   return {
@@ -85,8 +76,7 @@ function recordWarnings(outcome: TableOutcome, strategy: string | undefined): st
   if (skipped > 0 && strategy === "update_only") {
     warnings.push(`UNKNOWN_KEYS: ${skipped} records have keys that are not stored; update_only skips them`);
   }
-  const attempts = Object.entries(outcome.immutableAttempts);
-  for (const [field, count] of attempts) {
+  for (const [field, count] of Object.entries(outcome.immutableAttempts)) {
     warnings.push(`IMMUTABLE_FIELD: ${count} records would change ${field}, which stays as it is`);
   }
   return warnings;
@@ -103,12 +93,7 @@ function shapeWarnings(notEnforced: readonly string[]): string[] {
 
 async function markVersions(tx: Tx, run: Run, fragments: readonly WorkItem[]): Promise<void> {
   const rows = fragments.map((item) => ({
-    key: item.stagedKey,
-    version: versionLabel(item.object),
-    table_name: item.table,
-    etag: item.object.etag,
-    size: item.object.size,
-    last_modified: item.object.lastModified.toISOString(),
+    ...toVersionRow(item),
     records: item.records,
     fingerprint: item.fingerprint.toString(),
   }));

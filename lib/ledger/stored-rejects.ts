@@ -2,25 +2,20 @@ import type { Reject } from "../core/rejects.ts";
 import type { Run } from "../core/run.ts";
 import type { Tx } from "../postgres/transaction.ts";
 
-type RejectRow = Omit<Reject, "constraint" | "table"> & {
-  readonly table_name: string;
-  readonly constraint_name: string | null;
-};
-
 type NewRejects = {
   readonly rejects: readonly Reject[];
-  /** Null where they belong to the attempt and no longer to the plan. */
+  /** Null for rejects of the attempt. */
   readonly itemId: number | null;
 };
 
-/** Stores rejects of the plan (by item) or, without an item, of the attempt. */
+/** Stores rejects of an item of the plan, or those of an attempt, which outlive the plan. */
 export async function insertRejects(tx: Tx, run: Run, { rejects, itemId }: NewRejects): Promise<void> {
   if (rejects.length === 0) return;
   const rows = rejects.map(({ table, constraint, raw, ...reject }) => ({
     ...reject,
     table_name: table,
     constraint_name: constraint,
-    // A text column cannot hold NUL; the record's text may spell it out only as an escape.
+    // A text column cannot hold NUL, so that the record's text shows it as a JSON escape.
     raw: raw?.replaceAll("\u0000", "\\u0000") ?? null,
   }));
   const ofPlan = itemId !== null;
@@ -37,27 +32,23 @@ export async function insertRejects(tx: Tx, run: Run, { rejects, itemId }: NewRe
 }
 
 const columns = (tx: Tx) => tx`
-  table_name, key, record, field, code, expected, got, constraint_name, raw
+  key, record, field, code, expected, got, raw, table_name as "table", constraint_name as "constraint"
 `;
 
 /** Rejects of a plan, in the order of tables, fragments and records. */
 export async function rejectsOfPlan(tx: Tx, planId: number, limit: number): Promise<Reject[]> {
-  const rows = await tx<RejectRow[]>`
+  const rows = await tx<Reject[]>`
     select ${columns(tx)} from table_loader.rejects where plan_id = ${planId}
     order by table_name, key, record, reject_id limit ${limit}
   `;
-  return rows.map(toReject);
+  return [...rows];
 }
 
 export async function rejectsOfAttempt(tx: Tx, run: Run, limit: number): Promise<Reject[]> {
-  const rows = await tx<RejectRow[]>`
+  const rows = await tx<Reject[]>`
     select ${columns(tx)} from table_loader.rejects
     where batch_id = ${run.batchId} and epoch = ${run.epoch} and attempt = ${run.attempt}
     order by table_name, key, record, reject_id limit ${limit}
   `;
-  return rows.map(toReject);
-}
-
-function toReject({ table_name: table, constraint_name: constraint, ...reject }: RejectRow): Reject {
-  return { ...reject, table, constraint };
+  return [...rows];
 }

@@ -18,7 +18,6 @@ import { discardPlan } from "./plans.ts";
 
 const leaseName = "sweep";
 
-/** The sweep's own lease, cursors and records. */
 export function openSweeps(sql: postgres.Sql): Sweeps {
   return {
     begin: (owner) => inTransaction(sql, {}, (tx) => begin(tx, owner)),
@@ -36,22 +35,22 @@ export function openSweeps(sql: postgres.Sql): Sweeps {
   };
 }
 
+/** Takes the lease as a row: a lock of the session could pass to another client of a proxy. */
+async function begin(tx: Tx, owner: string): Promise<boolean> {
+  const taken = await tx`
+    insert into table_loader.leases as l (name, owner, lease_until)
+    values (${leaseName}, ${owner}, clock_timestamp() + make_interval(secs => ${sweepLeaseSeconds}))
+    on conflict (name) do update set owner = excluded.owner, lease_until = excluded.lease_until
+    where l.lease_until < clock_timestamp()
+  `;
+  return taken.count === 1;
+}
+
 type GaugeRow = Omit<SweepGauges, "deadlocks"> & { readonly counted: number };
 
-const nothing: GaugeRow = {
-  stalled: 0,
-  blocked: 0,
-  waiting: 0,
-  inLine: 0,
-  pendingItems: 0,
-  secondsSinceCheckpoint: 0,
-  connectionsUsed: 0,
-  counted: 0,
-};
-
-/** Only batches that are not done are looked at: the archive grows for ever. */
+/** Looks only at batches that are not done: the number of those that are grows for ever. */
 async function readGauges(tx: Tx): Promise<SweepGauges> {
-  const [row = nothing] = await tx<GaugeRow[]>`
+  const [row] = await tx<[GaugeRow]>`
     select count(*) filter (where s.health_status = 'STALLED') as stalled,
            count(*) filter (where s.health_status = 'BLOCKED') as blocked,
            count(*) filter (where s.health_status = 'WAITING' and b.reason_code is distinct from 'IN_LINE') as waiting,
@@ -72,7 +71,7 @@ async function readGauges(tx: Tx): Promise<SweepGauges> {
   return { ...gauges, deadlocks: await sinceLastSweep(tx, counted) };
 }
 
-/** The server counts from its start, or from the last time that its statistics were reset. */
+/** The server's count goes back to 0 if its statistics are reset. */
 async function sinceLastSweep(tx: Tx, counted: number): Promise<number> {
   const last = await readCursor(tx, "deadlocks");
   await moveCursor(tx, "deadlocks", String(counted));
@@ -85,17 +84,6 @@ async function readCursor(tx: Tx, name: CursorName): Promise<string> {
   return row?.position ?? "";
 }
 
-/** A lease row, and no session lock: a proxy may hand the session to somebody else. */
-async function begin(tx: Tx, owner: string): Promise<boolean> {
-  const taken = await tx`
-    insert into table_loader.leases as l (name, owner, lease_until)
-    values (${leaseName}, ${owner}, clock_timestamp() + make_interval(secs => ${sweepLeaseSeconds}))
-    on conflict (name) do update set owner = excluded.owner, lease_until = excluded.lease_until
-    where l.lease_until < clock_timestamp()
-  `;
-  return taken.count === 1;
-}
-
 async function moveCursor(tx: Tx, name: CursorName, position: string): Promise<void> {
   await tx`
     insert into table_loader.cursors (name, position) values (${name}, ${position})
@@ -103,7 +91,6 @@ async function moveCursor(tx: Tx, name: CursorName, position: string): Promise<v
   `;
 }
 
-/** What nobody needs any more. */
 export function openLeftovers({ sql, staging }: { sql: postgres.Sql; staging: StagingTables }): Leftovers {
   return {
     dropOrphans: () => inTransaction(sql, wholeBatch, (tx) => dropOrphans(tx, staging)),
@@ -111,9 +98,10 @@ export function openLeftovers({ sql, staging }: { sql: postgres.Sql; staging: St
   };
 }
 
-/** In portions: a sweep is short, and the next one goes on. Audit rows that are not ours have no batch. */
+/** Rows of each table that one sweep deletes: it has to be short, and the next one goes on. */
 const forgottenAtOnce = 10_000;
 
+/** Keeps audit rows without a batch: they are not the loader's. */
 async function forgetOld(tx: Tx, { undoRetentionDays, auditRetentionDays }: Retention): Promise<number> {
   const images = await tx`
     delete from table_loader.undo_images where ctid in (
@@ -144,8 +132,8 @@ const stagedPlans = (tx: Tx) => tx<{ plan_id: number }[]>`
 `;
 
 /**
- * Plans that no batch points to and no preview holds, and staging tables that have lost their plan. What somebody still
- * holds a lock on is left to a later sweep, and is not healed yet.
+ * Drops plans that no batch or preview uses, and staging tables without a plan. Those that another session has locked
+ * are left to a later sweep, and are not reported as healed.
  */
 async function dropOrphans(tx: Tx, staging: StagingTables): Promise<Healing[]> {
   const plans = await tx<Orphan[]>`
@@ -175,7 +163,6 @@ async function dropOrphans(tx: Tx, staging: StagingTables): Promise<Healing[]> {
   }));
 }
 
-/** Archived objects of which the ledger knows no commit, as after it was restored to an earlier point in time. */
 export function openUncommittedObjects(sql: postgres.Sql): UncommittedObjects {
   return {
     uncommitted: (keys) => inTransaction(sql, {}, (tx) => readUncommitted(tx, keys)),
@@ -199,8 +186,8 @@ export function openUncommittedObjects(sql: postgres.Sql): UncommittedObjects {
 }
 
 /**
- * Nothing leaves staging before its table is committed, and rows of commits are never deleted: what lies in the archive
- * without one was loaded in another life of the database. One question for a whole page of keys.
+ * Archived keys without a commit: they were loaded before the database was restored to an earlier point in time, since
+ * objects leave staging only after the commit of their table, and rows of commits are never deleted.
  */
 async function readUncommitted(tx: Tx, keys: readonly ArchivedKey[]): Promise<ArchivedKey[]> {
   const rows = await tx<ArchivedKey[]>`
@@ -216,8 +203,8 @@ async function readUncommitted(tx: Tx, keys: readonly ArchivedKey[]): Promise<Ar
 }
 
 /**
- * A batch that the ledger does not know gets its row, so that it is seen to wait. It was loaded in the latest epoch
- * that is found; what an earlier one loaded had been rolled back by then.
+ * Adds a batch that the ledger does not know, so that it is seen to wait. Its epoch is the latest that is found: what
+ * an earlier one loaded had been rolled back by then.
  */
 async function registerBatch(tx: Tx, { batchId, epoch }: UncommittedOfBatch): Promise<void> {
   await tx`

@@ -14,7 +14,7 @@ import {
 import { inTransaction, type Tx } from "../postgres/transaction.ts";
 import { readState } from "./claims.ts";
 
-/** Who may begin a load, and with how many workers. */
+/** Decides which batch may begin its load, and with how many workers. */
 export function openTurns(sql: postgres.Sql, limits: WorkerLimits): Turns {
   return {
     enter: (request) => inTransaction(sql, {}, (tx) => enter(tx, request, limits)),
@@ -37,7 +37,7 @@ export function openTurns(sql: postgres.Sql, limits: WorkerLimits): Turns {
 }
 
 async function enter(tx: Tx, request: TurnRequest, limits: WorkerLimits): Promise<Turn> {
-  // One decision at a time; of the transaction and not of the session, so that it pins no proxy.
+  // One decision at a time. A lock of the session would tie a connection of a proxy to this client.
   await tx`select pg_advisory_xact_lock(hashtextextended('table_loader.line', 0))`;
   await readState(tx, request);
   await tx`delete from table_loader.line where expires_at < clock_timestamp()`;
@@ -60,7 +60,7 @@ async function wait(tx: Tx, { batchId }: TurnRequest, { ahead, waited }: Place):
   return { turn: "tired", ahead };
 }
 
-/** False where another execution waits for the same batch: it looks at everything again when its turn comes. */
+/** False if another execution waits for the same batch: that one looks at everything again when its turn comes. */
 async function join(tx: Tx, { batchId, owner, approvedAt }: TurnRequest): Promise<boolean> {
   const joined = await tx`
     insert into table_loader.line as l (batch_id, owner, approved_at, expires_at)
@@ -69,7 +69,7 @@ async function join(tx: Tx, { batchId, owner, approvedAt }: TurnRequest): Promis
     on conflict (batch_id) do update
     set owner = excluded.owner, approved_at = excluded.approved_at, expires_at = excluded.expires_at,
         admitted = false, workers = 0
-    -- whoever asks holds the batch: one that was admitted and has no plan is gone
+    -- this execution holds the batch: one that was admitted before and wrote no plan has ended
     where l.owner = excluded.owner or l.admitted
   `;
   return joined.count === 1;
@@ -89,14 +89,14 @@ async function readPlace(tx: Tx, batchId: string): Promise<Place> {
   return row ?? { ahead: 0, waiting: 1, waited: 0 };
 }
 
-/** @param ownPlan a plan that asks for itself, and is not counted */
+/** @param ownPlan the plan that asks, and is not counted; null if there is none yet */
 async function readCapacity(tx: Tx, ownPlan: number | null): Promise<FreeCapacity> {
   const [row] = await tx<{ workers: number; loads: number; free_connections: number; lock_waits: number }[]>`
     select (atwork.workers + admitted.workers)::integer as workers,
            (atwork.loads + admitted.loads)::integer as loads,
            (current_setting('max_connections')::integer * 4 / 5
              - (select sum(numbackends) from pg_stat_database))::integer as free_connections,
-           -- of advisory locks there is one of our own, for which those wait who ask for their turn
+           -- without the advisory lock, for which batches wait that ask for their turn
            (select count(*) from pg_locks where not granted and locktype <> 'advisory')::integer as lock_waits
     from (
       select coalesce(sum(p.workers), 0) as workers, count(b.batch_id) filter (where b.state = 'loading') as loads
@@ -105,8 +105,8 @@ async function readCapacity(tx: Tx, ownPlan: number | null): Promise<FreeCapacit
       where p.plan_id is distinct from ${ownPlan}::bigint
         and greatest(b.lease_until, p.lease_until) > clock_timestamp()
         and (b.state is null or b.state not in ('committed', 'archived', 'failing'))
-        -- a blocked one waits for something else, for hours maybe, and keeps nobody from loading meanwhile; where only
-        -- some of its workers are, the others renew the lease
+        -- a blocked load may wait for hours, and keeps no other from loading meanwhile; if only some of its workers are
+        -- blocked, the others renew the lease, and it counts
         and (b.reason_code is null or b.updated_at > clock_timestamp() - make_interval(secs => ${quietLoadSeconds}))
     ) atwork, (
       select coalesce(sum(workers), 0) as workers, count(*) as loads from table_loader.line where admitted
@@ -120,7 +120,7 @@ async function readCapacity(tx: Tx, ownPlan: number | null): Promise<FreeCapacit
   };
 }
 
-/** In the transaction that writes its plan: from here on the plan says what the load takes. */
+/** Ends the batch's place in line. Once its plan is written, in the same transaction, the workers of the plan count. */
 export async function giveUpTurn(tx: Tx, batchId: string): Promise<void> {
   await tx`delete from table_loader.line where batch_id = ${batchId}`;
 }
