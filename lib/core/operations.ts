@@ -40,7 +40,7 @@ export type TableStatus = {
   readonly staged_records: number | null;
 };
 
-export type AttemptStatus = {
+export type AttemptSummary = {
   readonly attempt: number;
   readonly epoch: number;
   readonly state: string;
@@ -59,7 +59,7 @@ export type BatchStatus = {
   readonly reason_code: string | null;
   readonly reason: string | null;
   readonly tables: readonly TableStatus[];
-  readonly attempts: readonly AttemptStatus[];
+  readonly attempts: readonly AttemptSummary[];
   readonly outcomes: readonly {
     code: string;
     source: string;

@@ -38,8 +38,8 @@ export function wantedWorkers(sizes: readonly number[]): number {
 
 /** Number of loads that may begin now. If none is at work, one always may: its end is what frees capacity again. */
 export function freeLoads(capacity: FreeCapacity, { maxLoads, maxWorkers }: WorkerLimits): number {
-  const byRoom = Math.min(maxLoads - capacity.loads, maxWorkers - capacity.workers, capacity.freeConnections);
-  return Math.max(byRoom, capacity.loads === 0 ? 1 : 0);
+  const byCapacity = Math.min(maxLoads - capacity.loads, maxWorkers - capacity.workers, capacity.freeConnections);
+  return Math.max(byCapacity, capacity.loads === 0 ? 1 : 0);
 }
 
 /**
@@ -106,7 +106,7 @@ export type Turn =
   | { readonly turn: "now"; readonly workers: number | null }
   | { readonly turn: "later"; readonly ahead: number; readonly waitSeconds: number }
   /** The execution has waited so long that another one has to go on with the batch. */
-  | { readonly turn: "tired"; readonly ahead: number }
+  | { readonly turn: "expired"; readonly ahead: number }
   /** Another execution waits for this batch already. */
   | { readonly turn: "elsewhere" };
 

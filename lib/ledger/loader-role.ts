@@ -56,7 +56,7 @@ async function prepareRole(tx: postgres.TransactionSql, { role, password }: Load
 
 type Rights = {
   readonly migrates: boolean;
-  readonly mighty: boolean;
+  readonly privileged: boolean;
   readonly owned: string | null;
   readonly open: string | null;
 };
@@ -66,7 +66,7 @@ async function assertFewRights(tx: postgres.TransactionSql, role: string, schema
   const [rights] = await tx<Rights[]>`
     select
       r.rolname = current_user as migrates,
-      r.rolsuper or r.rolcreaterole or r.rolcreatedb as mighty,
+      r.rolsuper or r.rolcreaterole or r.rolcreatedb as privileged,
       (
         select min(format('%I.%I', n.nspname, c.relname))
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -85,10 +85,10 @@ async function assertFewRights(tx: postgres.TransactionSql, role: string, schema
   if (fault) throw new BlockedError("DB_LOADER_RIGHTS", `role ${role}: ${fault}`);
 }
 
-function faultOf({ migrates, mighty, owned, open }: Rights): string | null {
+function faultOf({ migrates, privileged, owned, open }: Rights): string | null {
   const other = "name a role of the loader's own";
   if (migrates) return `got the role that migrates, expected one for the loader alone; ${other}`;
-  if (mighty) return `got a role that may create databases or roles, expected a plain one; ${other}`;
+  if (privileged) return `got a role that may create databases or roles, expected a plain one; ${other}`;
   if (owned !== null) return `got an owner of ${owned}, expected one that owns no table; ${other}`;
   if (open === null) return null;
   return `may create in schema ${open}, expected that it may not; revoke create on it from the role or from public`;

@@ -1,7 +1,7 @@
 import type postgres from "postgres";
 import type {
   Approval,
-  AttemptStatus,
+  AttemptSummary,
   BatchStatus,
   BatchSummary,
   Operations,
@@ -89,8 +89,8 @@ async function readTables(tx: Tx, batchId: string): Promise<TableStatus[]> {
   return [...rows];
 }
 
-async function readAttempts(tx: Tx, batchId: string): Promise<AttemptStatus[]> {
-  const rows = await tx<AttemptStatus[]>`
+async function readAttempts(tx: Tx, batchId: string): Promise<AttemptSummary[]> {
+  const rows = await tx<AttemptSummary[]>`
     select attempt, epoch, state, source, code, message, to_json(started_at)#>>'{}' as started_at,
            to_json(ended_at)#>>'{}' as ended_at
     from table_loader.attempts where batch_id = ${batchId} order by fence desc limit 20

@@ -57,7 +57,7 @@ async function enter(tx: Tx, request: TurnRequest, limits: WorkerLimits): Promis
 async function wait(tx: Tx, { batchId }: TurnRequest, { ahead, waited }: Place): Promise<Turn> {
   if (waited < longestTurnWaitSeconds) return { turn: "later", ahead, waitSeconds: secondsUntilAsked(ahead, waited) };
   await giveUpTurn(tx, batchId);
-  return { turn: "tired", ahead };
+  return { turn: "expired", ahead };
 }
 
 /** False if another execution waits for the same batch: that one looks at everything again when its turn comes. */

@@ -56,7 +56,7 @@ const nextOf = (state: State): string[] =>
     ...(state.Catch ?? []).map(({ Next }) => Next),
   ].filter((name) => name !== undefined);
 
-function crashPoint(from: string[], edges: (name: string) => string[]): Set<string> {
+function reach(from: string[], edges: (name: string) => string[]): Set<string> {
   const seen = new Set(from);
   for (const name of seen) for (const next of edges(name)) seen.add(next);
   return seen;
@@ -78,10 +78,10 @@ describe("the machine in the template", () => {
   test("reaches every state, and from every state an end", () => {
     for (const { StartAt, States } of machines) {
       const names = Object.keys(States);
-      expect([...crashPoint([StartAt], (name) => nextOf(States[name] as State))].toSorted()).toEqual(names.toSorted());
+      expect([...reach([StartAt], (name) => nextOf(States[name] as State))].toSorted()).toEqual(names.toSorted());
       const ends = names.filter((name) => nextOf(States[name] as State).length === 0);
       const before = (name: string) => names.filter((other) => nextOf(States[other] as State).includes(name));
-      expect([...crashPoint(ends, before)].toSorted()).toEqual(names.toSorted());
+      expect([...reach(ends, before)].toSorted()).toEqual(names.toSorted());
     }
   });
 

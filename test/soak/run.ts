@@ -156,14 +156,14 @@ async function landAll(soak: Soak): Promise<void> {
   }
 }
 
-type AttemptStatus = { readonly batch_id: string; readonly state: string; readonly code: string | null };
+type FlightState = { readonly batch_id: string; readonly state: string; readonly code: string | null };
 
 /** Takes the batches that have come to an end out of the air. */
 async function land(soak: Soak): Promise<void> {
   const ids = [...soak.flights.keys()];
   if (ids.length === 0) return;
   const ended = await persist(
-    () => soak.sql<AttemptStatus[]>`
+    () => soak.sql<FlightState[]>`
       select b.batch_id, b.state,
              (select a.code from table_loader.attempts a where a.batch_id = b.batch_id order by a.fence desc limit 1) as code
       from table_loader.batches b
@@ -175,7 +175,7 @@ async function land(soak: Soak): Promise<void> {
   }
 }
 
-async function hasLanded(soak: Soak, flight: Flight, { state, code }: AttemptStatus): Promise<boolean> {
+async function hasLanded(soak: Soak, flight: Flight, { state, code }: FlightState): Promise<boolean> {
   const { lab } = soak;
   const { batch, kind } = flight;
   if (code === "LOAD_NO_PROGRESS") {
@@ -203,7 +203,7 @@ function retryByHand({ lab, retried }: Soak, flight: Flight): void {
   retried.add(flight.batch.id);
 }
 
-function touchDown(soak: Soak, flight: Flight, { state, code }: AttemptStatus): void {
+function touchDown(soak: Soak, flight: Flight, { state, code }: FlightState): void {
   const { batch, kind, met } = flight;
   soak.flights.delete(batch.id);
   soak.landedAt = Date.now();

@@ -107,7 +107,7 @@ test("an execution that has waited for half a day ends green, and the sweep's on
   expect(await ask("n", 2)).toMatchObject({ turn: "now" });
   expect(await ask("old", 3)).toMatchObject({ turn: "later" });
   await flow.sql`update table_loader.line set joined_at = now() - interval '13 hours' where batch_id = 'old'`;
-  expect(await ask("old", 3)).toEqual({ turn: "tired", ahead: 0 });
+  expect(await ask("old", 3)).toEqual({ turn: "expired", ahead: 0 });
   const next = { batchId: "old", owner: "the next execution", approvedAt: at(3), wanted: 1 };
   expect(await enter(next)).toMatchObject({ turn: "later", ahead: 0 });
   await leave("m", "n", "old");

@@ -160,14 +160,10 @@ function storedRows(table: TableSpec, choices: readonly Cells[], others: Case): 
   return rows;
 }
 
-type AttemptStatus = { readonly rows: readonly Row[]; readonly others: Case };
+type Stored = { readonly rows: readonly Row[]; readonly others: Case };
 
-function canStand(
-  { name, key, guard, checks, uniques, foreignKeys }: TableSpec,
-  row: Row,
-  standing: AttemptStatus,
-): boolean {
-  const { rows, others } = standing;
+function canStand({ name, key, guard, checks, uniques, foreignKeys }: TableSpec, row: Row, stored: Stored): boolean {
+  const { rows, others } = stored;
   const guards = guard === "none" ? [] : [{ columns: key, nullsEqual: false }];
   const isTaken = [...guards, ...uniques].some((unique) => {
     const mark = uniqueMark(row, unique);
