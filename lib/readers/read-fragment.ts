@@ -2,8 +2,8 @@ import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
 import type { ReadPosition, RecordGroup, TakeRecord } from "../core/records.ts";
 import { type BodySource, type ByteWindow, openBody, openWindow, reopenBody } from "./bytes.ts";
 import type { Cursor, Medium, Shape } from "./json/cursor.ts";
-import { readGroups } from "./json/record-groups.ts";
 import { detectShape, readTrailer } from "./json/shape.ts";
+import { splitRecords } from "./json/split-records.ts";
 import { openTape } from "./json/tokenize.ts";
 import { defaultReadLimits, type ReadLimits } from "./limits.ts";
 import { objectFault } from "./object-faults.ts";
@@ -45,7 +45,7 @@ export async function* readFragment(
   const opened = options.from === null ? openFirst(source, limits) : openAgain(source, limits, options.from);
   const { cursor, medium } = await opened;
   try {
-    yield* readGroups(cursor, { ...medium, take: options.take ?? null, since: options.from?.offset ?? 0 });
+    yield* splitRecords(cursor, { ...medium, take: options.take ?? null, since: options.from?.offset ?? 0 });
     await readTrailer(cursor, medium.shape);
     return { records: cursor.records, bytes: cursor.window.base + cursor.window.end, shape: medium.shape };
   } finally {

@@ -1,6 +1,6 @@
 import type { JsonObject } from "../../core/json.ts";
 import { foreignCharset, objectFault, type Place, showBytes, startsWithMark } from "../object-faults.ts";
-import { passContainer, scanString } from "./boundaries.ts";
+import { passContainer, scanString } from "./container-end.ts";
 import {
   bytesBetween,
   type Cursor,

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../core/json.ts";
 import type { RawRecord, ReadPosition, RecordGroup, SourceRecord, TakeRecord } from "../../core/records.ts";
 import { decodeUtf8, findInvalidUtf8, type Place } from "../object-faults.ts";
-import { passContainer } from "./boundaries.ts";
+import { passContainer } from "./container-end.ts";
 import {
   bytesBetween,
   type Cursor,
@@ -27,7 +27,7 @@ import { type Tape, tokenize } from "./tokenize.ts";
 type GroupContext = Medium & { readonly since: number; readonly take: TakeRecord | null };
 
 /** Reads the records from the cursor on, in groups. All complete records before a fault are handed over first. */
-export async function* readGroups(cursor: Cursor, context: GroupContext): AsyncGenerator<RecordGroup, void> {
+export async function* splitRecords(cursor: Cursor, context: GroupContext): AsyncGenerator<RecordGroup, void> {
   let { since } = context;
   for (;;) {
     const { boundaries, isLast, fault } = await collectRecords(cursor, context.shape);
