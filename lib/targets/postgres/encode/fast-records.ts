@@ -32,7 +32,7 @@ type FastTable = {
   readonly meaningOf: (name: string) => FieldMeaning;
 };
 
-/** What the fast path needs to know of a table; null if rows may be too wide, which only the exact way can check. */
+/** What the fast path needs to know of a table; null if rows may be too wide, which only the transform checks. */
 export function fastTableOf(plan: TablePlan): FastTable | null {
   const { contract } = plan;
   if (rowWidthOf(plan.columns) !== null) return null;
@@ -161,7 +161,7 @@ function appendValue(reading: Reading, slot: number, line: LineBuffer): number {
   value.kind = kind;
   value.from = tokens[place + 1] as number;
   value.to = tokens[place + 2] as number;
-  // The escapes are not decoded here: a text so short that it could mean null goes the exact way.
+  // The escapes are not decoded here: a text so short that it could mean null is left to the transform.
   if (kind === escapedToken && nulls.some((text) => text.length >= (value.to - value.from) / 2)) return -1;
   const isNulled = kind === stringToken && isOneOf(value, nulls);
   if (kind === nullToken || isNulled) {

@@ -7,7 +7,7 @@ export type Lexeme = { bytes: Uint8Array; kind: number; from: number; to: number
 
 /**
  * Recognizes plain values, which a conversion would return as they were written, by their bytes. Most values are plain,
- * and this costs a tenth of a conversion. A value that is not plain goes the exact way, so a form may leave out what is
+ * and this costs a tenth of a conversion. Any other value is converted instead, so a form may leave out what is
  * rare, but must not let through what the conversion would change or refuse.
  */
 export type FastForm = (value: Lexeme) => FastMatch;
@@ -79,7 +79,7 @@ function mayBeNumber(kind: number): boolean {
   return kind === numberToken || kind === stringToken;
 }
 
-/** A sign counts as a digit: a negative number of `maxDigits` is rare and goes the exact way. */
+/** A sign counts as a digit: a negative number of `maxDigits` is rare and is converted instead. */
 function integerForm(maxDigits: number): FastForm {
   return (value) =>
     mayBeNumber(value.kind) && value.to - value.from <= maxDigits && isPlainInteger(value) ? asItIs : no;
