@@ -6,11 +6,13 @@ import type { ReadLimits } from "./limits.ts";
 import { objectFault } from "./object-faults.ts";
 
 export type BodySource = { readonly store: Pick<ObjectStore, "read">; readonly version: ObjectVersion };
-/** Where in the decoded bytes to begin, and what an earlier read found out. */
-type BodyStart = { readonly offset: number; readonly compression: Compression | null };
-type FragmentBody = { readonly chunks: AsyncIterable<Uint8Array>; readonly compression: Compression | null };
+export type Compression = "gzip" | "zstd" | "br";
+export type FragmentBody = { readonly chunks: AsyncIterable<Uint8Array>; readonly compression: Compression | null };
 
-/** The decoded bytes of an object from its first byte on. */
+/** So many bytes at the head of an object tell its compression. */
+const magicBytes = 4;
+
+/** The decoded bytes of an object, from the first. */
 export async function openBody(source: BodySource): Promise<FragmentBody> {
   const { store, version } = source;
   const { bytes, contentEncoding } = await store.read(version);
@@ -18,23 +20,11 @@ export async function openBody(source: BodySource): Promise<FragmentBody> {
   try {
     const compression = findCompression(Buffer.concat(taken), contentEncoding, version.key);
     const chunks = chain(taken, rest);
-    return { compression, chunks: compression === null ? chunks : decode(source, { compression, chunks }) };
+    return { compression, chunks: compression === null ? chunks : decode(source, compression, chunks) };
   } catch (error) {
     await rest.return?.();
     throw error;
   }
-}
-
-/** The decoded bytes from an offset on: a ranged read where nothing is compressed, else all is decoded again. */
-export async function reopenBody(source: BodySource, start: BodyStart): Promise<AsyncIterable<Uint8Array>> {
-  const { store, version } = source;
-  if (start.compression !== null) {
-    const { bytes } = await store.read(version);
-    return skipBytes(decode(source, { compression: start.compression, chunks: bytes }), start.offset);
-  }
-  // S3 answers a range that begins at the object's end with 416
-  if (start.offset >= version.size) return Readable.from([]);
-  return (await store.read(version, start.offset)).bytes;
 }
 
 async function readHead(source: AsyncIterable<Uint8Array>) {
@@ -58,25 +48,81 @@ async function* chain(taken: readonly Uint8Array[], rest: AsyncIterator<Uint8Arr
   }
 }
 
-type Encoded = { readonly compression: Compression; readonly chunks: AsyncIterable<Uint8Array> };
+/** How an object is compressed. Magic bytes decide (brotli has none); a header that contradicts them is refused. */
+function findCompression(head: Uint8Array, header: string | null, key: string): Compression | null {
+  const named = parseHeader(header, key);
+  if (head.length === 0) return null;
+  const seen = magicOf(head);
+  if (named === null || named === seen) return seen;
+  if (named === "br") return named;
+  const text = `Content-Encoding says ${named}, but the bytes are ${seen ?? `not ${named}`}; store it with the header that fits`;
+  throw objectFault("S3_CONTENT_ENCODING", key, { text });
+}
 
-async function* decode(source: BodySource, encoded: Encoded): AsyncGenerator<Uint8Array> {
+const namedCompressions: Readonly<Record<string, Compression>> = {
+  gzip: "gzip",
+  "x-gzip": "gzip",
+  zstd: "zstd",
+  br: "br",
+};
+/** Values that tell no compression: `aws-chunked` describes an upload, but some stores keep it in the header. */
+const meaningless = ["", "identity", "aws-chunked"];
+
+function parseHeader(header: string | null, key: string): Compression | null {
+  const names = (header ?? "").split(",").map((name) => name.trim().toLowerCase());
+  const named = names.filter((name) => !meaningless.includes(name));
+  if (named.length === 0) return null;
+  const compression = named.length === 1 ? namedCompressions[named[0] as string] : undefined;
+  if (compression !== undefined) return compression;
+  const text = `Content-Encoding ${JSON.stringify(named.join(", "))} is not known, expected one of gzip, zstd, br`;
+  throw objectFault("S3_CONTENT_ENCODING", key, { text });
+}
+
+function magicOf(head: Uint8Array): Compression | null {
+  if (head[0] === 0x1f && head[1] === 0x8b) return "gzip";
+  if (head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd) return "zstd";
+  return null;
+}
+
+/**
+ * The decoded bytes from an offset on, with the compression that `openBody` found. An uncompressed object is read from
+ * there; a compressed one has to be decoded from its beginning.
+ */
+export async function reopenBody(source: BodySource, compression: Compression | null, offset: number) {
+  const { store, version } = source;
+  if (compression !== null) return skipBytes(decode(source, compression, (await store.read(version)).bytes), offset);
+  // S3 answers 416 to a range that begins at the object's end
+  return offset >= version.size ? Readable.from([]) : (await store.read(version, offset)).bytes;
+}
+
+async function* skipBytes(chunks: AsyncIterable<Uint8Array>, count: number) {
+  let left = count;
+  for await (const chunk of chunks) {
+    if (chunk.length > left) yield chunk.subarray(left);
+    left = Math.max(0, left - chunk.length);
+  }
+}
+
+async function* decode(source: BodySource, compression: Compression, encoded: AsyncIterable<Uint8Array>) {
   const { key, size } = source.version;
-  let { chunks } = encoded;
+  let chunks = encoded;
   let consumed = 0;
   while (consumed < size) {
-    const decoder = createDecoder(encoded.compression);
-    // errors of both sides reach the loop below by way of the decoder
+    const decoder = createDecoder(compression);
+    // the loop below gets the errors of source and decoder alike, so the callback need not handle them
     pipeline(Readable.from(chunks, { objectMode: true }), decoder, () => {});
     try {
       for await (const chunk of decoder) yield chunk as Uint8Array;
     } catch (error) {
-      throw toDecodingFault(error, encoded.compression, key);
+      throw toDecodingFault(error, compression, key);
     }
     consumed += decoder.bytesWritten;
     if (consumed === size) return;
-    // node reads all members of a gzip file, but only the first frame of a zstd file
-    if (encoded.compression !== "zstd" || decoder.bytesWritten === 0) throw garbageFault(encoded.compression, key);
+    // Node decodes every member of a gzip file, but only the first frame of a zstd file
+    if (compression !== "zstd" || decoder.bytesWritten === 0) {
+      const text = `the ${compression} data is followed by other bytes; store it again without them`;
+      throw objectFault("S3_CONTENT_ENCODING", key, { text });
+    }
     chunks = (await source.store.read(source.version, consumed)).bytes;
   }
 }
@@ -99,30 +145,16 @@ function toDecodingFault(error: unknown, compression: Compression, key: string):
   return objectFault("S3_CONTENT_ENCODING", key, { text, cause: error });
 }
 
-function garbageFault(compression: Compression, key: string): LoaderError {
-  const text = `the ${compression} data is followed by other bytes; store it again without them`;
-  return objectFault("S3_CONTENT_ENCODING", key, { text });
-}
-
-async function* skipBytes(chunks: AsyncIterable<Uint8Array>, count: number) {
-  let left = count;
-  for await (const chunk of chunks) {
-    if (chunk.length > left) yield chunk.subarray(left);
-    left = Math.max(0, left - chunk.length);
-  }
-}
-
 /**
- * The bytes at hand: a window that moves over the decoded fragment. `bytes[i]` is the fragment's byte `base + i`, and
- * `end` bytes are valid; behind them stands a 0, at which a walk stops. Whoever calls `more` looks at all three again.
+ * A window that moves over the decoded fragment: `bytes[i]` is the fragment's byte `base + i`. The first `end` bytes
+ * are valid, and a 0 behind them stops scanning loops. `more` changes all three, so read them again after a call.
  */
 export type ByteWindow = {
   readonly bytes: Buffer;
   readonly base: number;
   readonly end: number;
-  /** Takes in further bytes and keeps those from offset `keep` on; false where the fragment ends. */
+  /** Reads further bytes and keeps those from offset `keep` on; false if the fragment has no more. */
   readonly more: (keep: number) => Promise<boolean>;
-  /** Lets go of the source. */
   readonly close: () => Promise<void>;
 };
 
@@ -130,22 +162,21 @@ type WindowSource = {
   readonly chunks: AsyncIterable<Uint8Array>;
   readonly offset: number;
   readonly key: string;
-  /** Bytes that are to come, where that is known: many fragments are small, and so is a window for them. */
+  /** The number of bytes to come, if it is known: a small fragment, as many are, gets a small window. */
   readonly expected?: number;
 };
 
 const largeBytes = 1024 * 1024;
 const smallBytes = 16 * 1024;
-/** A source may hand over the whole object as one chunk: it is taken in pieces, so that the window stays small. */
+/** A source may deliver the whole object as one chunk: it is copied in pieces, so that the window stays small. */
 const maxTakenBytes = 256 * 1024;
-const nothing = new Uint8Array(0);
 
 export function openWindow(source: WindowSource, limits: ReadLimits): ByteWindow {
   const chunks = source.chunks[Symbol.asyncIterator]();
-  const initialBytes = initialBytesOf(source);
-  const close = () => closeSource(chunks);
+  const initialBytes = Math.max(smallBytes, Math.min((source.expected ?? largeBytes) + 1, largeBytes));
+  const close = async () => void (await chunks.return?.());
   const window = { bytes: Buffer.allocUnsafeSlow(initialBytes), base: source.offset, end: 0, more, close };
-  let chunk: Uint8Array = nothing;
+  let chunk: Uint8Array = Buffer.alloc(0);
 
   async function more(keep: number): Promise<boolean> {
     while (chunk.length === 0) {
@@ -160,7 +191,8 @@ export function openWindow(source: WindowSource, limits: ReadLimits): ByteWindow
     window.end += taken.length;
     window.bytes[window.end] = 0;
     if (window.base + window.end <= limits.maxDecodedBytes) return true;
-    throw tooLarge(source, limits);
+    const text = `more than ${limits.maxDecodedBytes} decoded bytes, the limit of a fragment; split it`;
+    throw objectFault("S3_TOO_LARGE", source.key, { text });
   }
 
   function makeRoom(keep: number, bytes: number): void {
@@ -177,59 +209,4 @@ export function openWindow(source: WindowSource, limits: ReadLimits): ByteWindow
   }
 
   return window;
-}
-
-function initialBytesOf({ expected = largeBytes }: WindowSource): number {
-  return Math.max(smallBytes, Math.min(expected + 1, largeBytes));
-}
-
-async function closeSource(chunks: AsyncIterator<Uint8Array>): Promise<void> {
-  await chunks.return?.();
-}
-
-function tooLarge({ key }: WindowSource, { maxDecodedBytes }: ReadLimits): Error {
-  return objectFault("S3_TOO_LARGE", key, {
-    text: `more than ${maxDecodedBytes} decoded bytes, the limit of a fragment; split it`,
-  });
-}
-
-export type Compression = "gzip" | "zstd" | "br";
-
-/** Bytes at the head of an object that tell the compression. */
-const magicBytes = 4;
-
-const namedCompressions: Readonly<Record<string, Compression>> = {
-  gzip: "gzip",
-  "x-gzip": "gzip",
-  zstd: "zstd",
-  br: "br",
-};
-/** `aws-chunked` describes an upload; some stores keep it in the header. */
-const meaningless = ["", "identity", "aws-chunked"];
-
-/** How an object is compressed. Magic bytes decide; a header that contradicts them is refused. */
-function findCompression(head: Uint8Array, header: string | null, key: string): Compression | null {
-  const named = parseHeader(header, key);
-  if (head.length === 0) return null;
-  const seen = magicOf(head);
-  if (named === null || named === seen) return seen;
-  if (named === "br") return named;
-  const text = `Content-Encoding says ${named}, but the bytes are ${seen ?? `not ${named}`}; store it with the header that fits`;
-  throw objectFault("S3_CONTENT_ENCODING", key, { text });
-}
-
-function parseHeader(header: string | null, key: string): Compression | null {
-  const names = (header ?? "").split(",").map((name) => name.trim().toLowerCase());
-  const named = names.filter((name) => !meaningless.includes(name));
-  if (named.length === 0) return null;
-  const compression = named.length === 1 ? namedCompressions[named[0] as string] : undefined;
-  if (compression !== undefined) return compression;
-  const text = `Content-Encoding ${JSON.stringify(named.join(", "))} is not known, expected one of gzip, zstd, br`;
-  throw objectFault("S3_CONTENT_ENCODING", key, { text });
-}
-
-function magicOf(head: Uint8Array): Compression | null {
-  if (head[0] === 0x1f && head[1] === 0x8b) return "gzip";
-  if (head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd) return "zstd";
-  return null;
 }

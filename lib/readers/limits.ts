@@ -1,14 +1,14 @@
 import { largestFragment } from "../core/objects.ts";
 
-/** What a fragment may ask of the reader. Bytes are decoded bytes. */
+/** What one fragment may cost the reader. Bytes are decoded bytes. */
 export type ReadLimits = {
   /** @default 64 GiB */
   readonly maxDecodedBytes: number;
-  /** One record; also everything beside the records: metadata in front of them, and behind. @default 32 MiB */
+  /** Of one record; also of all metadata before the records, and of all behind them. @default 32 MiB */
   readonly maxRecordBytes: number;
-  /** Values in one record, and beside the records, at all depths: what a few bytes can cost in memory. @default 500,000 */
+  /** Values of one record, or of its metadata, at all depths: a few bytes can cost much memory. @default 500,000 */
   readonly maxValues: number;
-  /** Nested arrays and objects in a record, itself included. @default 500 */
+  /** Levels of arrays and objects in a record, which is itself the first. @default 500 */
   readonly maxDepth: number;
   /** Bytes of records that are parsed together. @default 128 KiB */
   readonly groupBytes: number;

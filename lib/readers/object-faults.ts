@@ -5,31 +5,27 @@ import { PermanentError } from "../core/errors.ts";
 export type Place = { readonly offset: number; readonly line: number; readonly column: number };
 
 /** Where something is wrong, and how many records were complete before it. */
-export type At = { readonly place: Place; readonly records: number };
+type At = { readonly place: Place; readonly records: number };
 
-export function jsonFault(
-  code: string,
-  key: string,
-  fault: { readonly text: string; readonly at: At },
-): PermanentError {
+export function jsonFault(code: string, key: string, fault: { readonly text: string; readonly at: At }) {
   const { place, records } = fault.at;
   const where = `at byte ${place.offset} (line ${place.line}, column ${place.column})`;
   const last = records === 0 ? "no complete record before it" : `last complete record ${records}`;
   return new PermanentError(code, `${key}: ${fault.text} ${where}; ${last}`, { key, ...place, records });
 }
 
-/** Faults of the object as it is stored: its length, its encoding. */
+/** A fault of the object as it is stored: its length, its encoding. */
 export function objectFault(code: string, key: string, fault: { readonly text: string; readonly cause?: unknown }) {
   return new PermanentError(code, `${key}: ${fault.text}`, { key, cause: fault.cause });
 }
 
 const maxShownBytes = 8;
-/** They tell what a file is, and are nothing of its content. */
+/** First bytes of common kinds of files: they show what an object is, and hold none of its values. */
 const knownOpenings = /^(?:<!doctype?|<html>?|<\?xml|<error>?|par1|%pdf-\d\.\d)/i;
 
 /**
- * The first bytes of something that is no JSON at all, so that a reader of the log sees what it is. They may be values:
- * beyond the opening of a known kind of file, a letter shows as `a`, a digit as `0`, and what is not ASCII as `?`.
+ * Shows how an object that is not JSON at all begins. Its bytes may be values, so beyond a known opening every letter
+ * becomes `a` and every digit `0`; without a known opening, bytes beyond ASCII become `?`.
  */
 export function showBytes(bytes: Uint8Array): string {
   const text = Buffer.from(bytes.subarray(0, maxShownBytes)).toString("latin1");
@@ -44,7 +40,7 @@ function escapeByte(character: string): string {
   return isPrintable ? character : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
 }
 
-/** The other Unicode encodings: by byte order mark, or by the NULs around the first ASCII character. */
+/** Recognizes other Unicode encodings by a byte order mark, or by the NULs around an ASCII character; else null. */
 export function foreignCharset(head: Uint8Array): string | null {
   const [a, b, c, d] = head;
   if (a === 0xff && b === 0xfe) return c === 0 && d === 0 ? "UTF-32LE" : "UTF-16LE";
@@ -55,18 +51,17 @@ export function foreignCharset(head: Uint8Array): string | null {
   return null;
 }
 
-const utf8Mark: readonly number[] = [0xef, 0xbb, 0xbf];
-
+/** Whether the bytes begin with UTF-8's byte order mark. */
 export function startsWithMark(bytes: Uint8Array): boolean {
-  return utf8Mark.every((byte, i) => bytes[i] === byte);
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
 }
 
-/** The text of valid UTF-8: of anything else decoding would put a replacement character into data. */
+/** The text of bytes that must be valid UTF-8: invalid ones would become replacement characters in the data. */
 export function decodeUtf8(bytes: Buffer): string {
   return bytes.toString(isAscii(bytes) ? "latin1" : "utf8");
 }
 
-/** The index of the first byte that is not part of a UTF-8 sequence. */
+/** The index of the first byte that is not part of a valid UTF-8 sequence, or else the length. */
 export function findInvalidUtf8(bytes: Buffer): number {
   let i = 0;
   while (i < bytes.length) {

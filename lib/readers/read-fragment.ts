@@ -1,6 +1,6 @@
 import type { ObjectStore, ObjectVersion } from "../core/objects.ts";
 import type { ReadPosition, RecordGroup, TakeRecord } from "../core/records.ts";
-import { type BodySource, type ByteWindow, openBody, openWindow, reopenBody } from "./bytes.ts";
+import { type BodySource, type FragmentBody, openBody, openWindow, reopenBody } from "./bytes.ts";
 import type { Cursor, Medium, Shape } from "./json/cursor.ts";
 import { detectShape, readTrailer } from "./json/shape.ts";
 import { splitRecords } from "./json/split-records.ts";
@@ -12,7 +12,7 @@ export type ReadFragmentOptions = {
   /** Where an earlier read of the same version stopped, or null for the beginning. */
   readonly from: ReadPosition | null;
   readonly limits?: Partial<ReadLimits>;
-  /** @default none: all records are parsed */
+  /** Is offered each record before it is parsed. @default none */
   readonly take?: TakeRecord;
 };
 
@@ -26,7 +26,7 @@ export type ReadSummary = {
 
 /**
  * Records of a fragment from a position on, in groups. Reads `{"records": [...]}` and `{"data": {...}}` with other
- * members around them, a bare array, and NDJSON; plain or compressed; told by the bytes, never by the name.
+ * members around them, a bare array, and NDJSON, all of them plain or compressed: the bytes tell which, never the name.
  * Errors: PermanentError S3_EMPTY, S3_TOO_LARGE, S3_TRUNCATED, S3_CONTENT_ENCODING, JSON_SYNTAX, JSON_TRUNCATED,
  * JSON_SHAPE, JSON_DEPTH, JSON_ENCODING, RECORD_TOO_LARGE, and those of the store. All complete records before a
  * fault are handed over first.
@@ -56,12 +56,10 @@ export async function* readFragment(
 type Opened = { readonly cursor: Cursor; readonly medium: Medium };
 
 async function openFirst(source: BodySource, limits: ReadLimits): Promise<Opened> {
-  const { key } = source.version;
-  const { chunks, compression } = await openBody(source);
-  const expected = expectedBytes(source, compression, 0);
-  const cursor = openCursor(key, limits, openWindow({ chunks, key, offset: 0, ...expected }, limits));
+  const body = await openBody(source);
+  const cursor = openCursor(source, limits, body, 0);
   try {
-    return { cursor, medium: { shape: await detectShape(cursor), compression } };
+    return { cursor, medium: { shape: await detectShape(cursor), compression: body.compression } };
   } catch (error) {
     await cursor.window.close();
     throw error;
@@ -69,22 +67,18 @@ async function openFirst(source: BodySource, limits: ReadLimits): Promise<Opened
 }
 
 async function openAgain(source: BodySource, limits: ReadLimits, from: ReadPosition): Promise<Opened> {
-  const { key } = source.version;
   const { offset, records, state } = from;
   const medium = { shape: state.shape as Shape, compression: state.compression as Medium["compression"] };
-  const chunks = await reopenBody(source, { offset, compression: medium.compression });
-  const expected = expectedBytes(source, medium.compression, offset);
-  const cursor = openCursor(key, limits, openWindow({ chunks, key, offset, ...expected }, limits));
+  const chunks = await reopenBody(source, medium.compression, offset);
+  const cursor = openCursor(source, limits, { ...medium, chunks }, offset);
   const { line, lineStart } = state as { line: number; lineStart: number };
-  return { medium, cursor: { ...cursor, offset, records, line, lineStart, expects: "separator" } };
+  return { medium, cursor: { ...cursor, records, line, lineStart, expects: "separator" } };
 }
 
-function expectedBytes({ version }: BodySource, compression: Medium["compression"], offset: number) {
-  return compression === null ? { expected: version.size - offset } : {};
-}
-
-function openCursor(key: string, limits: ReadLimits, window: ByteWindow): Cursor {
-  const start = { offset: 0, depth: 0, inString: false, values: 0, line: 1, lineStart: 0 };
-  const tape = openTape(limits.maxDepth);
-  return { key, limits, window, tape, ...start, records: 0, expects: "first" };
+function openCursor({ version }: BodySource, limits: ReadLimits, body: FragmentBody, offset: number): Cursor {
+  const { key, size } = version;
+  const expected = body.compression === null ? { expected: size - offset } : {};
+  const window = openWindow({ chunks: body.chunks, key, offset, ...expected }, limits);
+  const start = { offset, depth: 0, inString: false, values: 0, line: 1, lineStart: 0, records: 0 };
+  return { key, limits, window, tape: openTape(limits.maxDepth), ...start, expects: "first" };
 }

@@ -46,7 +46,7 @@ async function stage(text: string | Buffer): Promise<Record<string, string>[]> {
   const { values } = await read(Buffer.from(text));
   return values.map((value) => {
     const made = transform({ ...(value as JsonObject), id: 1 });
-    if ("faults" in made) return Object.fromEntries(made.faults.map(({ field, code }) => [String(field), code]));
+    if ("rejects" in made) return Object.fromEntries(made.rejects.map(({ field, code }) => [String(field), code]));
     const fields = plan.columns.map(({ name }, i): [string, string | null] => [name, made.values[i] ?? null]);
     return Object.fromEntries(
       fields.filter((field): field is [string, string] => field[1] !== null && field[0] !== "id"),

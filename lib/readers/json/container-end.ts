@@ -3,8 +3,8 @@ import { type Cursor, depthFault, needMore, refuseLarge, type Span } from "./cur
 const quote = 0x22;
 
 /**
- * Passes the container in which the cursor stands at depth 0 or deeper, from window to window. Brackets outside of strings
- * are counted, nothing else: whether the bytes are JSON is said when all of them are there.
+ * Passes the container that begins at the cursor (depth 0), or the rest of one that is open (depth 1), across windows.
+ * Only counts brackets outside of strings: whether the bytes are JSON is checked when all of them are at hand.
  */
 export async function passContainer(cursor: Cursor, span: Span): Promise<void> {
   let outcome = scanOn(cursor);
@@ -18,7 +18,7 @@ export async function passContainer(cursor: Cursor, span: Span): Promise<void> {
 
 type ScanOutcome = "closed" | "more" | "deep";
 
-/** Goes on to where the container closes, as far as the window reaches. */
+/** Moves on to the end of the container, or to the end of the window. */
 function scanOn(cursor: Cursor): ScanOutcome {
   const { bytes, base, end } = cursor.window;
   if (cursor.inString && !scanString(cursor)) return "more";
@@ -53,7 +53,7 @@ function passSign(cursor: Cursor, sign: number, behind: number): ScanOutcome {
   return "more";
 }
 
-/** Goes on in a string that is open; true where it closes. */
+/** Moves on in an open string; true if it closes within the window. */
 export function scanString(cursor: Cursor): boolean {
   const { bytes, base, end } = cursor.window;
   const i = passString(bytes, cursor.offset - base, end);
@@ -62,7 +62,7 @@ export function scanString(cursor: Cursor): boolean {
   return i >= 0;
 }
 
-/** The index behind the closing quote, or the complement of where to go on: behind `end` if its last byte escapes. */
+/** The index behind the closing quote, or the complement of where to go on: `end + 1` after a last backslash. */
 function passString(bytes: Uint8Array, from: number, end: number): number {
   let i = from;
   while (i < end) {

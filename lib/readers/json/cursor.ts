@@ -2,29 +2,29 @@ import { isUtf8 } from "node:buffer";
 import type { PermanentError } from "../../core/errors.ts";
 import type { ByteWindow, Compression } from "../bytes.ts";
 import type { ReadLimits } from "../limits.ts";
-import { type At, decodeUtf8, findInvalidUtf8, jsonFault, type Place } from "../object-faults.ts";
+import { decodeUtf8, findInvalidUtf8, jsonFault, type Place } from "../object-faults.ts";
 import { findSyntaxFault, isSpace, type SyntaxFault } from "./syntax.ts";
 import type { Tape } from "./tokenize.ts";
 
-/** `data` holds one record, `ndjson` one per line; the others an array of them. */
+/** `data` holds one record, `ndjson` one on each line, the others an array of them. */
 export type Shape = "records" | "array" | "data" | "ndjson";
 
-/** What the first bytes told about a fragment. */
+/** What the first bytes of a fragment showed. */
 export type Medium = { readonly shape: Shape; readonly compression: Compression | null };
 
-/** What may stand at the cursor: the first record or the array's end, a comma or line end, or a record for sure. */
+/** What may come next: a record or the end, a separator or the end, or (after a comma) only a record. */
 type Expects = "first" | "separator" | "record";
 
-/** A reader's place in a fragment, with what it knows by then. Every function that takes it moves it on. */
+/** The position of a reader in a fragment, and its state there. Functions that pass something move it on. */
 export type Cursor = {
   offset: number;
-  /** The line of the offset, and where it begins. */
+  /** The line of the offset, and the offset at which that line begins. */
   line: number;
   lineStart: number;
-  /** Containers that are open, counted from where the scan began. */
+  /** Open containers, counted from where the scan began. */
   depth: number;
   inString: boolean;
-  /** Commas and containers that were passed: about as many as values. Whoever begins to count sets it to 0. */
+  /** Commas and containers passed since the scan set it to 0: about as many as there are values. */
   values: number;
   /** The records of the group that is being read. */
   readonly tape: Tape;
@@ -50,7 +50,7 @@ export function faultHere(cursor: Cursor, code: string, text: string): Permanent
   return jsonFault(code, cursor.key, { text, at: { place: placeOf(cursor), records: cursor.records } });
 }
 
-/** The place `index` bytes behind `start`, whose bytes are given. */
+/** The place `index` bytes behind `start`, at which `bytes` begin. */
 export function placeWithin(start: Place, bytes: Uint8Array, index: number): Place {
   let { line, column } = start;
   for (let i = 0; i < index; i++) {
@@ -61,10 +61,10 @@ export function placeWithin(start: Place, bytes: Uint8Array, index: number): Pla
   return { offset: start.offset + index, line, column };
 }
 
-/** Something that is read as a whole: where it began, and the first byte that must stay at hand. */
+/** A value that must be in the window as a whole: where it begins, and the first offset that the window must keep. */
 export type Span = { readonly from: Place; readonly keep: number };
 
-/** Passes white space and answers the byte behind it, or -1 at the end of the fragment. */
+/** Passes white space and returns the byte behind it, which is not passed; -1 at the end of the fragment. */
 export async function nextByte(cursor: Cursor, span?: Span): Promise<number> {
   for (;;) {
     const { bytes, base, end } = cursor.window;
@@ -81,7 +81,7 @@ export async function nextByte(cursor: Cursor, span?: Span): Promise<number> {
   }
 }
 
-/** Takes in more of something that does not end in the window. */
+/** Reads more of a value that does not end in the window. */
 export async function needMore(cursor: Cursor, span: Span): Promise<void> {
   refuseLarge(cursor, span);
   if (!(await cursor.window.more(span.keep))) throw explainOpen(cursor, span.from, endFault(cursor));
@@ -98,14 +98,12 @@ export function depthFault(cursor: Cursor): PermanentError {
   return faultHere(cursor, "JSON_DEPTH", `more than ${cursor.limits.maxDepth} nested arrays and objects`);
 }
 
-/** The fragment ends inside of something. */
+/** For a fragment that ends inside a value. */
 export function endFault(cursor: Cursor): PermanentError {
   const end = cursor.window.base + cursor.window.end;
-  const at: At = {
-    place: { ...placeOf(cursor), offset: end, column: end - cursor.lineStart + 1 },
-    records: cursor.records,
-  };
-  return jsonFault("JSON_TRUNCATED", cursor.key, { text: "the data ends in the middle; the upload was cut short", at });
+  const place = { ...placeOf(cursor), offset: end, column: end - cursor.lineStart + 1 };
+  const text = "the data ends in the middle; the upload was cut short";
+  return jsonFault("JSON_TRUNCATED", cursor.key, { text, at: { place, records: cursor.records } });
 }
 
 function tooLarge(cursor: Cursor, from: Place, what: string): PermanentError {
@@ -113,22 +111,20 @@ function tooLarge(cursor: Cursor, from: Place, what: string): PermanentError {
   return jsonFault("RECORD_TOO_LARGE", cursor.key, { text, at: { place: from, records: cursor.records } });
 }
 
-/** A container that never closes is a symptom: where its bytes are no JSON at all, that is what is said. */
+/** A container that never closes may only be a symptom: bytes that are not JSON are reported as such instead. */
 function explainOpen(cursor: Cursor, from: Place, symptom: PermanentError): PermanentError {
   const bytes = bytesBetween(cursor, from.offset, cursor.window.base + cursor.window.end);
   if (bytes[0] !== 0x7b && bytes[0] !== 0x5b) return symptom;
   const fault = findSyntaxFault(bytes, cursor.limits.maxDepth, true);
-  return fault?.kind === "syntax" ? syntaxFault(cursor, { bytes, from, fault }) : symptom;
+  return fault?.kind === "syntax" ? syntaxFault(cursor, from, bytes, fault) : symptom;
 }
 
-type Faulty = { readonly bytes: Uint8Array; readonly from: Place; readonly fault: SyntaxFault };
-
-export function syntaxFault({ key, records }: Cursor, { bytes, from, fault }: Faulty): PermanentError {
-  const at: At = { place: placeWithin(from, bytes, fault.index), records };
-  return jsonFault("JSON_SYNTAX", key, { text: `no JSON: ${fault.text}`, at });
+export function syntaxFault(cursor: Cursor, from: Place, bytes: Uint8Array, fault: SyntaxFault): PermanentError {
+  const at = { place: placeWithin(from, bytes, fault.index), records: cursor.records };
+  return jsonFault("JSON_SYNTAX", cursor.key, { text: `no JSON: ${fault.text}`, at });
 }
 
-/** The text of bytes that must be UTF-8. */
+/** The text of bytes that begin at `from`. @throws PermanentError JSON_ENCODING if they are not UTF-8 */
 export function textOf(cursor: Cursor, from: Place, bytes: Buffer): string {
   if (isUtf8(bytes)) return decodeUtf8(bytes);
   throw encodingFault(cursor, placeWithin(from, bytes, findInvalidUtf8(bytes)), cursor.records);
@@ -138,8 +134,8 @@ export function encodingFault(cursor: Cursor, place: Place, records: number): Pe
   return jsonFault("JSON_ENCODING", cursor.key, { text: "no valid UTF-8", at: { place, records } });
 }
 
-/** Throws JSON_SYNTAX with the first fault of bytes that `JSON.parse` refused. */
+/** @throws PermanentError JSON_SYNTAX with the first fault of bytes that turned out not to be JSON */
 export function refuseSyntax(cursor: Cursor, from: Place, bytes: Uint8Array): never {
   const unknown: SyntaxFault = { kind: "syntax", index: 0, text: "the parser refuses it" };
-  throw syntaxFault(cursor, { bytes, from, fault: findSyntaxFault(bytes, cursor.limits.maxDepth) ?? unknown });
+  throw syntaxFault(cursor, from, bytes, findSyntaxFault(bytes, cursor.limits.maxDepth) ?? unknown);
 }

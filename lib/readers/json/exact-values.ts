@@ -12,20 +12,19 @@ import {
   tokenSize,
 } from "../../core/json-tokens.ts";
 
-/** Tokens, and the bytes in which they stand. */
+/** Tokens, and the bytes that they point into. */
 export type Taped = { readonly tokens: Int32Array; readonly bytes: Buffer };
 
 export type ExactValue = {
   readonly value: JsonValue;
-  /** The first name that an object has a second time, below the names and indexes around it; null where there is none. */
+  /** Path of the first name that stands twice in an object, such as `a.0.b`; null if there is none. */
   readonly duplicate: string | null;
 };
 
-/** What the tokens of a value tell of it. */
 export type TokenSummary = {
-  /** `JSON.parse` would lose something: the text of a number matters, or a name is written with an escape. */
+  /** `JSON.parse` would lose something: the digits of a number, or a name that is written with an escape. */
   readonly needsExactRead: boolean;
-  /** How many members its objects have as they are written, names that stand twice counted twice. */
+  /** Members of all objects as they are written: a name that stands twice counts twice. */
   readonly members: number;
 };
 
@@ -48,14 +47,14 @@ export function summarize(taped: Taped, from: number, to: number): TokenSummary 
 const zero = 0x30;
 const minus = 0x2d;
 const dot = 0x2e;
-/** So many digits survive a double. */
+/** A decimal of so many digits survives a double. */
 const doubleDigits = 15;
-/** No double is shown as a longer text. */
+/** JavaScript shows no double as a longer text. */
 const maxShownNumber = 25;
 
 /**
  * Whether `String(Number(token))` differs from the token. A decimal of up to 15 digits comes back from a double
- * unchanged unless it ends in 0, is below 1e-6 (shown with an exponent) or is -0: only the rest has to be tried.
+ * unchanged unless it ends in 0, is below 1e-6 (shown with an exponent) or is -0, so only other texts are converted.
  */
 function needsText({ tokens, bytes }: Taped, at: number): boolean {
   const from = tokens[at + 1] as number;
@@ -69,7 +68,7 @@ function needsText({ tokens, bytes }: Taped, at: number): boolean {
   return to - from > maxShownNumber || numberOf(textAt(bytes, from, to)) === null;
 }
 
-/** Null where the number would not be shown as this text. */
+/** The number of a text; null if JavaScript would show it in another way. */
 function numberOf(text: string): number | null {
   if (text.length > maxShownNumber) return null;
   const number = Number(text);
@@ -83,9 +82,9 @@ function textAt(bytes: Buffer, from: number, to: number): string {
 type Walk = Taped & { at: number; readonly path: (string | number)[]; duplicate: string | null };
 
 /**
- * The value that begins at a token, read by ourselves. It keeps the digits of numbers, knows names that stand twice, and
- * reads names that are written with escapes as they are: V8 (13.6, 14.6) may take such a name for one with a backslash
- * in it that other objects had there (nodejs/node#63785).
+ * The value that begins at a token, built without `JSON.parse`: it keeps the digits of numbers, finds names that stand
+ * twice, and reads names with escapes correctly. V8 (13.6, 14.6) may mistake such a name for one with a backslash in it
+ * that earlier objects had in the same place (nodejs/node#63785).
  */
 export function readExactly({ tokens, bytes }: Taped, from: number): ExactValue {
   const walk: Walk = { tokens, bytes, at: from, path: [], duplicate: null };
@@ -138,7 +137,7 @@ function close<T>(walk: Walk, value: T): T {
   return value;
 }
 
-/** An assignment would set the prototype. */
+/** An assignment to `__proto__` would set the prototype. */
 function define(object: JsonObject, value: JsonValue): void {
   Object.defineProperty(object, "__proto__", { value, configurable: true, enumerable: true, writable: true });
 }

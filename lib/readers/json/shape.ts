@@ -24,7 +24,7 @@ const quote = 0x22;
 const colon = 0x3a;
 const comma = 0x2c;
 
-/** Tells the shape of a fragment from its first bytes, and leaves the cursor where its records begin. */
+/** Finds the shape of a fragment from its first bytes, and leaves the cursor where its records begin. */
 export async function detectShape(cursor: Cursor): Promise<Shape> {
   while (cursor.window.end < 4 && (await cursor.window.more(0)));
   const head = bytesBetween(cursor, 0, Math.min(4, cursor.window.end));
@@ -55,7 +55,7 @@ async function objectShape(cursor: Cursor): Promise<Shape> {
   return holder.shape;
 }
 
-/** The member that holds the records. Null also for what is no JSON: reading it as a record says what is wrong. */
+/** The member that holds the records, or null. Null for broken JSON too: reading it as a record reports the fault. */
 async function findHolder(cursor: Cursor, span: Span): Promise<{ shape: "records" | "data"; at: Place } | null> {
   let data: Place | null = null;
   let others = 0;
@@ -78,7 +78,7 @@ async function findHolder(cursor: Cursor, span: Span): Promise<{ shape: "records
 /** No name that matters is longer, even if every character is written as an escape. */
 const maxNameBytes = 64;
 
-/** Passes a key and its colon. Null where there is none; a name that cannot matter is empty. */
+/** Passes a name and its colon. Null if there is none; an empty text for a name that is too long to matter. */
 async function passName(cursor: Cursor, span: Span): Promise<string | null> {
   if ((await nextByte(cursor, span)) !== quote) return null;
   const from = cursor.offset;
@@ -93,7 +93,7 @@ function parseName(text: string): string {
   try {
     return String(JSON.parse(text));
   } catch {
-    return ""; // the head or the record is refused as a whole, with the place
+    return ""; // the fault is found, with its place, when the head or the record is read as a whole
   }
 }
 
@@ -121,7 +121,7 @@ function isDelimiter(byte: number): boolean {
   return byte === comma || byte === closeBrace || byte === 0x5d || byte <= 0x20;
 }
 
-/** What stands before the records is skipped, but it must be JSON. */
+/** Metadata before the records is skipped, but it must be JSON. */
 function validateHead(cursor: Cursor, from: Place): void {
   const head = bytesBetween(cursor, from.offset, cursor.offset);
   const text = textOf(cursor, from, head);
@@ -132,9 +132,9 @@ function validateHead(cursor: Cursor, from: Place): void {
   }
 }
 
-/** How far a value that should be an object is looked at, to say what it is. */
 const lookaheadBytes = 64 * 1024;
 
+/** The bytes at the cursor, for the message of a fault; `isAll` if the fragment ends with them. */
 export async function lookAhead(cursor: Cursor): Promise<{ bytes: Buffer; isAll: boolean }> {
   const until = cursor.offset + lookaheadBytes;
   let isAll = false;
@@ -149,7 +149,7 @@ export function kindAt(byte: number): string {
   return byte === 0x74 || byte === 0x66 ? "a boolean" : "a number";
 }
 
-/** No brace and no bracket: a lone scalar, lines of them, or something else by the name of .json. */
+/** For a first byte that is no brace or bracket: a scalar, lines of them, or a file of another kind. */
 async function scalarFault(cursor: Cursor, byte: number) {
   const { bytes, isAll } = await lookAhead(cursor);
   const fault = findSyntaxFault(bytes, cursor.limits.maxDepth);
@@ -166,7 +166,7 @@ function endsLine(bytes: Buffer, index: number): boolean {
   return before > 0 && bytes.subarray(before, index).every((byte) => byte <= 0x20);
 }
 
-/** Reads what stands behind the last record, to the end of the fragment. It is skipped, but it must be JSON. */
+/** Reads the rest of the fragment behind the last record: metadata, which is skipped but must be JSON, and no more. */
 export async function readTrailer(cursor: Cursor, shape: Shape): Promise<void> {
   if (shape === "records" || shape === "array") cursor.offset++; // the closing bracket
   if (shape === "records" || shape === "data") await passMembers(cursor);
@@ -174,24 +174,23 @@ export async function readTrailer(cursor: Cursor, shape: Shape): Promise<void> {
   if (byte !== -1) throw faultHere(cursor, "JSON_SYNTAX", "no JSON: data behind the end of the top-level value");
 }
 
+/** Stands for the members up to here, so that the rest can be read as an object. */
 const opening = Buffer.from('{"":0');
 
 async function passMembers(cursor: Cursor): Promise<void> {
   if ((await nextByte(cursor)) === -1) throw endFault(cursor);
   const from = placeOf(cursor);
-  cursor.depth = 1;
-  cursor.values = 0;
+  Object.assign(cursor, { depth: 1, values: 0 });
   await passContainer(cursor, { from, keep: from.offset });
   const bytes = bytesBetween(cursor, from.offset, cursor.offset);
   textOf(cursor, from, bytes);
   const object = Buffer.concat([opening, bytes]);
-  const taped = tokenized(object, cursor.limits.maxDepth);
-  if (taped.tape.outcome !== "closed") {
+  const { tape, bytes: padded } = tokenized(object, cursor.limits.maxDepth);
+  if (tape.outcome !== "closed") {
     const { offset, line, column } = from;
-    const shifted = { offset: offset - opening.length, line, column: column - opening.length };
-    return refuseSyntax(cursor, shifted, object);
+    return refuseSyntax(cursor, { offset: offset - opening.length, line, column: column - opening.length }, object);
   }
-  const { value } = readExactly({ tokens: taped.tape.tokens, bytes: taped.bytes }, 0);
+  const { value } = readExactly({ tokens: tape.tokens, bytes: padded }, 0);
   if (!Object.hasOwn(value as JsonObject, "records")) return;
   throw faultHere(cursor, "JSON_SHAPE", "records stands twice, expected it once,");
 }

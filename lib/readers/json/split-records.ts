@@ -23,10 +23,10 @@ import { kindAt, lookAhead } from "./shape.ts";
 import { findSyntaxFault } from "./syntax.ts";
 import { type Tape, tokenize } from "./tokenize.ts";
 
-/** Where the group before ended, what a position says of the fragment, and who is offered the records first. */
+/** `since` is the offset at which the previous group ended; `take` is offered each record before it is parsed. */
 type GroupContext = Medium & { readonly since: number; readonly take: TakeRecord | null };
 
-/** Reads the records from the cursor on, in groups. All complete records before a fault are handed over first. */
+/** Reads the records from the cursor on, in groups. Yields all complete records before it throws a fault. */
 export async function* splitRecords(cursor: Cursor, context: GroupContext): AsyncGenerator<RecordGroup, void> {
   let { since } = context;
   for (;;) {
@@ -42,32 +42,24 @@ export async function* splitRecords(cursor: Cursor, context: GroupContext): Asyn
   }
 }
 
-/** Some whole records in the window, and on the tape. Starts and ends are relative to the first byte. */
+/** Complete records in the window, with their tokens on the tape. Starts and ends count from the byte at `from`. */
 type Boundaries = {
   readonly from: Place;
-  /** They stand on lines, without commas between them. */
+  /** NDJSON: the records have no commas between them. */
   readonly areLines: boolean;
-  /** Records of the fragment before them. */
+  /** Number of records of the fragment before these. */
   readonly before: number;
   readonly starts: number[];
   readonly ends: number[];
-  /** Where each begins on the tape, and where the last one ends. */
+  /** Index on the tape at which each record begins, and behind the last one. */
   readonly tokens: number[];
   /** The line in which the last one ends, and where that line begins. */
   line: number;
   lineStart: number;
 };
 
-type Collected = {
-  /** Null where there was no further record. */
-  readonly boundaries: Boundaries | null;
-  readonly isLast: boolean;
-  /** What stopped it; the records before it are whole. */
-  readonly fault: { readonly error: unknown } | null;
-};
-
-/** Finds the boundaries of the next records, about a group of them. */
-async function collectRecords(cursor: Cursor, shape: Shape): Promise<Collected> {
+/** Finds the boundaries of about a group of records; null if none is left. A fault comes with the records before it. */
+async function collectRecords(cursor: Cursor, shape: Shape) {
   let boundaries: Boundaries | null = null;
   try {
     while (boundaries === null || !isFull(cursor, boundaries)) {
@@ -78,7 +70,7 @@ async function collectRecords(cursor: Cursor, shape: Shape): Promise<Collected> 
       } else if (step === "done") {
         return { boundaries, isLast: true, fault: null };
       } else if (step === "strange") {
-        // looking ahead may push the records at hand out of the window: they go first
+        // looking ahead may push the collected records out of the window, so they are yielded first
         if (boundaries !== null) break;
         throw await strangeFault(cursor, shape);
       } else if (!(await cursor.window.more(boundaries?.from.offset ?? cursor.offset))) {
@@ -94,7 +86,7 @@ async function collectRecords(cursor: Cursor, shape: Shape): Promise<Collected> 
 
 type Step = "record" | "done" | "more" | "strange";
 
-/** Goes to the next record, or to the bracket behind the last, as far as the window reaches. */
+/** Moves to the next record, to the bracket behind the last, or to the end of the window. */
 function stepToRecord(cursor: Cursor, shape: Shape): Step {
   if (shape === "data") return cursor.records === 0 ? "record" : "done";
   const { bytes, base, end } = cursor.window;
@@ -120,10 +112,9 @@ function stepToRecord(cursor: Cursor, shape: Shape): Step {
   return step;
 }
 
-/** What stands where a record or a separator should. */
+/** The fault of what stands in place of a record or a separator. */
 async function strangeFault(cursor: Cursor, shape: Shape) {
   const { bytes, isAll } = await lookAhead(cursor);
-  const from = placeOf(cursor);
   if (cursor.expects === "separator") {
     const expected = shape === "ndjson" ? "a line end" : '"," or "]"';
     return faultHere(cursor, "JSON_SYNTAX", `no JSON: expected ${expected} after the record`);
@@ -132,7 +123,7 @@ async function strangeFault(cursor: Cursor, shape: Shape) {
     return faultHere(cursor, "JSON_SYNTAX", "no JSON: a comma before the closing bracket");
   }
   const fault = findSyntaxFault(bytes, cursor.limits.maxDepth, true);
-  if (fault?.kind === "syntax") return syntaxFault(cursor, { bytes, from, fault });
+  if (fault?.kind === "syntax") return syntaxFault(cursor, placeOf(cursor), bytes, fault);
   if (fault?.kind === "deep") return depthFault(cursor);
   if (fault?.kind === "incomplete" && isAll) return endFault(cursor);
   const number = cursor.records + 1;
@@ -146,7 +137,7 @@ function beginGroup(cursor: Cursor, shape: Shape): Boundaries {
   return { ...place, starts: [], ends: [], tokens: [0], line, lineStart };
 }
 
-/** Takes the record at the cursor, and those behind it that are in the window: without waiting for each. */
+/** Takes the record at the cursor, and then those that are in the window already, without an `await` for each. */
 async function takeRecords(cursor: Cursor, shape: Shape, group: Boundaries): Promise<void> {
   const origin = group.from.offset;
   do {
@@ -162,7 +153,7 @@ async function takeRecords(cursor: Cursor, shape: Shape, group: Boundaries): Pro
   } while (!isFull(cursor, group) && stepToRecord(cursor, shape) === "record");
 }
 
-/** Puts the record at the cursor on the tape and passes it. False, and nothing done, where that is not all there is to it. */
+/** Puts the record at the cursor on the tape and passes it. False, and nothing changed, if `takeAnyway` has to. */
 function takeAtHand(cursor: Cursor, origin: number): boolean {
   const { tape, limits } = cursor;
   const { bytes, base, end } = cursor.window;
@@ -182,8 +173,8 @@ function takeAtHand(cursor: Cursor, origin: number): boolean {
 }
 
 /**
- * The same for a record that does not end in the window, is too large, or is no JSON: its brackets are counted to where
- * it ends. So it is read once more and not with every chunk, and what is wrong with it is said of the whole of it.
+ * Takes a record that does not end in the window, is too large, or is not JSON: first finds its end by its brackets.
+ * So it is tokenized once more and not with every chunk, and a fault is looked for in all of it.
  */
 async function takeAnyway(cursor: Cursor, origin: number): Promise<void> {
   const { offset, line, lineStart } = cursor;
@@ -201,19 +192,16 @@ function isFull({ offset, limits }: Cursor, { from, ends }: Boundaries): boolean
   return offset - from.offset >= limits.groupBytes || ends.length >= limits.groupRecords;
 }
 
-/** The records of these boundaries up to the first that is no UTF-8, if there are any, and the fault of that one. */
-type ReadGroup = { readonly group: RecordGroup | null; readonly refused: Error | null };
-
-function readGroup(cursor: Cursor, found: Boundaries, context: GroupContext): ReadGroup {
+/** The records up to the first that is not UTF-8, if there are any, and the fault of that one. */
+function readGroup(cursor: Cursor, found: Boundaries, context: GroupContext) {
   const { from, before, ends } = found;
   const bytes = bytesBetween(cursor, from.offset, from.offset + (ends.at(-1) as number));
-  if (isUtf8(bytes)) return { group: readRecords(cursor.tape, { found, bytes }, context), refused: null };
+  if (isUtf8(bytes)) return { group: readRecords(cursor.tape, found, bytes, context), refused: null };
   const at = findInvalidUtf8(bytes);
   const count = ends.findIndex((end) => end > at);
   const refused = encodingFault(cursor, placeWithin(from, bytes, at), before + count);
   if (count === 0) return { group: null, refused };
-  const valid = { found: firstOf(found, count, bytes), bytes };
-  return { group: readRecords(cursor.tape, valid, context), refused };
+  return { group: readRecords(cursor.tape, firstOf(found, count, bytes), bytes, context), refused };
 }
 
 function firstOf(found: Boundaries, count: number, bytes: Buffer): Boundaries {
@@ -222,21 +210,13 @@ function firstOf(found: Boundaries, count: number, bytes: Buffer): Boundaries {
   return { ...found, ends, line, lineStart: offset - column + 1 };
 }
 
-/** Records and their bytes. */
-type Found = { readonly found: Boundaries; readonly bytes: Buffer };
-
-function readRecords(tape: Tape, { found, bytes }: Found, context: GroupContext): RecordGroup {
-  const taped = { tokens: tape.tokens, bytes };
+function readRecords({ tokens }: Tape, found: Boundaries, bytes: Buffer, context: GroupContext): RecordGroup {
+  const taped = { tokens, bytes };
   const runs = runsOf(taped, found, context.take);
   const records = runs.flatMap((run) => readRun(taped, found, run));
   const next = positionBehind(found, context);
-  return {
-    records,
-    count: found.ends.length,
-    next,
-    bytes: next.offset - context.since,
-    rawText: toRawText(found, runs),
-  };
+  const rawText = toRawText(found, runs);
+  return { records, count: found.ends.length, next, bytes: next.offset - context.since, rawText };
 }
 
 function positionBehind({ from, before, ends, line, lineStart }: Boundaries, context: GroupContext): ReadPosition {
@@ -245,10 +225,10 @@ function positionBehind({ from, before, ends, line, lineStart }: Boundaries, con
   return { offset, records: before + ends.length, state: { shape, compression, line, lineStart } };
 }
 
-/** Records of a group that stand side by side and are read alike. */
+/** Neighbouring records of a group that are read in the same way. */
 type Run = { readonly first: number; readonly summaries: TokenSummary[]; text: string };
 
-/** Offers every record to whoever can do without its value, and answers the runs of those that are left. */
+/** Offers every record to `take`, and returns the runs of those that it leaves. */
 function runsOf(taped: Taped, found: Boundaries, take: TakeRecord | null): Run[] {
   const { before, starts, ends, tokens } = found;
   const runs: Run[] = [];
@@ -289,7 +269,7 @@ function readRun(taped: Taped, found: Boundaries, run: Run): SourceRecord[] {
 
 const comma = 0x2c;
 
-/** Between lines a comma takes the place of the first white space, for as long as it takes to decode them. */
+/** The text of a run, with commas between its records. On lines they replace the byte behind each while decoding. */
 function textOfRun(all: Buffer, { areLines, starts, ends }: Boundaries, { first, summaries }: Run): string {
   const last = first + summaries.length - 1;
   const bytes = all.subarray(starts[first], ends[last]);
@@ -302,7 +282,7 @@ function textOfRun(all: Buffer, { areLines, starts, ends }: Boundaries, { first,
   return text;
 }
 
-/** Raw text is asked for rejects only: until then the texts of the runs are all that is kept. */
+/** Raw text is needed for rejects only, so nothing but the texts of the runs is kept for it. */
 function toRawText({ before, starts, ends }: Boundaries, runs: readonly Run[]): RecordGroup["rawText"] {
   const encoded = new Map<Run, Buffer>();
   return ({ number }) => {
@@ -315,14 +295,14 @@ function toRawText({ before, starts, ends }: Boundaries, runs: readonly Run[]): 
   };
 }
 
-/** Whether as many members were read from an object as were written. A flat one shows it by its own names alone. */
+/** Whether an object kept all members that were written. Counting its own names settles it for a flat one. */
 function hasAllMembers(value: JsonValue, written: number): boolean {
   let own = 0;
   for (const _ in value as JsonObject) own++;
   return own === written || countMembers(value) === written;
 }
 
-/** Members of all objects in a value. Fewer than were written: a name stood twice, and `JSON.parse` kept the last. */
+/** Members of all objects in a value: fewer than written if a name stands twice, since `JSON.parse` keeps the last. */
 function countMembers(value: JsonValue): number {
   let count = 0;
   if (Array.isArray(value)) {

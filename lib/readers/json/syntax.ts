@@ -1,14 +1,14 @@
-import { type Expects, openTape, type Tape, tokenize } from "./tokenize.ts";
+import { type Expects, isDigit, openTape, type Tape, tokenize } from "./tokenize.ts";
 
-/** The first thing wrong with some bytes that should be one JSON value. `index` is relative to them. */
+/** The first fault in bytes that should be one JSON value. `index` counts from their start. */
 export type SyntaxFault = {
   readonly kind: "syntax" | "deep" | "incomplete";
   readonly index: number;
-  /** What was found and expected; never the bytes themselves. */
+  /** What was expected and found; never shows the bytes. */
   readonly text: string;
 };
 
-/** A value on a tape of its own. Bytes behind it are no fault here. */
+/** Tokenizes the first value of some bytes on a tape of its own. The `bytes` it returns have a 0 behind them. */
 export function tokenized(value: Uint8Array, maxDepth: number): { readonly tape: Tape; readonly bytes: Buffer } {
   const bytes = Buffer.concat([value, Buffer.from([0])]);
   const tape = openTape(maxDepth);
@@ -17,8 +17,8 @@ export function tokenized(value: Uint8Array, maxDepth: number): { readonly tape:
 }
 
 /**
- * Explains why some bytes are no JSON: V8's own message quotes them, and names no place where the text is short. With
- * `prefix` the value may be followed by anything. Null: nothing wrong.
+ * Finds why bytes are not JSON, or null if they are. V8's own message would quote values, and names no place in a short
+ * text. With `prefix` anything may follow the value.
  */
 export function findSyntaxFault(bytes: Uint8Array, maxDepth: number, prefix = false): SyntaxFault | null {
   const { tape } = tokenized(bytes, maxDepth);
@@ -33,7 +33,7 @@ export function findSyntaxFault(bytes: Uint8Array, maxDepth: number, prefix = fa
   return prefix || i >= bytes.length ? null : wrong(bytes, i, "expected nothing more");
 }
 
-/** Behind a number, or a word that is none of JSON's, stands what could be a part of it. */
+/** A number or word goes on with characters that JSON does not allow in it, such as `1a` or `truex`. */
 function runOn(bytes: Uint8Array, at: number): SyntaxFault {
   let start = at;
   while (isScalarByte(bytes[start - 1])) start--;
@@ -68,17 +68,13 @@ function nameOf(byte: number | undefined): string {
   return isLetter(byte) ? "a letter" : JSON.stringify(String.fromCharCode(byte));
 }
 
-/** What numbers and words are made of. */
+/** Whether a number or a word may contain this byte. */
 function isScalarByte(byte = 0): boolean {
   return isLetter(byte) || isDigit(byte) || byte === 0x2b || byte === 0x2d || byte === 0x2e;
 }
 
 function isLetter(byte: number): boolean {
   return (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7a;
-}
-
-function isDigit(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39;
 }
 
 export function isSpace(byte: number | undefined): boolean {

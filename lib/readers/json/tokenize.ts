@@ -13,25 +13,25 @@ import {
   unicodeToken,
 } from "../../core/json-tokens.ts";
 
-/** The tokens of some values, one behind the other, and what the walk over the last of them found. */
+/** The tokens of some values, one after another, and what `tokenize` found in the last of them. */
 export type Tape = {
   /** See `json-tokens`. */
   tokens: Int32Array;
-  /** Integers of `tokens` in use. */
+  /** Number of integers of `tokens` in use. */
   length: number;
   /** Commas and containers of the last value: about as many as it holds values. */
   values: number;
-  /** Line ends inside the last value, and the index behind the last of them. */
+  /** Number of line ends inside the last value, and the index behind the last of them. */
   lines: number;
   lineStart: number;
-  /** The index behind the last value, or of the byte that is wrong, and what was expected there. */
+  /** The index behind the last value; or that of the wrong byte, and what was expected there. */
   at: number;
   expects: Expects;
   outcome: Outcome;
   /** The bracket that closes the innermost container, and those of all that are open. */
   closing: number;
   readonly open: Uint8Array;
-  /** State of the walk alone: where it walks, how deep it is, the kind of the last token. */
+  /** State while tokenizing: the source, the depth, the kind of the last token. */
   bytes: Uint8Array;
   end: number;
   origin: number;
@@ -41,12 +41,12 @@ export type Tape = {
 
 export type Expects = "value" | "key" | "colon" | "separator" | "character" | "escape" | "hex digit";
 
-/** The value is whole; the bytes end in it; it is too deep; it is no JSON. */
+/** The value is complete; the bytes end inside it; it nests too deep; it is not JSON. */
 type Outcome = "closed" | "more" | "deep" | "wrong";
 
 const initialIntegers = 4096;
 
-/** @param maxDepth open containers of one value */
+/** @param maxDepth most containers of a value that may be open at once */
 export function openTape(maxDepth: number): Tape {
   const walk = {
     length: 0,
@@ -79,7 +79,7 @@ const container = 4;
 const firsts = tableOf({ '"': string, "-0123456789": number, tfn: word, "{[": container });
 const quote = 0x22;
 const backslash = 0x5c;
-/** What a string may hold as it is. */
+/** 1 for the bytes that a string may hold without an escape. */
 const ordinary = new Uint8Array(256).fill(1, 0x20);
 ordinary[quote] = ordinary[backslash] = 0;
 const shortEscapes = tableOf({ '"\\/bfnrt': 1, u: 2 });
@@ -90,17 +90,17 @@ const closeBrace = 0x7d;
 const closeBracket = 0x5d;
 
 type Source = {
-  /** `bytes[end]` must be 0, which ends every loop: so none of them has to compare its index with the end. */
+  /** `bytes[end]` must be 0: that stops every loop, so none has to compare its index with `end`. */
   readonly bytes: Uint8Array;
   readonly from: number;
   readonly end: number;
-  /** The index that starts and ends of tokens are counted from. */
+  /** The index from which the starts and ends of tokens are counted. */
   readonly origin: number;
 };
 
 /**
- * Appends the tokens of the value at `from` by a strict walk (RFC 8259); white space before it is passed. Where the bytes
- * end inside the value, no token is kept, and it has to be read again with more bytes. A number that is the whole value
+ * Appends the tokens of the value at `from`, read strictly (RFC 8259); passes white space before it. Keeps no token of
+ * a value that is not "closed": after "more" it has to be read again with more bytes. A number that is the whole value
  * may end with the bytes.
  */
 export function tokenize(tape: Tape, { bytes, from, end, origin }: Source): Outcome {
@@ -111,7 +111,7 @@ export function tokenize(tape: Tape, { bytes, from, end, origin }: Source): Outc
   tape.origin = origin;
   let i = passSpace(tape, from);
   while (i >= 0) {
-    // room for a name, a value, and the ends of all that are open
+    // room for a name, a value, and the ends of all open containers
     const room = tape.length + (tape.depth + 3) * tokenSize;
     if (room > tape.tokens.length) makeRoom(tape, room);
     if (tape.closing === closeBrace) i = passName(tape, i);
@@ -135,7 +135,7 @@ function makeRoom(tape: Tape, integers: number): void {
   tape.tokens = larger;
 }
 
-// The functions below answer the index behind what they passed, or the complement (~) of the index at which the walk ends.
+// The functions below return the index behind what they passed, or the complement (~) of the index where they stopped.
 
 function stop(tape: Tape, outcome: Outcome, at: number): number {
   tape.outcome = outcome;
@@ -191,7 +191,7 @@ function openContainer(tape: Tape, at: number): number {
   return append(tape, at, at + 1);
 }
 
-/** Passes what stands between a value or an opening bracket and the next value or name. */
+/** Passes commas, closing brackets and white space up to the next value or name. */
 function passSigns(tape: Tape, from: number): number {
   const { bytes } = tape;
   if (tape.depth === 0) return stop(tape, "closed", from);
@@ -254,11 +254,11 @@ function isHexDigit(byte: number): boolean {
   return isDigit(byte) || ((byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x66);
 }
 
-function isDigit(byte: number): boolean {
+export function isDigit(byte: number): boolean {
   return byte >= 0x30 && byte <= 0x39;
 }
 
-/** A broken number is wrong where it could have ended: at its point, or at the letter of its exponent. */
+/** An incomplete number is reported where it could have ended: at its point, or at the letter of its exponent. */
 function passNumber(tape: Tape, from: number): number {
   const { bytes, end } = tape;
   const first = bytes[from] === 0x2d ? from + 1 : from;

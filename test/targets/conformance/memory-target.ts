@@ -279,10 +279,10 @@ function beginSlice({ plan, transform }: Encoding, item: WorkItem): SliceEncoder
   const slice = { rejects: [] as Reject[], rejected: 0, nulled: 0 };
   const lineOf = (record: SourceRecord, raw: string): string => {
     const row = record.duplicate === null ? transform(record.value as JsonObject) : nameTwice(record.duplicate);
-    if ("faults" in row) {
+    if ("rejects" in row) {
       const place = { table: item.table, key: item.object.key, record: record.number, constraint: null, raw };
       slice.rejected += 1;
-      slice.rejects.push(...row.faults.map((fault) => ({ ...place, ...fault })));
+      slice.rejects.push(...row.rejects.map((one) => ({ ...place, ...one })));
       fingerprint.addText(raw);
       return "";
     }
@@ -304,6 +304,6 @@ function beginSlice({ plan, transform }: Encoding, item: WorkItem): SliceEncoder
 }
 
 function nameTwice(field: string) {
-  const fault = { code: "COLUMN_AMBIGUOUS", expected: "each name once in a record", got: "the name twice" } as const;
-  return { faults: [{ field, ...fault }] };
+  const reason = { code: "COLUMN_AMBIGUOUS", expected: "each name once in a record", got: "the name twice" } as const;
+  return { rejects: [{ field, ...reason }] };
 }

@@ -42,7 +42,7 @@ function planOf(contract: object): TablePlan {
 function transform(record: JsonObject, contract: object = {}): Record<string, string | null> {
   const plan = planOf(contract);
   const made = transformOf(plan)(record);
-  if ("faults" in made) return Object.fromEntries(made.faults.map(({ field, code }) => [`${field}`, code]));
+  if ("rejects" in made) return Object.fromEntries(made.rejects.map(({ field, code }) => [`${field}`, code]));
   const entries = plan.columns.map(({ name }, index): [string, string | null] => [name, made.values[index] ?? null]);
   return Object.fromEntries(entries.filter(([, value]) => value !== null));
 }
@@ -165,7 +165,7 @@ describe("values", () => {
   test("B11: required fields have to be there, and all faults of a record are named", () => {
     const contract = { required_fields: ["t", "b", "at"] };
     const made = transformOf(planOf(contract))({ k: "x", t: null, at: "never", nope: 1 });
-    expect("faults" in made && made.faults.map(({ field, code, got }) => [field, code, got])).toEqual([
+    expect("rejects" in made && made.rejects.map(({ field, code, got }) => [field, code, got])).toEqual([
       ["k", "VALUE_TYPE", '"x"'],
       ["at", "VALUE_TYPE", '"never"'],
       ["nope", "COLUMN_UNKNOWN", '"nope"'],
@@ -176,7 +176,7 @@ describe("values", () => {
 
   test("what is shown of a value is escaped, short and whole", () => {
     const made = transformOf(planOf({}))({ k: `a\n"${"🜁".repeat(200)}`, t: { a: "x".repeat(500) } });
-    const shown = "faults" in made ? made.faults.map(({ got }) => got) : [];
+    const shown = "rejects" in made ? made.rejects.map(({ got }) => got) : [];
     expect(shown[0]).toMatch(/^"a\\n\\"(🜁)+.*"\.\.\. \(403 characters\)$/u);
     expect(shown[1]).toMatch(/^object "\{.*x"\.\.\. \(508 characters\)$/);
     expect(shown.every((text) => text?.isWellFormed())).toBe(true);

@@ -3,21 +3,17 @@
 /** Astronomical year: 0 is 1 BC. */
 type CivilDate = { readonly year: number; readonly month: number; readonly day: number };
 
-/** Any date of the years 1 to 9999 but 29 February, as a part of a regular expression. */
+/** Part of a regular expression: any date of the years 1 to 9999 except 29 February. */
 export const commonDateForm =
   String.raw`(?!0000)\d{4}-` +
   String.raw`(?:02-(?:0[1-9]|1\d|2[0-8])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01]))`;
 
-/** Year (from 1), month and day as three groups; a year beyond 9999 has no leading zero. */
+/** Part of a regular expression: year, month and day as three groups; a year beyond 9999 has no leading zero. */
 export const dateGroups = String.raw`(\d{4}|[1-9]\d{4,6})-(\d\d)-(\d\d)`;
 
 const monthLengths = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-function isLeapYear(year: number): boolean {
-  return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
-}
-
-/** Reads the texts of `dateGroups`; null where there is no such date. */
+/** Reads the texts of `dateGroups`; null if there is no such date. */
 export function civilDateOf(groups: readonly (string | undefined)[], beforeChrist: boolean): CivilDate | null {
   const [written, month, day] = groups.map(Number) as [number, number, number];
   if (written === 0 || month < 1 || month > 12 || day < 1) return null;
@@ -26,10 +22,11 @@ export function civilDateOf(groups: readonly (string | undefined)[], beforeChris
   return day > longest ? null : { year, month, day };
 }
 
-/**
- * Days since 1970-01-01.
- * Source: Howard Hinnant, "chrono-compatible low-level date algorithms", days_from_civil.
- */
+function isLeapYear(year: number): boolean {
+  return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+}
+
+/** Days since 1970-01-01. Source: Howard Hinnant, "chrono-compatible low-level date algorithms", days_from_civil. */
 export function dayNumber({ year, month, day }: CivilDate): number {
   const shifted = month <= 2 ? year - 1 : year;
   const era = Math.floor(shifted / 400);
@@ -42,10 +39,10 @@ export function dayNumber({ year, month, day }: CivilDate): number {
 /** PostgreSQL's first day: Julian day 0, 24 November 4714 BC. */
 export const firstDay = dayNumber({ year: -4713, month: 11, day: 24 });
 
-/** Hour, minute, second and fraction as four groups, the last two optional. */
+/** Part of a regular expression: hour, minute, second and fraction as four groups, the last two optional. */
 export const clockGroups = String.raw`(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,100}))?)?`;
 
-/** A time of day up to 23:59:59, with at most `fractionDigits` digits, as a part of a regular expression. */
+/** Part of a regular expression: a time of day up to 23:59:59 with at most `fractionDigits` digits. */
 export function commonClockForm(fractionDigits: number): string {
   const fraction = fractionDigits === 0 ? "" : String.raw`(?:\.\d{1,${fractionDigits}})?`;
   return String.raw`(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d${fraction})?`;
@@ -55,8 +52,8 @@ export function commonClockForm(fractionDigits: number): string {
 export const microsecondDigits = 6;
 
 /**
- * Reads the texts of `clockGroups`. As in PostgreSQL, 24:00:00 is the end of the day and second 60 the next minute's
- * first; with a fraction neither exists.
+ * Reads the texts of `clockGroups`. As in PostgreSQL, 24:00:00 is the end of the day and second 60 is the first of the
+ * next minute; neither may have a fraction.
  */
 export function clockOf(
   groups: readonly (string | undefined)[],
@@ -72,20 +69,20 @@ export function clockOf(
   return { text: `${hours}:${minutes}:${seconds}${fraction === "" ? "" : `.${fraction}`}`, seconds: total };
 }
 
-/** The two endless dates and timestamps; null for any other text. */
+/** The infinite dates and timestamps in PostgreSQL's spelling; null for any other text. */
 export function infinityOf(text: string): "infinity" | "-infinity" | null {
   if (text.length > 9) return null;
   const lower = text.toLowerCase();
   return lower === "infinity" || lower === "-infinity" ? lower : null;
 }
 
-/** An offset from UTC as five optional groups: all of it, sign, hours, minutes, seconds. */
+/** Part of a regular expression: an offset as five optional groups: all of it, sign, hours, minutes, seconds. */
 export const offsetGroups = String.raw`(?: ?([Zz]|([+-])(\d\d)(?::?(\d\d)(?::?(\d\d))?)?))?`;
 
-/** PostgreSQL takes no offset so far from UTC, in seconds. */
+/** In seconds: PostgreSQL takes no offset so far from UTC, and no time zone has one. */
 const maxOffset = 16 * 3600;
 
-/** Seconds east of UTC; null where there is no offset, undefined where it is out of PostgreSQL's range. */
+/** Reads the texts of `offsetGroups` as seconds east of UTC; null for none, undefined if out of PostgreSQL's range. */
 export function offsetOf(groups: readonly (string | undefined)[]): number | null | undefined {
   const [written, sign, hours, minutes = 0, seconds = 0] = groups;
   if (written === undefined) return null;
@@ -96,31 +93,29 @@ export function offsetOf(groups: readonly (string | undefined)[]): number | null
 }
 
 const dayLength = 86_400;
-/** No zone is further from UTC than this. */
-const furthestOffset = 16 * 3600;
-/** Offsets change in 1835 for the first time, and Date ends in 275760: beyond, ask for the same day of another year. */
+/** Offsets first change in 1835, and Date ends in 275760: `reachable` moves other instants between these bounds. */
 const earliest = Date.UTC(1800, 0, 1) / 1000;
 const latest = Date.UTC(9000, 0, 1) / 1000;
-/** The Gregorian calendar repeats, weekdays included, every 400 years. */
+/** The Gregorian calendar, weekdays included, repeats every 400 years. */
 const calendarCycle = 146_097 * dayLength;
 const maxCachedDays = 20_000;
 
-/** Seconds east of UTC of a local time (as if it were UTC, in seconds); null where a clock shows it twice or never. */
+/** The seconds east of UTC of a local time (its seconds as if it were UTC); null if a clock shows it twice or never. */
 type LocalOffset = (localSeconds: number) => number | null;
 
-/** @throws RangeError where there is no such zone */
+/** @throws RangeError if there is no such zone */
 export function openZone(timeZone: string): LocalOffset {
   const format = new Intl.DateTimeFormat("en-US", { timeZone, timeZoneName: "longOffset" });
   const offsetAt = (instant: number) => parseOffset(format.format(reachable(instant) * 1000));
   const days = new Map<number, readonly [number, number]>();
 
-  /** The offsets before and after a local day: no zone changes twice within these 56 hours. */
+  /** The offsets before and after a local day; no zone changes twice within the 56 hours between them. */
   const offsetsAround = (day: number) => {
     const known = days.get(day);
     if (known !== undefined) return known;
     if (days.size >= maxCachedDays) days.clear();
     const start = day * dayLength;
-    const found = [offsetAt(start - furthestOffset), offsetAt(start + dayLength + furthestOffset)] as const;
+    const found = [offsetAt(start - maxOffset), offsetAt(start + dayLength + maxOffset)] as const;
     days.set(day, found);
     return found;
   };
@@ -149,7 +144,7 @@ function parseOffset(formatted: string): number {
   return match[1] === "-" ? -seconds : seconds;
 }
 
-/** `+05:30`, with seconds only where there are any (local mean time, before zones were legal). */
+/** Such as `+05:30`; with seconds only if there are any (local mean time, in use before time zones). */
 export function offsetText(offset: number): string {
   const size = Math.abs(offset);
   const parts = [Math.floor(size / 3600), Math.floor(size / 60) % 60];

@@ -5,13 +5,11 @@ import { fitsNumeric, parseDecimal } from "./numbers.ts";
 import { isStorable, notStorable } from "./text-like.ts";
 
 const maxDimensions = 6;
-/** What an array literal may hold unquoted. The word NULL would be read as null, so it is not among them. */
+/** Texts that an array literal may hold unquoted; the word NULL is not one, since it would be read as null. */
 const bare = /^(?!null$)[\w.:+-]+$/i;
 
-/** `nested` is false where an inner array is an element's value (json), not a further dimension. */
-type ArrayElement = { readonly conversion: Conversion; readonly sql: string; readonly nested: boolean };
-
-export function arrayConversion({ conversion, sql, nested }: ArrayElement): Conversion {
+/** `sql` is the element's type. `nested` is false if an inner array is an element's value (json), not a dimension. */
+export function arrayConversion(conversion: Conversion, sql: string, nested: boolean): Conversion {
   const expected = `array of ${sql}`;
   const notArray = new Refusal("VALUE_TYPE", `${expected}: a JSON array`);
   const ragged = new Refusal("VALUE_TYPE", `${expected}: inner arrays of one length, none of them empty`);
@@ -55,7 +53,7 @@ function elementText(convert: Convert, expected: string): Convert {
   };
 }
 
-/** Far below the depth at which the server's parser (54001) and our own recursion end. */
+/** Far below the depth at which the server's parser (54001) and our own recursion fail. */
 const maxDepth = 500;
 const tooDeep = new Refusal("VALUE_RANGE", `json nested at most ${maxDepth} deep`);
 const numberTooLong = new Refusal(
@@ -63,16 +61,16 @@ const numberTooLong = new Refusal(
   "jsonb: numbers of at most 131072 digits before and 16383 after the point",
 );
 
-/** A string becomes a JSON string: JSON inside a string is never parsed a second time. */
+/** A string becomes a JSON string: JSON inside a string is not parsed again. */
 export function jsonConversion(type: "json" | "jsonb"): Conversion {
   const numbersFit = type === "json" ? () => true : fitsJsonb;
   return {
     exact: true,
     convert: (value) => {
       const look: Look = { numbersFit, hasExactNumber: false };
-      const fault = faultOf(value, look, maxDepth);
-      if (fault !== null) return fault;
-      // Several times as fast, where no number needs its digits kept.
+      const refusal = refusalOf(value, look, maxDepth);
+      if (refusal !== null) return refusal;
+      // JSON.stringify is several times as fast, but loses the digits of exact numbers.
       return look.hasExactNumber ? toJsonText(value) : JSON.stringify(value);
     },
   };
@@ -80,7 +78,7 @@ export function jsonConversion(type: "json" | "jsonb"): Conversion {
 
 type Look = {
   readonly numbersFit: (number: ExactNumber) => boolean;
-  /** Set where JSON.stringify would write a number in another way. */
+  /** Set if JSON.stringify would write a number in another way. */
   hasExactNumber: boolean;
 };
 
@@ -89,7 +87,7 @@ function fitsJsonb(number: ExactNumber): boolean {
   return decimal !== null && fitsNumeric(decimal);
 }
 
-function faultOf(value: JsonValue, look: Look, depth: number): Refusal | null {
+function refusalOf(value: JsonValue, look: Look, depth: number): Refusal | null {
   if (typeof value === "string") return isStorable(value) ? null : notStorable;
   if (typeof value === "number") look.hasExactNumber ||= Object.is(value, -0);
   if (typeof value !== "object" || value === null) return null;
@@ -100,29 +98,27 @@ function faultOf(value: JsonValue, look: Look, depth: number): Refusal | null {
   if (depth === 0) return tooDeep;
   if (Array.isArray(value)) {
     for (const member of value) {
-      const fault = faultOf(member, look, depth - 1);
-      if (fault !== null) return fault;
+      const refusal = refusalOf(member, look, depth - 1);
+      if (refusal !== null) return refusal;
     }
     return null;
   }
   for (const key of Object.keys(value)) {
-    const fault = isStorable(key) ? faultOf(value[key] as JsonValue, look, depth - 1) : notStorable;
-    if (fault !== null) return fault;
+    const refusal = isStorable(key) ? refusalOf(value[key] as JsonValue, look, depth - 1) : notStorable;
+    if (refusal !== null) return refusal;
   }
   return null;
 }
 
 const bound = String.raw`(?:"((?:[^"\\]|\\[\s\S]|"")*)"|([^"\\,()[\]]*))`;
-/** Bracket, lower bound quoted or bare, upper bound quoted or bare, bracket; nothing for `empty`. */
+/** Groups: bracket, lower bound quoted or bare, upper bound quoted or bare, bracket; none of them for `empty`. */
 const rangeForm = new RegExp(`empty|([[(])${bound},${bound}([\\])])`, "y");
 
-type RangeBound = { readonly conversion: Conversion; readonly sql: string; readonly isMultirange: boolean };
-
 /**
- * Ranges are left to the server, which alone knows the order of the bounds and the next value after a discrete one. It
- * stores [1,10] of integers as [1,11) and merges the overlapping parts of a multirange: the same values.
+ * `sql` is the type of the range. The server judges ranges, since only it knows the order of bounds and the successor
+ * of a discrete value. It stores [1,10] of integers as [1,11) and merges overlaps in a multirange: the same values.
  */
-export function rangeConversion({ conversion, sql, isMultirange }: RangeBound): Conversion {
+export function rangeConversion(conversion: Conversion, sql: string, isMultirange: boolean): Conversion {
   const example = isMultirange ? "{[a,b),[c,d)}" : '[a,b), (a,b], [a,) or "empty"';
   const refused = new Refusal("VALUE_TYPE", `${sql}: a JSON string such as ${example}`);
   const toLiteral = literalOf(conversion.convert, sql);
@@ -153,7 +149,7 @@ export function rangeConversion({ conversion, sql, isMultirange }: RangeBound): 
   return { exact: false, convert: (value) => (typeof value === "string" ? convert(value) : refused) };
 }
 
-/** Every bound passes its own conversion and is quoted; a bare empty one is no bound. */
+/** Converts and quotes each bound; a bare empty text means that the range is unbounded. */
 function literalOf(convert: Convert, sql: string): (match: RegExpExecArray) => string | Refusal {
   const boundOf = (quoted: string | undefined, bare: string | undefined): string | Refusal => {
     if (quoted === undefined && (bare === undefined || bare === "")) return "";

@@ -25,7 +25,7 @@ import {
 
 type MakeConversion = (type: ColumnType, options: ConversionOptions) => Conversion;
 
-/** By `pg_type.typname`. A type that is not here is refused when a load is planned, never guessed at. */
+/** By `pg_type.typname`. Planning a load refuses a type that is not listed. */
 const conversions: ReadonlyMap<string, MakeConversion> = new Map<string, MakeConversion>([
   ["int2", () => integerConversion("int2")],
   ["int4", () => integerConversion("int4")],
@@ -60,11 +60,36 @@ const conversions: ReadonlyMap<string, MakeConversion> = new Map<string, MakeCon
 /** The base types that have a conversion; enums, domains, arrays, ranges and multiranges are made of them. */
 export const supportedTypes: readonly string[] = [...conversions.keys()];
 
-/** @throws PermanentError TABLE_UNSUPPORTED naming the column and its type, where the type is not supported */
+/** @throws PermanentError TABLE_UNSUPPORTED, which names the column and its type, if the type is not supported */
 export function conversionOf(column: Column, options: ConversionOptions): Conversion {
   const conversion = conversionOfType(column.type, options);
   if (conversion !== null) return conversion;
   throw new PermanentError("TABLE_UNSUPPORTED", refusalOf(column), { column: column.name, type: column.type.sql });
+}
+
+function conversionOfType(type: ColumnType, options: ConversionOptions): Conversion | null {
+  const conversion = baseConversionOf(type, options);
+  // Only the server can check a domain's constraints.
+  return conversion === null || type.domain === null ? conversion : { ...conversion, exact: false };
+}
+
+function baseConversionOf(type: ColumnType, options: ConversionOptions): Conversion | null {
+  const { element, range } = type;
+  if (element !== null) {
+    const conversion = conversionOfType(element, options);
+    return conversion && arrayConversion(conversion, element.sql, !isOwnArray(element));
+  }
+  if (range !== null) {
+    const conversion = conversionOfType(range.bound, options);
+    return conversion && rangeConversion(conversion, type.sql, range.isMultirange);
+  }
+  if (type.enumLabels !== null) return enumConversion(type.enumLabels);
+  return conversions.get(type.name)?.(type, options) ?? null;
+}
+
+/** Whether a JSON array can be the value of one element: of json, or of a domain over an array. */
+function isOwnArray(element: ColumnType): boolean {
+  return element.element !== null || element.name === "json" || element.name === "jsonb";
 }
 
 /** Why no value can be converted to the column's type, and what to do instead; null if values can. */
@@ -73,39 +98,9 @@ export function unsupportedReason(column: Pick<Column, "name" | "type">): string
   return enumLabels !== null || conversions.has(name) ? null : refusalOf(column);
 }
 
-function refusalOf({ name, type }: Pick<Column, "name" | "type">): string {
-  const advice = unsupportedTypes.get(innermost(type).name) ?? "use a text column";
-  return `column ${name} has type ${type.sql}, which cannot be loaded: ${advice}, or exclude the field`;
-}
-
 function innermost(type: ColumnType): ColumnType {
   const inner = type.element ?? type.range?.bound;
   return inner ? innermost(inner) : type;
-}
-
-function conversionOfType(type: ColumnType, options: ConversionOptions): Conversion | null {
-  const conversion = baseConversionOf(type, options);
-  // A domain's constraints are the server's to judge.
-  return conversion === null || type.domain === null ? conversion : { ...conversion, exact: false };
-}
-
-function baseConversionOf(type: ColumnType, options: ConversionOptions): Conversion | null {
-  const { element, range } = type;
-  if (element !== null) {
-    const conversion = conversionOfType(element, options);
-    return conversion && arrayConversion({ conversion, sql: element.sql, nested: !isOwnArray(element) });
-  }
-  if (range !== null) {
-    const conversion = conversionOfType(range.bound, options);
-    return conversion && rangeConversion({ conversion, sql: type.sql, isMultirange: range.isMultirange });
-  }
-  if (type.enumLabels !== null) return enumConversion(type.enumLabels);
-  return conversions.get(type.name)?.(type, options) ?? null;
-}
-
-/** A JSON array can be one element's value: of a json, or of a domain over an array. */
-function isOwnArray(element: ColumnType): boolean {
-  return element.element !== null || element.name === "json" || element.name === "jsonb";
 }
 
 const geometry = "the server takes several notations of it and rounds their numbers; use double precision columns";
@@ -113,10 +108,7 @@ const lookedUp = "it is looked up in the database that reads it; use a text colu
 const internal = "it is the server's own; use a text column";
 const search = "the server rewrites what it reads; load the text, and generate this column from it";
 
-/**
- * Types that are refused although people have columns of them: why, and what to do instead. Any other type that has no
- * conversion is refused as well.
- */
+/** The reason, and what to do instead, for unsupported types that are in common use. */
 export const unsupportedTypes: ReadonlyMap<string, string> = new Map([
   ["money", "what it reads depends on the server's locale; use numeric(14,2)"],
   ["xml", "what it takes depends on how the server was built; use a text column"],
@@ -146,3 +138,8 @@ export const unsupportedTypes: ReadonlyMap<string, string> = new Map([
   ["hstore", "use jsonb"],
   ["ltree", "its labels depend on the extension's version; use a text column with a check"],
 ]);
+
+function refusalOf({ name, type }: Pick<Column, "name" | "type">): string {
+  const advice = unsupportedTypes.get(innermost(type).name) ?? "use a text column";
+  return `column ${name} has type ${type.sql}, which cannot be loaded: ${advice}, or exclude the field`;
+}

@@ -2,16 +2,16 @@ import type { JsonValue } from "../../../core/json.ts";
 import type { Refusal } from "../../../core/rejects.ts";
 
 /**
- * Turns one JSON value (never null) into the text that PostgreSQL's input function of the column's type reads back
- * as exactly that value, or says why it cannot.
+ * Turns one JSON value (never null) into a text that the input function of the column's type in PostgreSQL reads as
+ * exactly that value, or says why it cannot.
  */
 export type Convert = (value: JsonValue) => string | Refusal;
 
 export type Conversion = {
   readonly convert: Convert;
   /**
-   * True where the conversion's own check is exact and complete: what it lets through, the type accepts unchanged.
-   * Only then may staging hold the column in its own type; otherwise it is staged as text and judged by the server.
+   * True if the conversion's own check is complete: the type accepts, unchanged, all that it lets through. Only then
+   * does staging hold the column in its own type; else it is staged as text, and the server judges it.
    */
   readonly exact: boolean;
 };

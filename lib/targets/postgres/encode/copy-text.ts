@@ -1,4 +1,4 @@
-/** The text format of PostgreSQL's COPY: tab between fields, one line a row, backslash escapes. */
+/** The text format of PostgreSQL's COPY: one line per row, tabs between fields, backslash escapes. */
 
 const special = /[\\\b\f\n\r\t\v]/;
 const specials = /[\\\b\f\n\r\t\v]/g;
@@ -14,13 +14,13 @@ const escapes: Readonly<Record<string, string>> = {
 
 const escapeOf = (character: string): string => escapes[character] ?? character;
 
-/** A backslash is always doubled, so no value can form the end-of-data mark or null's `\N`. */
+/** Doubles every backslash, so no value can look like the end of the data (`\.`) or like null (`\N`). */
 export function toCopyField(value: string | null): string {
   if (value === null) return "\\N";
   return special.test(value) ? value.replace(specials, escapeOf) : value;
 }
 
-/** A line without its leading loader columns; also the canonical text of a record for its fingerprint. */
+/** A line without the loader's own columns at its start; also the canonical text of a record for its fingerprint. */
 export function toCopyFields(values: readonly (string | null)[]): string {
   let line = "";
   for (let index = 0; index < values.length; index += 1) {
@@ -29,7 +29,7 @@ export function toCopyFields(values: readonly (string | null)[]): string {
   return line;
 }
 
-/** Lines of COPY text on their way to the server. Bytes up to `end` are valid. */
+/** Lines of COPY text to be sent to the server. Bytes up to `end` are valid. */
 export type LineBuffer = { bytes: Buffer; end: number };
 
 const tab = 0x09;
@@ -39,13 +39,13 @@ export function openLineBuffer(): LineBuffer {
   return { bytes: Buffer.allocUnsafeSlow(initialBytes), end: 0 };
 }
 
-/** Takes a buffer into use again; one that a huge record made grow is let go. */
+/** Empties a buffer for its next use; one that a huge record enlarged is replaced by a small one. */
 export function resetLineBuffer(line: LineBuffer): void {
   if (line.bytes.length > 16 * initialBytes) line.bytes = Buffer.allocUnsafeSlow(initialBytes);
   line.end = 0;
 }
 
-/** Makes room for further bytes; what is there stays. */
+/** Makes room for so many further bytes, and keeps those that are there. */
 export function reserve(line: LineBuffer, bytes: number): void {
   if (line.end + bytes <= line.bytes.length) return;
   const grown = Buffer.allocUnsafeSlow(Math.max(line.bytes.length * 2, line.end + bytes));
@@ -53,7 +53,7 @@ export function reserve(line: LineBuffer, bytes: number): void {
   line.bytes = grown;
 }
 
-/** UTF-8 takes at most three bytes for a UTF-16 unit. */
+/** UTF-8 takes at most three bytes for each UTF-16 unit. */
 const maxBytesOfUnit = 3;
 
 export function appendText(line: LineBuffer, text: string): void {
@@ -63,7 +63,7 @@ export function appendText(line: LineBuffer, text: string): void {
 
 const digits = new Uint8Array(16);
 
-/** A number from 0 to 2^53 and a tab, for which there is room: cheaper than by a text. */
+/** Appends a number from 0 to 2^53 and a tab, cheaper than through a string. Room for them must be reserved. */
 export function appendNumber(line: LineBuffer, number: number): void {
   let rest = number;
   let count = 0;

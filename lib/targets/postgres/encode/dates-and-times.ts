@@ -48,42 +48,36 @@ const anyTime = new RegExp(`^${clockGroups}$`);
 
 export function timeConversion(type: ColumnType): Conversion {
   const fractionDigits = type.fractionDigits ?? microsecondDigits;
-  const expected = `time: HH:MM or HH:MM:SS, at most ${fractionDigits} fraction digits, up to 24:00:00`;
-  const notTime = new Refusal("VALUE_TYPE", expected);
-  const refusals = {
-    VALUE_RANGE: new Refusal("VALUE_RANGE", expected),
-    VALUE_PRECISION_LOSS: new Refusal("VALUE_PRECISION_LOSS", expected),
-  };
+  const refuse = refuser(`time: HH:MM or HH:MM:SS, at most ${fractionDigits} fraction digits, up to 24:00:00`);
   const common = new RegExp(`^${commonClockForm(fractionDigits)}$`);
   return {
     exact: true,
     convert: (value) => {
-      if (typeof value !== "string") return notTime;
+      if (typeof value !== "string") return refuse("VALUE_TYPE");
       if (common.test(value)) return value;
       const match = anyTime.exec(value);
-      if (match === null) return notTime;
+      if (match === null) return refuse("VALUE_TYPE");
       const clock = clockOf(match.slice(1), fractionDigits);
-      return typeof clock === "string" ? refusals[clock] : clock.text;
+      return typeof clock === "string" ? refuse(clock) : clock.text;
     },
   };
 }
 
-/** The offset has to be written: the server would take that of the session's zone on the day of the load. */
+/** A text without an offset is refused: the server would use that of the session's zone on the day of the load. */
 export function timetzConversion(type: ColumnType): Conversion {
   const fractionDigits = type.fractionDigits ?? microsecondDigits;
-  const expected = `time with time zone: HH:MM:SS with Z or an offset below 16:00, at most ${fractionDigits} fraction digits`;
-  const notTime = new Refusal("VALUE_TYPE", expected);
-  const outOfRange = new Refusal("VALUE_RANGE", expected);
-  const rounded = new Refusal("VALUE_PRECISION_LOSS", expected);
+  const refuse = refuser(
+    `time with time zone: HH:MM:SS with Z or an offset below 16:00, at most ${fractionDigits} fraction digits`,
+  );
   return {
     exact: true,
     convert: (value) => {
       const match = typeof value === "string" ? anyZonedTime.exec(value) : null;
       const offset = match === null ? null : offsetOf(match.slice(5, 10));
-      if (match === null || offset === null) return notTime;
+      if (match === null || offset === null) return refuse("VALUE_TYPE");
       const clock = clockOf(match.slice(1, 5), fractionDigits);
-      if (clock === "VALUE_PRECISION_LOSS") return rounded;
-      return clock === "VALUE_RANGE" || offset === undefined ? outOfRange : clock.text + offsetText(offset);
+      if (typeof clock === "string") return refuse(clock);
+      return offset === undefined ? refuse("VALUE_RANGE") : clock.text + offsetText(offset);
     },
   };
 }
@@ -93,7 +87,7 @@ const anyTimestamp = new RegExp(`^${dateGroups}(?:[Tt ]${clockGroups}${offsetGro
 const firstSecond = firstDay * 86_400;
 const endSecond = dayNumber({ year: 294_277, month: 1, day: 1 }) * 86_400;
 
-/** A timestamp as it was written; `local` counts seconds as if the clock showed UTC. */
+/** A timestamp as it was written; `local` is its seconds since 1970-01-01, as if the clock showed UTC. */
 type Written = { readonly text: string; readonly era: string; readonly local: number; readonly offset: number | null };
 
 export function timestampConversion(type: ColumnType, { allowInfinity }: ConversionOptions): Conversion {
@@ -110,13 +104,13 @@ export function timestampConversion(type: ColumnType, { allowInfinity }: Convers
       const written = readTimestamp(value, fractionDigits);
       if (written === "VALUE_TYPE") return (allowInfinity && infinityOf(value)) || refuse(written);
       if (typeof written === "string") return refuse(written);
-      // The server would drop the offset without a word.
+      // The server would silently drop the offset.
       return written.offset === null ? written.text + written.era : refuse("VALUE_TYPE");
     },
   };
 }
 
-/** @throws RangeError where `options.timezone` names no zone */
+/** @throws RangeError if `options.timezone` names no time zone */
 export function timestamptzConversion(type: ColumnType, options: ConversionOptions): Conversion {
   const fractionDigits = type.fractionDigits ?? microsecondDigits;
   const form = `${commonDateForm}[T ]${commonClockForm(fractionDigits)}`;
@@ -145,23 +139,11 @@ export function timestamptzConversion(type: ColumnType, options: ConversionOptio
   };
 }
 
-type Fault = Extract<RejectCode, "VALUE_TYPE" | "VALUE_RANGE" | "VALUE_PRECISION_LOSS" | "VALUE_AMBIGUOUS">;
-
-function refuser(expected: string): (code: Fault) => Refusal {
-  const refusals: Readonly<Record<Fault, Refusal>> = {
-    VALUE_TYPE: new Refusal("VALUE_TYPE", expected),
-    VALUE_RANGE: new Refusal("VALUE_RANGE", expected),
-    VALUE_PRECISION_LOSS: new Refusal("VALUE_PRECISION_LOSS", expected),
-    VALUE_AMBIGUOUS: new Refusal("VALUE_AMBIGUOUS", expected),
-  };
-  return (code) => refusals[code];
-}
-
 function isInRange(seconds: number): boolean {
   return seconds >= firstSecond && seconds < endSecond;
 }
 
-function readTimestamp(value: string, fractionDigits: number): Written | Fault {
+function readTimestamp(value: string, fractionDigits: number): Written | RejectCode {
   const match = anyTimestamp.exec(value);
   if (match === null) return "VALUE_TYPE";
   const beforeChrist = match[13] !== undefined;
@@ -173,4 +155,8 @@ function readTimestamp(value: string, fractionDigits: number): Written | Fault {
   const local = dayNumber(date) * 86_400 + clock.seconds;
   const text = `${match[1]}-${match[2]}-${match[3]} ${clock.text}`;
   return isInRange(local) ? { text, era: beforeChrist ? " BC" : "", local, offset } : "VALUE_RANGE";
+}
+
+function refuser(expected: string): (code: RejectCode) => Refusal {
+  return (code) => new Refusal(code, expected);
 }

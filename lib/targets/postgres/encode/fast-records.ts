@@ -3,27 +3,27 @@ import { endToken, escapedToken, nameToken, nullToken, stringToken, tokenSize } 
 import type { TablePlan } from "../../../core/plan.ts";
 import type { RawRecord } from "../../../core/records.ts";
 import type { LineBuffer } from "./copy-text.ts";
-import { type FastForm, fastFormOf, isAt, type Lexeme, utcSuffix } from "./fast-values.ts";
+import { type FastForm, fastFormOf, isAt, isOneOf, type Lexeme, utcSuffix } from "./fast-values.ts";
 import { type FieldMeaning, fieldMeanings, rowWidthOf } from "./transform.ts";
 
 /**
- * The short way from a record's tokens to its line of COPY text, for records whose every value is plain. It knows the
- * names by their order in the record before, and gives up at the first thing out of the ordinary: then the record is
- * parsed and transformed the exact way, which would give the same line.
+ * The fast path from a record's tokens to its line of COPY text, for records whose values are all plain. It expects the
+ * names in the order of the previous record, and gives up at the first unusual thing: then the record is parsed and
+ * transformed, which gives the same line for all that the fast path takes.
  */
 export type FastRecords = {
   /**
-   * Appends the mask of absent fields and the fields to the line, for which there has to be room. Answers how many
-   * values the contract reads as null, or -1 where the record is not plain: then the line is as it was.
+   * Appends the mask of absent fields and the fields to the line, which must have room for them. Returns how many
+   * values the contract reads as null; or -1, and leaves the line as it was, if the record is not plain.
    */
   readonly append: (record: RawRecord, line: LineBuffer) => number;
 };
 
-/** A column of the line; `nulls` are the texts that mean null. */
 type FastColumn = {
   readonly form: FastForm | null;
+  /** Texts that mean null. */
   readonly nulls: readonly Uint8Array[];
-  /** True where null is a fault. */
+  /** True if a record without a value is rejected. */
   readonly isObliged: boolean;
 };
 
@@ -32,21 +32,34 @@ type FastTable = {
   readonly meaningOf: (name: string) => FieldMeaning;
 };
 
-/** Bytes that a line may take beyond those of its record: separators, nulls, suffixes. */
+/** What the fast path needs to know of a table; null if rows may be too wide, which only the transform checks. */
+export function fastTableOf(plan: TablePlan): FastTable | null {
+  const { contract } = plan;
+  if (rowWidthOf(plan.columns) !== null) return null;
+  const columns = plan.columns.map((column) => ({
+    form: fastFormOf(column, conversionOptions(contract, column.name)),
+    nulls: [...nullTexts(contract, column.name)].map((text) => Buffer.from(text)),
+    isObliged: isObliged(contract, column.name),
+  }));
+  return { columns, meaningOf: fieldMeanings(plan) };
+}
+
+/** For each column, bytes that a line may need beyond those of its record: separators, nulls, suffixes. */
 export const overheadOfColumn = 8;
 
-/** Names beside those of columns that are told apart, so that none of them stands twice. */
-const maxPassedNames = 64;
+/** Most ignored names that get a slot, which shows if one of them stands twice; a record with more is not plain. */
+const maxIgnoredNames = 64;
 
 type Name = { readonly bytes: Uint8Array; readonly slot: number };
 
 type Reading = {
   readonly table: FastTable;
-  /** Where the value of each slot stands among the tokens; 0 where it is absent. */
+  /** The index among the tokens of the value of each slot; 0 if it is absent. */
   readonly places: Int32Array;
-  /** By their place in the record before. */
+  /** The names of the previous record, in order. */
   readonly names: Name[];
-  readonly passed: Map<string, number>;
+  /** The slots of ignored names. */
+  readonly ignored: Map<string, number>;
   readonly value: Lexeme;
   tokens: Int32Array;
 };
@@ -54,16 +67,16 @@ type Reading = {
 export function openFastRecords(table: FastTable): FastRecords {
   const reading: Reading = {
     table,
-    places: new Int32Array(table.columns.length + maxPassedNames),
+    places: new Int32Array(table.columns.length + maxIgnoredNames),
     names: [],
-    passed: new Map(),
+    ignored: new Map(),
     value: { bytes: new Uint8Array(0), kind: stringToken, from: 0, to: 0 },
     tokens: new Int32Array(0),
   };
   return { append: (record, line) => (readMembers(reading, record) ? appendFields(reading, line) : -1) };
 }
 
-/** Where every value stands. False where the record is not plain. */
+/** Finds the place of every value; false if the record is not plain. */
 function readMembers(reading: Reading, { bytes, tokens, token }: RawRecord): boolean {
   const { places, names } = reading;
   places.fill(0);
@@ -88,15 +101,15 @@ function readMembers(reading: Reading, { bytes, tokens, token }: RawRecord): boo
   return tokens[at] === endToken;
 }
 
-/** The slot of a column, or of a name that is passed over. */
-function slotOf({ table, passed }: Reading, name: string): number {
+/** The slot of a column or of an ignored name; -1 for any other. */
+function slotOf({ table, ignored }: Reading, name: string): number {
   const meaning = table.meaningOf(name);
   if (typeof meaning === "number") return meaning;
   if (meaning !== "ignored") return -1;
-  const known = passed.get(name);
-  if (known !== undefined || passed.size >= maxPassedNames) return known ?? -1;
-  const slot = table.columns.length + passed.size;
-  passed.set(name, slot);
+  const known = ignored.get(name);
+  if (known !== undefined || ignored.size >= maxIgnoredNames) return known ?? -1;
+  const slot = table.columns.length + ignored.size;
+  ignored.set(name, slot);
   return slot;
 }
 
@@ -139,7 +152,7 @@ function appendNull(line: LineBuffer): void {
   line.bytes[line.end++] = letterN;
 }
 
-/** Answers 1 for a text that means null, -1 for a value that is not plain, else 0. */
+/** Returns 1 for a text that means null, -1 for a value that is not plain, else 0. */
 function appendValue(reading: Reading, slot: number, line: LineBuffer): number {
   const { form, nulls, isObliged } = reading.table.columns[slot] as FastColumn;
   const { value, tokens } = reading;
@@ -148,7 +161,7 @@ function appendValue(reading: Reading, slot: number, line: LineBuffer): number {
   value.kind = kind;
   value.from = tokens[place + 1] as number;
   value.to = tokens[place + 2] as number;
-  // Whether the text behind the escapes means null is not looked at here.
+  // The escapes are not decoded here: a text so short that it could mean null is left to the transform.
   if (kind === escapedToken && nulls.some((text) => text.length >= (value.to - value.from) / 2)) return -1;
   const isNulled = kind === stringToken && isOneOf(value, nulls);
   if (kind === nullToken || isNulled) {
@@ -163,11 +176,6 @@ function appendValue(reading: Reading, slot: number, line: LineBuffer): number {
   else appendBytes(value, line);
   if (match === 2) for (const byte of utcSuffix) line.bytes[line.end++] = byte;
   return 0;
-}
-
-function isOneOf({ bytes, from, to }: Lexeme, texts: readonly Uint8Array[]): boolean {
-  for (const text of texts) if (text.length === to - from && isAt(bytes, from, text)) return true;
-  return false;
 }
 
 /** From here on a native copy is faster than a loop. */
@@ -187,7 +195,7 @@ function appendBytes({ bytes, from, to }: Lexeme, line: LineBuffer): void {
 
 const slash = 0x2f;
 
-/** COPY has JSON's escapes, but those of quote and slash. */
+/** COPY has the same escapes as JSON, except those of quote and slash. */
 function appendEscaped({ bytes, from, to }: Lexeme, line: LineBuffer): void {
   for (let i = from; i < to; i += 1) {
     let byte = bytes[i] as number;
@@ -198,16 +206,4 @@ function appendEscaped({ bytes, from, to }: Lexeme, line: LineBuffer): void {
     }
     line.bytes[line.end++] = byte;
   }
-}
-
-/** What the short way has to know of a plan's table; null where rows may be too wide, which only the exact way tells. */
-export function fastTableOf(plan: TablePlan): FastTable | null {
-  const { contract } = plan;
-  if (rowWidthOf(plan.columns) !== null) return null;
-  const columns = plan.columns.map((column) => ({
-    form: fastFormOf(column, conversionOptions(contract, column.name)),
-    nulls: [...nullTexts(contract, column.name)].map((text) => Buffer.from(text)),
-    isObliged: isObliged(contract, column.name),
-  }));
-  return { columns, meaningOf: fieldMeanings(plan) };
 }

@@ -2,10 +2,13 @@ import type { Column, ColumnType } from "../../../core/catalog.ts";
 import type { ConversionOptions } from "../../../core/contract.ts";
 import { booleanToken, escapedToken, numberToken, stringToken } from "../../../core/json-tokens.ts";
 
+/** One scalar as it was written, with the kind of its token. One object serves for all of them: there are millions. */
+export type Lexeme = { bytes: Uint8Array; kind: number; from: number; to: number };
+
 /**
- * Plain forms: values that a conversion hands on as they were written, told by their bytes. They are most of all data,
- * and telling them costs a tenth of a conversion. What is not plain goes the exact way, so nothing is refused here; a
- * form may leave out what is rare, but must not let through what the conversion would change or refuse.
+ * Recognizes plain values, which a conversion would return as they were written, by their bytes. Most values are plain,
+ * and this costs a tenth of a conversion. Any other value is converted instead, so a form may leave out what is
+ * rare, but must not let through what the conversion would change or refuse.
  */
 export type FastForm = (value: Lexeme) => FastMatch;
 
@@ -15,8 +18,13 @@ const no: FastMatch = 0;
 const asItIs: FastMatch = 1;
 const withUtc: FastMatch = 2;
 
-/** Behind a time without an offset, where such times are UTC. */
+/** Follows a time without an offset if the contract reads such times as UTC. */
 export const utcSuffix: Uint8Array = Buffer.from("+00:00");
+
+const zero = 0x30;
+const minus = 0x2d;
+const dot = 0x2e;
+const colon = 0x3a;
 
 type MakeForm = (type: ColumnType, options: ConversionOptions) => FastForm;
 
@@ -30,19 +38,14 @@ const forms: ReadonlyMap<string, MakeForm> = new Map<string, MakeForm>([
   ["int8", () => integerForm(18)],
   ["numeric", decimalForm],
   ["float8", () => floatForm],
-  [
-    "bool",
-    () =>
-      ({ kind }) =>
-        kind === booleanToken ? asItIs : no,
-  ],
+  ["bool", () => (value) => (value.kind === booleanToken ? asItIs : no)],
   ["date", () => (value) => (value.kind === stringToken && isPlainDate(value) ? asItIs : no)],
   ["timestamp", timestampForm],
   ["timestamptz", timestamptzForm],
   ["uuid", () => uuidForm],
 ]);
 
-/** Null where no value of the column is plain. */
+/** Null if no value of the column is plain. */
 export function fastFormOf({ type }: Column, options: ConversionOptions): FastForm | null {
   if (type.element !== null || type.range !== null) return null;
   if (type.enumLabels !== null) return enumForm(type.enumLabels);
@@ -51,7 +54,7 @@ export function fastFormOf({ type }: Column, options: ConversionOptions): FastFo
 
 function textForm({ length }: ColumnType): FastForm {
   if (length === null) return ({ kind }) => (isString(kind) ? asItIs : no);
-  // An escape only makes a text look longer than it is.
+  // Escapes only make a text look longer than it is, so none that is too long passes.
   return (value) =>
     isString(value.kind) && (value.to - value.from <= length || countCharacters(value) <= length) ? asItIs : no;
 }
@@ -68,19 +71,15 @@ function countCharacters({ bytes, from, to }: Lexeme): number {
 
 function enumForm(labels: readonly string[]): FastForm {
   const allowed = labels.map((label) => Buffer.from(label));
-  return ({ kind, bytes, from, to }) => {
-    if (kind !== stringToken) return no;
-    for (const label of allowed) if (label.length === to - from && isAt(bytes, from, label)) return asItIs;
-    return no;
-  };
+  return (value) => (value.kind === stringToken && isOneOf(value, allowed) ? asItIs : no);
 }
 
-/** Strings of digits are numbers, too. */
+/** The conversions take strings of digits as numbers, too. */
 function mayBeNumber(kind: number): boolean {
   return kind === numberToken || kind === stringToken;
 }
 
-/** A sign counts as a digit: what is rare may go the exact way. */
+/** A sign counts as a digit: a negative number of `maxDigits` is rare and is converted instead. */
 function integerForm(maxDigits: number): FastForm {
   return (value) =>
     mayBeNumber(value.kind) && value.to - value.from <= maxDigits && isPlainInteger(value) ? asItIs : no;
@@ -100,7 +99,7 @@ function decimalForm({ precision, scale }: ColumnType): FastForm {
   };
 }
 
-/** So many digits survive a double. They are shown as they were written unless zeros end them or follow the point. */
+/** A decimal of so many digits survives a double, but may be shown otherwise if a zero begins or ends its fraction. */
 const doubleDigits = 15;
 
 const floatForm: FastForm = (value) => {
@@ -132,40 +131,33 @@ function timestamptzForm({ fractionDigits: typmod }: ColumnType, { timezone }: C
   };
 }
 
-const hyphen = 0x2d;
-
 const uuidForm: FastForm = ({ kind, bytes, from, to }) => {
   if (kind !== stringToken || to - from !== 36) return no;
   for (let i = 0; i < 36; i += 1) {
     const byte = bytes[from + i] as number;
     if (i === 8 || i === 13 || i === 18 || i === 23) {
-      if (byte !== hyphen) return no;
+      if (byte !== minus) return no;
     } else if (!((byte >= zero && byte <= 0x39) || (byte >= 0x61 && byte <= 0x66))) return no;
   }
   return asItIs;
 };
 
-/** The lexical forms that plain values are made of, on bytes of UTF-8. */
-
-/** One scalar as it was written, its kind that of its token. The same object serves for all: there are millions. */
-export type Lexeme = { bytes: Uint8Array; kind: number; from: number; to: number };
-
-const zero = 0x30;
-const minus = 0x2d;
-const dot = 0x2e;
-const colon = 0x3a;
-
 function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= zero && byte <= 0x39;
 }
 
-/** Whether these bytes stand at a place. */
+export function isOneOf({ bytes, from, to }: Lexeme, texts: readonly Uint8Array[]): boolean {
+  for (const text of texts) if (text.length === to - from && isAt(bytes, from, text)) return true;
+  return false;
+}
+
+/** Whether the expected bytes stand at an index. */
 export function isAt(bytes: Uint8Array, from: number, expected: Uint8Array): boolean {
   for (let i = 0; i < expected.length; i += 1) if (bytes[from + i] !== expected[i]) return false;
   return true;
 }
 
-/** Where JSON's number without an exponent ends that begins at a place; -1 where there is none. */
+/** The index behind a JSON number without exponent; -1 if none begins at `from`. */
 function passNumber(bytes: Uint8Array, from: number): number {
   const start = bytes[from] === minus ? from + 1 : from;
   let i = start;
@@ -178,7 +170,7 @@ function passNumber(bytes: Uint8Array, from: number): number {
   return i > point + 1 ? i : -1;
 }
 
-/** `0`, or digits that do not begin with it. No `-0`, which is 0. */
+/** An integer without leading zeros; not `-0`, which is stored as 0. */
 function isPlainInteger({ bytes, from, to }: Lexeme): boolean {
   if (bytes[from] === zero) return to - from === 1;
   const start = bytes[from] === minus ? from + 1 : from;
@@ -187,7 +179,7 @@ function isPlainInteger({ bytes, from, to }: Lexeme): boolean {
   return true;
 }
 
-/** Digits in front of the point, or -1 where the value is no plain number. */
+/** Number of digits before the point; -1 if the value is not a plain number. */
 function integerDigits({ bytes, from, to }: Lexeme): number {
   if (passNumber(bytes, from) !== to) return -1;
   const start = bytes[from] === minus ? from + 1 : from;
@@ -196,23 +188,24 @@ function integerDigits({ bytes, from, to }: Lexeme): number {
   return i - start;
 }
 
-/** Digits behind the point of a plain number whose digits in front of it are known. */
+/** Number of digits behind the point of a plain number that has `integer` digits before it. */
 function fractionDigits({ bytes, from, to }: Lexeme, integer: number): number {
   const digits = to - from - integer - (bytes[from] === minus ? 1 : 0);
   return digits === 0 ? 0 : digits - 1;
 }
 
+/** The number that two digits form; -1 if they are not digits. */
 function two(bytes: Uint8Array, from: number): number {
   const tens = (bytes[from] as number) - zero;
   const ones = (bytes[from + 1] as number) - zero;
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : -1;
 }
 
-/** No 29 February, which depends on the year. */
+/** Without 29 February, which depends on the year. */
 const monthLengths = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 const dateLength = 10;
 
-/** Whether `YYYY-MM-DD`, from the year 1 on, stands at a place. */
+/** Whether `YYYY-MM-DD`, from the year 1 on, begins at `from`. */
 function isDateAt(bytes: Uint8Array, from: number): boolean {
   const century = two(bytes, from);
   const year = two(bytes, from + 2);
@@ -230,7 +223,7 @@ function isPlainDate({ bytes, from, to }: Lexeme): boolean {
 const letterT = 0x54;
 const space = 0x20;
 
-/** Where date and time of day end; -1 where the value does not begin with them. */
+/** The index behind a date and time of day; -1 if the value does not begin with them. */
 function passDateTime({ bytes, from, to }: Lexeme, maxFraction: number): number {
   const separator = bytes[from + dateLength];
   if ((separator !== letterT && separator !== space) || !isDateAt(bytes, from)) return -1;
@@ -238,7 +231,7 @@ function passDateTime({ bytes, from, to }: Lexeme, maxFraction: number): number 
   return end <= to ? end : -1;
 }
 
-/** Where a time of day up to 23:59:59 ends, with or without seconds and their fraction; -1 where there is none. */
+/** The index behind a time of day up to 23:59:59, with or without seconds and a fraction; -1 if there is none. */
 function passClock(bytes: Uint8Array, from: number, maxFraction: number): number {
   if (!isBelow(two(bytes, from), 24) || bytes[from + 2] !== colon || !isBelow(two(bytes, from + 3), 60)) return -1;
   let i = from + 5;

@@ -9,16 +9,16 @@ type Float = {
   readonly nearest: (value: number) => number;
   /** The shortest decimal that reads back as this value of the type, as a double. */
   readonly shortest: (stored: number) => number;
-  /** Decimals that are sure to be shown as they were written, as far as one looks for them. */
+  /** Matches some decimals that are certain to be shown as they were written; null if no test is worth it. */
   readonly safe: RegExp | null;
 };
 
 const smallestNormalReal = 1.1754943508222875e-38;
-/** Six digits always survive a normal real, nine tell any two reals apart. */
+/** Six digits always survive a normal real; nine distinguish any two reals. */
 const safeRealDigits = 6;
 const maxRealDigits = 9;
 
-/** Six digits in front of and behind the point, of a size far from both ends of real. */
+/** At most six digits, so neither their precision nor their size comes near the limits of real. */
 const safeReal = /^-?(?=[\d.]{1,7}$)\d{1,6}(?:\.\d{1,5})?$/;
 
 const types: Readonly<Record<"float4" | "float8", Float>> = {
@@ -36,7 +36,7 @@ const types: Readonly<Record<"float4" | "float8", Float>> = {
   },
 };
 
-/** Longest plain decimal whose digits (15) certainly survive a double: sign, point, 15 digits. */
+/** Plain decimals of at most 15 digits, which certainly survive a double. */
 const shortDecimal = /^-?(?=[\d.]{1,16}$)\d{1,15}(?:\.\d{1,14})?$/;
 
 export function floatConversion(type: "float4" | "float8", { allowInfinity }: ConversionOptions): Conversion {
@@ -45,7 +45,7 @@ export function floatConversion(type: "float4" | "float8", { allowInfinity }: Co
   const outOfRange = new Refusal("VALUE_RANGE", expected);
   const rounded = new Refusal("VALUE_PRECISION_LOSS", expected);
 
-  /** `exact` is null where the double alone says what was written. */
+  /** `exact` is null if the double alone tells what was written. */
   const judge = (value: number, exact: Decimal | null) => {
     const stored = nearest(value);
     if (!Number.isFinite(stored)) return outOfRange;
@@ -72,10 +72,7 @@ export function floatConversion(type: "float4" | "float8", { allowInfinity }: Co
   return { convert, exact: true };
 }
 
-/**
- * Does a server or another program that shows `stored` show what was written: the shortest decimal, or every digit of
- * the binary value?
- */
+/** Whether PostgreSQL or another program would show `stored` as it was written: shortest, or with all digits. */
 function isShownAs(written: Decimal, shown: number, stored: number): boolean {
   const shortest = decimalOf(String(shown));
   if (isSameNumber(written, shortest)) return true;
@@ -86,8 +83,8 @@ function isShownAs(written: Decimal, shown: number, stored: number): boolean {
 }
 
 /**
- * JavaScript and Python shorten a double to a decimal that lies halfway to the next one, PostgreSQL does not. Doubles
- * below 2^53 have none so short.
+ * JavaScript and Python shorten a double even to a decimal that lies halfway to the next double, PostgreSQL does not.
+ * No double below 2^53 has such a short decimal.
  */
 function isHalfway(shortest: Decimal, stored: number): boolean {
   if (Math.abs(stored) <= Number.MAX_SAFE_INTEGER || shortest.exponent < 0) return false;
@@ -99,20 +96,20 @@ function decimalOf(numberText: string): Decimal {
   return parseDecimal(numberText) as Decimal;
 }
 
-/** As PostgreSQL shows a real, so without decimals that lie halfway to the next one. */
+/** As PostgreSQL shows a real: never by a decimal that lies halfway to the next real. */
 function shortestReal(stored: number): number {
   const first = Math.abs(stored) < smallestNormalReal ? 1 : safeRealDigits;
   for (let digits = first; digits < maxRealDigits; digits += 1) {
     const candidate = Number(stored.toPrecision(digits));
     const mirrored = 2 * candidate - stored;
     const isHalfwayToNext = candidate !== stored && Math.fround(mirrored) === mirrored;
-    if (Math.fround(candidate) === stored && !isHalfwayToNext) return evenTwin(stored, digits) ?? candidate;
+    if (Math.fround(candidate) === stored && !isHalfwayToNext) return evenOfTie(stored, digits) ?? candidate;
   }
   return Number(stored.toPrecision(maxRealDigits));
 }
 
-/** Of two decimals equally near, toPrecision takes the upper one and PostgreSQL the even one: that, if they differ. */
-function evenTwin(stored: number, digits: number): number | null {
+/** Of two equally near decimals `toPrecision` takes the upper and PostgreSQL the even one; null if these agree. */
+function evenOfTie(stored: number, digits: number): number | null {
   const oneMore = stored.toPrecision(digits + 1);
   if (Number(oneMore) !== stored) return null;
   const full = decimalOf(oneMore);

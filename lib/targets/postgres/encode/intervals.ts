@@ -9,14 +9,14 @@ const duration = new RegExp(
     String.raw`(?:T(?=.)(?:${count}H)?(?:${count}M)?(?:(-?)(\d{1,30})(?:\.(\d{1,100}))?S)?)?$`,
 );
 
-/** As PostgreSQL keeps it; the three parts never carry over into each other. */
+/** The three parts that PostgreSQL stores; none carries over into another. */
 type Interval = { readonly months: number; readonly days: number; readonly microseconds: bigint };
 
 const second = 1_000_000n;
 const maxInt = 2_147_483_647;
-/** The server adds up in 64 bits; both ends are kept for the infinities. */
+/** The server adds in 64 bits, and reserves both extremes for the infinities. */
 const maxMicroseconds = 2n ** 63n - 2n;
-/** The server reads seconds through a double, which holds six more digits behind so many. */
+/** The server reads seconds through a double, which holds so many digits and six more behind the point. */
 const maxSecondDigits = 9;
 
 export function intervalConversion({ smallestUnit, fractionDigits }: ColumnType): Conversion {
@@ -41,9 +41,14 @@ export function intervalConversion({ smallestUnit, fractionDigits }: ColumnType)
   };
 }
 
-/** Null where a part, or a sum on the way to it, is more than the server can count. */
+/** Null if a part, or an intermediate sum, is beyond what the server can hold. */
 function intervalOf(match: RegExpExecArray, fraction: string): Interval | null {
-  const [years, months, weeks, days] = match.slice(1, 5).map((text) => Number(text ?? 0)) as Four;
+  const [years, months, weeks, days] = match.slice(1, 5).map((text) => Number(text ?? 0)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
   const dates = [years, years * 12 + months, weeks * 7, weeks * 7 + days] as const;
   if (dates.some((part) => part > maxInt || part < -maxInt - 1)) return null;
   if ((match[8] ?? "").length > maxSecondDigits) return null;
@@ -55,9 +60,7 @@ function intervalOf(match: RegExpExecArray, fraction: string): Interval | null {
   return [hours, minutes, microseconds].some(isTooLong) ? null : { months: dates[1], days: dates[3], microseconds };
 }
 
-type Four = [number, number, number, number];
-
-/** The server cuts whatever is smaller than the unit without a word; what is larger it keeps. */
+/** The server silently cuts what is smaller than the unit, and keeps what is larger. */
 function isWhole({ months, days, microseconds }: Interval, unit: IntervalUnit): boolean {
   if (unit === "minute") return microseconds % (60n * second) === 0n;
   if (unit === "hour") return microseconds % (3600n * second) === 0n;
@@ -66,7 +69,7 @@ function isWhole({ months, days, microseconds }: Interval, unit: IntervalUnit): 
   return days === 0 && (unit === "month" || months % 12 === 0);
 }
 
-/** Zeros behind the last digit could make the server round a number that is too long for a double. */
+/** Cuts zeros off the end: with them the number may be too long for a double, and the server would round it. */
 function withFraction(match: RegExpExecArray, fraction: string): string {
   const written = `.${match[9]}S`;
   return `${match[0].slice(0, -written.length)}${fraction === "" ? "" : `.${fraction}`}S`;

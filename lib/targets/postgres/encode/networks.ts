@@ -2,7 +2,7 @@ import { Refusal } from "../../../core/rejects.ts";
 import type { Conversion } from "./conversion.ts";
 
 const form = /^([\da-fA-F:.]{2,45})(?:\/(0|[1-9]\d{0,2}))?$/;
-/** The server would read 10.1 as 10.0.0.1 or 10.1.0.0/16, and others read 010 as 8: every part must be written plainly. */
+/** Four parts without leading zeros: the server reads 10.1 as 10.0.0.1 or 10.1.0.0/16, and some programs 010 as 8. */
 const ipv4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 const hexGroup = /^[\da-fA-F]{1,4}$/;
 const ipv6Groups = 8;
@@ -30,7 +30,7 @@ export function networkConversion(type: "inet" | "cidr"): Conversion {
   };
 }
 
-/** An address in groups of 16 bits, two for IPv4 and eight for IPv6; null where it is none. */
+/** The groups of 16 bits of an address, two for IPv4 and eight for IPv6; null if it is invalid. */
 function groupsOf(address: string): number[] | null {
   if (ipv4.test(address)) return ipv4Groups(address);
   const [head = "", tail, more] = address.split("::");
@@ -39,7 +39,7 @@ function groupsOf(address: string): number[] | null {
   if (left === null || right === null) return null;
   if (tail === undefined) return left.length === ipv6Groups ? left : null;
   const missing = ipv6Groups - left.length - right.length;
-  // An IPv4 address ends an address, so it cannot stand before the gap.
+  // Only the end of an IPv6 address may be written as IPv4, so not what stands before the gap.
   return missing < 1 || head.includes(".") ? null : [...left, ...new Array<number>(missing).fill(0), ...right];
 }
 
@@ -67,7 +67,7 @@ function isNetwork(groups: readonly number[], length: number): boolean {
 
 const pairs = { macaddr: 6, macaddr8: 8 } as const;
 
-/** Pairs of hexadecimal digits behind one kind of separator or none, or in quads behind points; stored with colons. */
+/** Takes pairs of hexadecimal digits with one kind of separator or none, or quads with points; writes colons. */
 export function macAddressConversion(type: keyof typeof pairs): Conversion {
   const count = pairs[type];
   const form = new RegExp(

@@ -16,7 +16,7 @@ export function decimalConversion(type: ColumnType, options: ConversionOptions):
   return { convert: bounded(precision, type.scale ?? 0, options.allowInfinity), exact: true };
 }
 
-/** True where a numeric without precision keeps this number, digits and scale. */
+/** Whether a numeric without precision keeps this number with all its digits and its scale. */
 export function fitsNumeric({ digits, exponent, scale }: Decimal): boolean {
   return scale <= maxFractionDigits && (digits === "" || digits.length + exponent <= maxIntegerDigits);
 }
@@ -31,7 +31,7 @@ function unbounded(allowInfinity: boolean): Convert {
     const decimal = parseDecimal(text);
     if (decimal === null) return (allowInfinity && specialNumberOf(text)) || notNumber;
     if (!fitsNumeric(decimal)) return outOfRange;
-    // The server refuses absurd exponents even of a zero; the scale of 0e-5 still counts.
+    // The server refuses huge exponents even of a zero, so zeros are written out; the scale of 0e-5 is kept.
     if (decimal.digits === "") return decimal.scale > 0 ? `0.${"0".repeat(decimal.scale)}` : "0";
     return text;
   };
@@ -61,7 +61,7 @@ function bounded(precision: number, scale: number, allowInfinity: boolean): Conv
   };
 }
 
-/** Matches most texts that fit and none that do not; null for the rare scales below 0 or above the precision. */
+/** Matches most texts that fit, and no others; null for the rare scales below 0 or above the precision. */
 function fittingForm(precision: number, scale: number): RegExp | null {
   if (scale < 0 || scale > precision) return null;
   const integer = precision === scale ? "0" : `\\d{1,${precision - scale}}`;
@@ -75,28 +75,28 @@ function describe(precision: number, scale: number): string {
   return `${name}: at most ${precision - scale} digits before and ${scale} after the point`;
 }
 
-/** A decimal number taken apart: `digits` times ten to the power of `exponent`. */
+/** A decimal number: `digits` times ten to the power of `exponent`. */
 export type Decimal = {
   readonly negative: boolean;
   /** Significant digits without leading and trailing zeros; empty for zero. */
   readonly digits: string;
-  /** May be infinite where the text's exponent is absurd, so compare before computing. */
+  /** May be infinite if the exponent in the text is huge, so compare it before computing with it. */
   readonly exponent: number;
-  /** Digits behind the point as they were written; negative where the exponent moves the point past them. */
+  /** Digits behind the point as written; negative if the exponent moves the point beyond the last digit. */
   readonly scale: number;
 };
 
 const decimalForm = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 const zero = 48;
 
-/** The text of a number, or of a string that may hold one; null for any other kind. */
+/** The text of a number, or a string, which may hold a number; null for other values. */
 export function numberText(value: JsonValue): string | null {
   if (typeof value === "string") return value;
   if (typeof value === "number") return String(value);
   return value instanceof ExactNumber ? value.text : null;
 }
 
-/** Takes JSON's number syntax (leading zeros allowed) apart without computing with it; null for any other text. */
+/** Parses JSON's number syntax (leading zeros allowed) without any loss; null for any other text. */
 export function parseDecimal(text: string): Decimal | null {
   const match = decimalForm.exec(text);
   if (match === null) return null;
@@ -115,7 +115,7 @@ export function isSameNumber(left: Decimal, right: Decimal): boolean {
   return left.digits === "" || (left.exponent === right.exponent && left.negative === right.negative);
 }
 
-/** The number without an exponent. Check its size first: the text is as long as its exponent is large. */
+/** The number without an exponent. Check its size first: the text grows with the exponent. */
 export function toPlainText({ negative, digits, exponent }: Decimal): string {
   if (digits === "") return "0";
   const sign = negative ? "-" : "";
@@ -131,7 +131,7 @@ const limits = {
   int8: { minimum: -9_223_372_036_854_775_808n, maximum: 9_223_372_036_854_775_807n },
 } as const;
 
-/** No integer type holds more digits, so longer ones are refused before a BigInt is made of them. */
+/** No integer type holds more digits: longer numbers are refused before they become a costly BigInt. */
 const maxDigits = 19;
 /** 15 digits always survive a double. */
 const shortInteger = /^-?\d{1,15}$/;
@@ -142,12 +142,11 @@ export function integerConversion(type: keyof typeof limits): Conversion {
   const expected = `integer from ${minimum} to ${maximum}`;
   const notInteger = new Refusal("VALUE_TYPE", expected);
   const outOfRange = new Refusal("VALUE_RANGE", expected);
-  // For int8 the doubles lie just outside the true limits, which no safe integer reaches.
+  // As doubles the limits of int8 are not exact, but no safe integer comes near them.
   const [low, high] = [Number(minimum), Number(maximum)];
 
-  // String(-0) is "0", so a negative zero needs no care.
+  // String(-0) is "0", as it should be.
   const judge = (value: number) => (value >= low && value <= high ? String(value) : outOfRange);
-
   const judgeText = (text: string) => {
     const decimal = parseDecimal(text);
     if (decimal === null) return notInteger;
@@ -175,7 +174,7 @@ const specialNumber = /^(?:nan|(-?)inf(?:inity)?)$/i;
 
 /** NaN and the infinities in PostgreSQL's spelling; null for any other text. */
 export function specialNumberOf(text: string): "NaN" | "Infinity" | "-Infinity" | null {
-  // Longest: "-Infinity". Spares the regex for almost every text.
+  // The longest is "-Infinity"; this spares most texts the regular expression.
   if (text.length > 9) return null;
   const match = specialNumber.exec(text);
   if (match === null) return null;

@@ -15,24 +15,23 @@ import {
   toCopyFields,
 } from "./copy-text.ts";
 import { type FastRecords, fastTableOf, openFastRecords, overheadOfColumn } from "./fast-records.ts";
-import { type FieldFault, type Transform, transformOf } from "./transform.ts";
+import { type FieldReject, type Transform, transformOf } from "./transform.ts";
+
+/** Bytes for the item, the record number, their separators and the line end. */
+const lineOverhead = 64;
 
 /**
- * Turns the records of one table into lines of COPY text: a record whose every value can be copied as it stands takes
- * the fast path on its bytes, any other one is parsed and converted value by value.
+ * Turns the records of one table into lines of COPY text. A record whose values can all be copied as they stand takes
+ * the fast path; any other one is parsed, and its values are converted.
  */
 export function openTableEncoder(plan: TablePlan): TableEncoder {
   const table = fastTableOf(plan);
   const paths = { fast: table && openFastRecords(table), transform: transformOf(plan) };
-  // One slice at a time: the buffers serve all of them.
+  // Only one slice is encoded at a time, so the buffers serve all of them.
   const buffers: Buffers = [openLineBuffer(), openLineBuffer()];
   const overhead = lineOverhead + plan.columns.length * overheadOfColumn;
   return { begin: (item) => beginSlice({ ...paths, overhead, buffers }, item) };
 }
-
-/** Item, record number, their separators and the line end. */
-const lineOverhead = 64;
-const lineEnd = 0x0a;
 
 type Paths = {
   readonly fast: FastRecords | null;
@@ -41,7 +40,6 @@ type Paths = {
   readonly buffers: Buffers;
 };
 
-/** A slice while it is read. */
 type Slice = Paths & {
   readonly item: WorkItem;
   readonly lines: Lines;
@@ -85,10 +83,10 @@ function takeAsItStands(slice: Slice, record: RawRecord): boolean {
 }
 
 function takeExact(slice: Slice, group: RecordGroup, record: SourceRecord): void {
-  // The reader hands over objects only: anything else is JSON_SHAPE there.
+  // The reader yields objects only: it refuses anything else with JSON_SHAPE.
   const row = record.duplicate === null ? slice.transform(record.value as JsonObject) : nameTwice(record.duplicate);
-  if ("faults" in row) {
-    reject(slice, { record, faults: row.faults, text: group.rawText(record) });
+  if ("rejects" in row) {
+    reject(slice, record, row.rejects, group.rawText(record));
     return;
   }
   const { line } = slice.lines;
@@ -100,12 +98,14 @@ function takeExact(slice: Slice, group: RecordGroup, record: SourceRecord): void
   endLine(slice, content);
 }
 
-/** Answers where the content begins: what the fingerprint is made of. */
+/** Returns the index at which the content begins, of which the fingerprint is made. */
 function beginLine({ lines, item }: Slice, record: number): number {
   appendNumber(lines.line, item.itemId);
   appendNumber(lines.line, record);
   return lines.line.end;
 }
+
+const lineEnd = 0x0a;
 
 function endLine({ lines, fingerprint }: Slice, content: number): void {
   const { line } = lines;
@@ -113,27 +113,25 @@ function endLine({ lines, fingerprint }: Slice, content: number): void {
   line.bytes[line.end++] = lineEnd;
 }
 
-type Rejected = { readonly record: SourceRecord; readonly faults: readonly FieldFault[]; readonly text: string };
-
-function reject(slice: Slice, { record, faults, text }: Rejected): void {
+function reject(slice: Slice, record: SourceRecord, rejects: readonly FieldReject[], text: string): void {
   slice.fingerprint.addText(text);
   slice.rejected += 1;
   if (slice.rejects.length >= maxStoredRejects) return;
   const { table, object } = slice.item;
   const place = { table, key: object.key, record: record.number, constraint: null, raw: cutRaw(text) };
-  slice.rejects.push(...faults.map((fault) => ({ ...place, ...fault })));
+  slice.rejects.push(...rejects.map((one) => ({ ...place, ...one })));
 }
 
-/** Which of the two values was meant, nobody can tell. */
-function nameTwice(name: string): { readonly faults: readonly FieldFault[] } {
+/** Nobody can tell which of the two values was meant. */
+function nameTwice(name: string): { readonly rejects: readonly FieldReject[] } {
   const [expected, got] = ["each name once in a record", "the name twice"];
-  return { faults: [{ field: showName(name), code: "COLUMN_AMBIGUOUS", expected, got }] };
+  return { rejects: [{ field: showName(name), code: "COLUMN_AMBIGUOUS", expected, got }] };
 }
 
 type Buffers = readonly [LineBuffer, LineBuffer];
 type Lines = { readonly line: LineBuffer; send(writer: SliceWriter): Promise<void>; settle(): Promise<void> };
 
-/** Two buffers: while one is on its way, the other is filled. */
+/** Two buffers: while one is being sent, the other is filled. */
 function openLines(buffers: Buffers): Lines {
   let [filling, sending] = buffers;
   for (const line of buffers) resetLineBuffer(line);
@@ -148,7 +146,7 @@ function openLines(buffers: Buffers): Lines {
       [filling, sending] = [sending, filling];
       filling.end = 0;
       sent = writer.write(sending.bytes.subarray(0, sending.end));
-      // Whoever waits for it next gets the error; until then it is not an unhandled one.
+      // The next `await sent` throws the error; until then it must not count as unhandled.
       sent.catch(() => undefined);
     },
     settle: (): Promise<void> => sent,

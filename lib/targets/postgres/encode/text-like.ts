@@ -7,12 +7,12 @@ import { parseDecimal, toPlainText } from "./numbers.ts";
 
 export const notStorable = new Refusal("VALUE_ENCODING", "text without NUL characters and lone surrogates");
 
-/** False for NUL, which PostgreSQL cannot hold, and lone surrogates, which no UTF-8 can. */
+/** False if a text has a NUL, which PostgreSQL cannot store, or a lone surrogate, which UTF-8 cannot encode. */
 export function isStorable(text: string): boolean {
   return !text.includes("\u0000") && text.isWellFormed();
 }
 
-/** The text of a scalar, numbers digit by digit; null for arrays and objects. */
+/** The text of a scalar, with the digits of numbers as they were written; null for arrays and objects. */
 export function scalarText(value: JsonValue): string | null {
   if (typeof value === "string") return value;
   if (typeof value === "number") return plainNumberText(value);
@@ -20,7 +20,7 @@ export function scalarText(value: JsonValue): string | null {
   return value instanceof ExactNumber ? value.text : null;
 }
 
-/** A number that was written with an exponent arrives as an ExactNumber: one that JavaScript adds was not there. */
+/** Undoes an exponent that JavaScript adds: a number that was written with one arrives as an ExactNumber. */
 function plainNumberText(value: number): string {
   if (Object.is(value, -0)) return "-0";
   const text = String(value);
@@ -37,7 +37,7 @@ export function textConversion(type: ColumnType): Conversion {
   const notText = new Refusal("VALUE_TYPE", `${expected}: a string, number or boolean`);
   const tooLong = new Refusal("VALUE_TOO_LONG", `${expected}: at most ${length} characters`);
   return {
-    // citext comes with an extension that staging need not see on its search path.
+    // citext belongs to an extension whose schema may not be on staging's search path.
     exact: type.name !== "citext",
     convert: (value) => {
       const text = scalarText(value);
@@ -58,7 +58,7 @@ function isLonger(text: string, length: number): boolean {
 
 const binary = /^[01]*$/;
 
-/** A string of 0 and 1; the server's X'1F' is not taken. A cast would pad or cut to bit(n), so all n have to be there. */
+/** Takes 0 and 1 only, not the server's X'1F'. bit(n) needs all n of them, since a cast would silently pad or cut. */
 export function bitConversion({ name, length }: ColumnType): Conversion {
   const isFixed = name === "bit";
   const size = length === null ? "" : `, ${isFixed ? "exactly" : "at most"} ${length} of them`;
@@ -89,7 +89,7 @@ export function booleanConversion({ trueValues, falseValues }: ConversionOptions
     exact: true,
     convert: (value) => {
       if (typeof value === "boolean") return value ? "true" : "false";
-      // Numbers go through the same words: a contract may say that 1 is true and 2 is false.
+      // A contract may list numbers as words, such as 1 for true and 2 for false.
       const word = typeof value === "number" ? String(value) : value;
       if (typeof word !== "string" || word.length > longest) return refused;
       return words.get(word) ?? words.get(word.toLowerCase()) ?? refused;
@@ -118,7 +118,7 @@ function readHex(text: string): string | null {
   return digits.length % 2 !== 0 || notHexDigit.test(digits) ? null : digits;
 }
 
-/** Buffer skips what it cannot read; only a text that it would write the same way is taken. */
+/** Buffer skips invalid characters, so the text is taken only if encoding the bytes gives it back. */
 function readBase64(text: string): string | null {
   const bytes = Buffer.from(text, "base64");
   return bytes.toString("base64") === text ? bytes.toString("hex") : null;
@@ -148,7 +148,7 @@ const spelled =
   /^(?:([\da-f]{8})-([\da-f]{4})-([\da-f]{4})-([\da-f]{4})-([\da-f]{12})|([\da-f]{8})([\da-f]{4})([\da-f]{4})([\da-f]{4})([\da-f]{12}))$/i;
 const notUuid = new Refusal("VALUE_TYPE", "uuid: 32 hexadecimal digits, with or without hyphens, in braces or not");
 
-/** One value gets one spelling (lower case, hyphens), so that it is one natural key too. */
+/** Writes every UUID in one spelling (lower case, hyphens), so that it is always the same natural key. */
 export const uuidConversion: Conversion = {
   exact: true,
   convert: (value) => {
