@@ -6,7 +6,7 @@ export type ReadPosition = {
   readonly offset: number;
   /** Number of records before the offset. */
   readonly records: number;
-  /** State that only the reader understands: shape, depth, line. */
+  /** State that only the reader understands: shape, compression, line. */
   readonly state: Readonly<Record<string, string | number | boolean | null>>;
 };
 

@@ -39,8 +39,8 @@ export type Reject = {
   readonly raw: string | null;
 };
 
-/** A converter's refusal of a value; the transform adds record and field. */
-export class Refusal {
+/** What a converter says of a value that it cannot convert; the transform adds record and field. */
+export class ValueReject {
   readonly code: RejectCode;
   readonly expected: string;
 

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { ColumnType } from "../../../lib/core/catalog.ts";
 import { defaultConversionOptions } from "../../../lib/core/contract.ts";
-import { Refusal } from "../../../lib/core/rejects.ts";
+import { ValueReject } from "../../../lib/core/rejects.ts";
 import { conversionOf, supportedTypes, unsupportedTypes } from "../../../lib/targets/postgres/encode/conversion-of.ts";
 import { columnOfType, columnTypeOf } from "./column-types.ts";
 import { verdicts } from "./verdicts.ts";
@@ -9,7 +9,7 @@ import { verdicts } from "./verdicts.ts";
 const conversionFor = (type: ColumnType) => conversionOf(columnOfType(type), defaultConversionOptions);
 const refusalOf = (type: string, input: string | number) => {
   const refusal = conversionFor(columnTypeOf(type)).convert(input);
-  return refusal instanceof Refusal ? refusal.expected : refusal;
+  return refusal instanceof ValueReject ? refusal.expected : refusal;
 };
 
 for (const name of [...unsupportedTypes.keys(), "public.mytype", "constructor"]) {

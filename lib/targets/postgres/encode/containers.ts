@@ -1,5 +1,5 @@
 import { ExactNumber, type JsonValue, toJsonText } from "../../../core/json.ts";
-import { Refusal } from "../../../core/rejects.ts";
+import { ValueReject } from "../../../core/rejects.ts";
 import type { Conversion, Convert } from "./conversion.ts";
 import { fitsNumeric, parseDecimal } from "./numbers.ts";
 import { isStorable, notStorable } from "./text-like.ts";
@@ -11,13 +11,13 @@ const bare = /^(?!null$)[\w.:+-]+$/i;
 /** `sql` is the element's type. `nested` is false if an inner array is an element's value (json), not a dimension. */
 export function arrayConversion(conversion: Conversion, sql: string, nested: boolean): Conversion {
   const expected = `array of ${sql}`;
-  const notArray = new Refusal("VALUE_TYPE", `${expected}: a JSON array`);
-  const ragged = new Refusal("VALUE_TYPE", `${expected}: inner arrays of one length, none of them empty`);
-  const tooDeep = new Refusal("VALUE_RANGE", `${expected}: at most ${maxDimensions} dimensions`);
+  const notArray = new ValueReject("VALUE_TYPE", `${expected}: a JSON array`);
+  const ragged = new ValueReject("VALUE_TYPE", `${expected}: inner arrays of one length, none of them empty`);
+  const tooDeep = new ValueReject("VALUE_RANGE", `${expected}: at most ${maxDimensions} dimensions`);
   const isInner = (value: JsonValue) => nested && Array.isArray(value);
   const element = elementText(conversion.convert, expected);
 
-  const literal = (items: readonly JsonValue[], lengths: readonly number[]): string | Refusal => {
+  const literal = (items: readonly JsonValue[], lengths: readonly number[]): string | ValueReject => {
     const texts: string[] = [];
     for (const item of items) {
       if (isInner(item) !== lengths.length > 1) return ragged;
@@ -48,15 +48,15 @@ function elementText(convert: Convert, expected: string): Convert {
   return (item) => {
     if (item === null) return "NULL";
     const text = convert(item);
-    if (typeof text !== "string") return new Refusal(text.code, `${expected}, each ${text.expected}`);
+    if (typeof text !== "string") return new ValueReject(text.code, `${expected}, each ${text.expected}`);
     return bare.test(text) ? text : `"${text.replace(/["\\]/g, "\\$&")}"`;
   };
 }
 
 /** Far below the depth at which the server's parser (54001) and our own recursion fail. */
 const maxDepth = 500;
-const tooDeep = new Refusal("VALUE_RANGE", `json nested at most ${maxDepth} deep`);
-const numberTooLong = new Refusal(
+const tooDeep = new ValueReject("VALUE_RANGE", `json nested at most ${maxDepth} deep`);
+const numberTooLong = new ValueReject(
   "VALUE_RANGE",
   "jsonb: numbers of at most 131072 digits before and 16383 after the point",
 );
@@ -87,7 +87,7 @@ function fitsJsonb(number: ExactNumber): boolean {
   return decimal !== null && fitsNumeric(decimal);
 }
 
-function refusalOf(value: JsonValue, look: Look, depth: number): Refusal | null {
+function refusalOf(value: JsonValue, look: Look, depth: number): ValueReject | null {
   if (typeof value === "string") return isStorable(value) ? null : notStorable;
   if (typeof value === "number") look.hasExactNumber ||= Object.is(value, -0);
   if (typeof value !== "object" || value === null) return null;
@@ -120,26 +120,26 @@ const rangeForm = new RegExp(`empty|([[(])${bound},${bound}([\\])])`, "y");
  */
 export function rangeConversion(conversion: Conversion, sql: string, isMultirange: boolean): Conversion {
   const example = isMultirange ? "{[a,b),[c,d)}" : '[a,b), (a,b], [a,) or "empty"';
-  const refused = new Refusal("VALUE_TYPE", `${sql}: a JSON string such as ${example}`);
+  const refused = new ValueReject("VALUE_TYPE", `${sql}: a JSON string such as ${example}`);
   const toLiteral = literalOf(conversion.convert, sql);
-  const readRange = (text: string, at: number): { readonly literal: string | Refusal; readonly end: number } => {
+  const readRange = (text: string, at: number): { readonly literal: string | ValueReject; readonly end: number } => {
     rangeForm.lastIndex = at;
     const match = rangeForm.exec(text);
     return match === null ? { literal: refused, end: at } : { literal: toLiteral(match), end: rangeForm.lastIndex };
   };
 
-  const convertRange = (text: string): string | Refusal => {
+  const convertRange = (text: string): string | ValueReject => {
     const { literal, end } = readRange(text, 0);
-    return end === text.length || literal instanceof Refusal ? literal : refused;
+    return end === text.length || literal instanceof ValueReject ? literal : refused;
   };
-  const convertMultirange = (text: string): string | Refusal => {
+  const convertMultirange = (text: string): string | ValueReject => {
     if (text === "{}") return text;
     const literals: string[] = [];
     let at = 0;
     do {
       if (text[at] !== (at === 0 ? "{" : ",")) return refused;
       const { literal, end } = readRange(text, at + 1);
-      if (literal instanceof Refusal) return literal;
+      if (literal instanceof ValueReject) return literal;
       literals.push(literal);
       at = end;
     } while (at < text.length - 1);
@@ -150,18 +150,18 @@ export function rangeConversion(conversion: Conversion, sql: string, isMultirang
 }
 
 /** Converts and quotes each bound; a bare empty text means that the range is unbounded. */
-function literalOf(convert: Convert, sql: string): (match: RegExpExecArray) => string | Refusal {
-  const boundOf = (quoted: string | undefined, bare: string | undefined): string | Refusal => {
+function literalOf(convert: Convert, sql: string): (match: RegExpExecArray) => string | ValueReject {
+  const boundOf = (quoted: string | undefined, bare: string | undefined): string | ValueReject => {
     if (quoted === undefined && (bare === undefined || bare === "")) return "";
     const text = convert(quoted?.replace(/\\([\s\S])|""/g, (_, escaped?: string) => escaped ?? '"') ?? bare ?? "");
-    if (text instanceof Refusal) return new Refusal(text.code, `${sql}, each bound ${text.expected}`);
+    if (text instanceof ValueReject) return new ValueReject(text.code, `${sql}, each bound ${text.expected}`);
     return `"${text.replace(/["\\]/g, "\\$&")}"`;
   };
   return ([all, opening, quotedLower, bareLower, quotedUpper, bareUpper, closing]) => {
     if (opening === undefined || closing === undefined) return all;
     const lower = boundOf(quotedLower, bareLower);
-    if (lower instanceof Refusal) return lower;
+    if (lower instanceof ValueReject) return lower;
     const upper = boundOf(quotedUpper, bareUpper);
-    return upper instanceof Refusal ? upper : `${opening}${lower},${upper}${closing}`;
+    return upper instanceof ValueReject ? upper : `${opening}${lower},${upper}${closing}`;
   };
 }

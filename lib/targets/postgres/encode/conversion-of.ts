@@ -64,7 +64,10 @@ export const supportedTypes: readonly string[] = [...conversions.keys()];
 export function conversionOf(column: Column, options: ConversionOptions): Conversion {
   const conversion = conversionOfType(column.type, options);
   if (conversion !== null) return conversion;
-  throw new PermanentError("TABLE_UNSUPPORTED", refusalOf(column), { column: column.name, type: column.type.sql });
+  throw new PermanentError("TABLE_UNSUPPORTED", unsupportedText(column), {
+    column: column.name,
+    type: column.type.sql,
+  });
 }
 
 function conversionOfType(type: ColumnType, options: ConversionOptions): Conversion | null {
@@ -95,7 +98,7 @@ function isOwnArray(element: ColumnType): boolean {
 /** Why no value can be converted to the column's type, and what to do instead; null if values can. */
 export function unsupportedReason(column: Pick<Column, "name" | "type">): string | null {
   const { name, enumLabels } = innermost(column.type);
-  return enumLabels !== null || conversions.has(name) ? null : refusalOf(column);
+  return enumLabels !== null || conversions.has(name) ? null : unsupportedText(column);
 }
 
 function innermost(type: ColumnType): ColumnType {
@@ -139,7 +142,7 @@ export const unsupportedTypes: ReadonlyMap<string, string> = new Map([
   ["ltree", "its labels depend on the extension's version; use a text column with a check"],
 ]);
 
-function refusalOf({ name, type }: Pick<Column, "name" | "type">): string {
+function unsupportedText({ name, type }: Pick<Column, "name" | "type">): string {
   const advice = unsupportedTypes.get(innermost(type).name) ?? "use a text column";
   return `column ${name} has type ${type.sql}, which cannot be loaded: ${advice}, or exclude the field`;
 }

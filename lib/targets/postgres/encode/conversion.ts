@@ -1,11 +1,11 @@
 import type { JsonValue } from "../../../core/json.ts";
-import type { Refusal } from "../../../core/rejects.ts";
+import type { ValueReject } from "../../../core/rejects.ts";
 
 /**
  * Turns one JSON value (never null) into a text that the input function of the column's type in PostgreSQL reads as
  * exactly that value, or says why it cannot.
  */
-export type Convert = (value: JsonValue) => string | Refusal;
+export type Convert = (value: JsonValue) => string | ValueReject;
 
 export type Conversion = {
   readonly convert: Convert;

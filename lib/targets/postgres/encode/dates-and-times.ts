@@ -1,6 +1,6 @@
 import type { ColumnType } from "../../../core/catalog.ts";
 import type { ConversionOptions } from "../../../core/contract.ts";
-import { Refusal, type RejectCode } from "../../../core/rejects.ts";
+import { type RejectCode, ValueReject } from "../../../core/rejects.ts";
 import {
   civilDateOf,
   clockGroups,
@@ -24,8 +24,8 @@ const anyDate = new RegExp(`^${dateGroups}( BC)?$`);
 const lastDay = dayNumber({ year: 5_874_897, month: 12, day: 31 });
 const expected = "date: YYYY-MM-DD, from 4714-11-24 BC to 5874897-12-31";
 
-const notDate = new Refusal("VALUE_TYPE", expected);
-const outOfRange = new Refusal("VALUE_RANGE", expected);
+const notDate = new ValueReject("VALUE_TYPE", expected);
+const outOfRange = new ValueReject("VALUE_RANGE", expected);
 
 export function dateConversion({ allowInfinity }: ConversionOptions): Conversion {
   return {
@@ -48,17 +48,17 @@ const anyTime = new RegExp(`^${clockGroups}$`);
 
 export function timeConversion(type: ColumnType): Conversion {
   const fractionDigits = type.fractionDigits ?? microsecondDigits;
-  const refuse = refuser(`time: HH:MM or HH:MM:SS, at most ${fractionDigits} fraction digits, up to 24:00:00`);
+  const reject = rejecter(`time: HH:MM or HH:MM:SS, at most ${fractionDigits} fraction digits, up to 24:00:00`);
   const common = new RegExp(`^${commonClockForm(fractionDigits)}$`);
   return {
     exact: true,
     convert: (value) => {
-      if (typeof value !== "string") return refuse("VALUE_TYPE");
+      if (typeof value !== "string") return reject("VALUE_TYPE");
       if (common.test(value)) return value;
       const match = anyTime.exec(value);
-      if (match === null) return refuse("VALUE_TYPE");
+      if (match === null) return reject("VALUE_TYPE");
       const clock = clockOf(match.slice(1), fractionDigits);
-      return typeof clock === "string" ? refuse(clock) : clock.text;
+      return typeof clock === "string" ? reject(clock) : clock.text;
     },
   };
 }
@@ -66,7 +66,7 @@ export function timeConversion(type: ColumnType): Conversion {
 /** A text without an offset is refused: the server would use that of the session's zone on the day of the load. */
 export function timetzConversion(type: ColumnType): Conversion {
   const fractionDigits = type.fractionDigits ?? microsecondDigits;
-  const refuse = refuser(
+  const reject = rejecter(
     `time with time zone: HH:MM:SS with Z or an offset below 16:00, at most ${fractionDigits} fraction digits`,
   );
   return {
@@ -74,10 +74,10 @@ export function timetzConversion(type: ColumnType): Conversion {
     convert: (value) => {
       const match = typeof value === "string" ? anyZonedTime.exec(value) : null;
       const offset = match === null ? null : offsetOf(match.slice(5, 10));
-      if (match === null || offset === null) return refuse("VALUE_TYPE");
+      if (match === null || offset === null) return reject("VALUE_TYPE");
       const clock = clockOf(match.slice(1, 5), fractionDigits);
-      if (typeof clock === "string") return refuse(clock);
-      return offset === undefined ? refuse("VALUE_RANGE") : clock.text + offsetText(offset);
+      if (typeof clock === "string") return reject(clock);
+      return offset === undefined ? reject("VALUE_RANGE") : clock.text + offsetText(offset);
     },
   };
 }
@@ -93,19 +93,19 @@ type Written = { readonly text: string; readonly era: string; readonly local: nu
 export function timestampConversion(type: ColumnType, { allowInfinity }: ConversionOptions): Conversion {
   const fractionDigits = type.fractionDigits ?? microsecondDigits;
   const common = new RegExp(`^${commonDateForm}[T ]${commonClockForm(fractionDigits)}$`);
-  const refuse = refuser(
+  const reject = rejecter(
     `timestamp: YYYY-MM-DD HH:MM:SS without an offset, at most ${fractionDigits} fraction digits, up to 294276-12-31`,
   );
   return {
     exact: true,
     convert: (value) => {
-      if (typeof value !== "string") return refuse("VALUE_TYPE");
+      if (typeof value !== "string") return reject("VALUE_TYPE");
       if (common.test(value)) return value;
       const written = readTimestamp(value, fractionDigits);
-      if (written === "VALUE_TYPE") return (allowInfinity && infinityOf(value)) || refuse(written);
-      if (typeof written === "string") return refuse(written);
+      if (written === "VALUE_TYPE") return (allowInfinity && infinityOf(value)) || reject(written);
+      if (typeof written === "string") return reject(written);
       // The server would silently drop the offset.
-      return written.offset === null ? written.text + written.era : refuse("VALUE_TYPE");
+      return written.offset === null ? written.text + written.era : reject("VALUE_TYPE");
     },
   };
 }
@@ -118,22 +118,22 @@ export function timestamptzConversion(type: ColumnType, options: ConversionOptio
   const naive = new RegExp(`^${form}$`);
   const isUtc = options.timezone === "UTC";
   const localOffset = openZone(options.timezone);
-  const refuse = refuser(
+  const reject = rejecter(
     `timestamp with time zone: YYYY-MM-DD HH:MM:SS with Z or an offset below 16:00, or without one for a time that ` +
       `${options.timezone} shows once, at most ${fractionDigits} fraction digits, up to 294276-12-31`,
   );
   return {
     exact: true,
     convert: (value) => {
-      if (typeof value !== "string") return refuse("VALUE_TYPE");
+      if (typeof value !== "string") return reject("VALUE_TYPE");
       if (withOffset.test(value)) return value;
       if (isUtc && naive.test(value)) return `${value}+00:00`;
       const written = readTimestamp(value, fractionDigits);
-      if (written === "VALUE_TYPE") return (options.allowInfinity && infinityOf(value)) || refuse(written);
-      if (typeof written === "string") return refuse(written);
+      if (written === "VALUE_TYPE") return (options.allowInfinity && infinityOf(value)) || reject(written);
+      if (typeof written === "string") return reject(written);
       const offset = written.offset ?? localOffset(written.local);
-      if (offset === null) return refuse("VALUE_AMBIGUOUS");
-      if (!isInRange(written.local - offset)) return refuse("VALUE_RANGE");
+      if (offset === null) return reject("VALUE_AMBIGUOUS");
+      if (!isInRange(written.local - offset)) return reject("VALUE_RANGE");
       return written.text + offsetText(offset) + written.era;
     },
   };
@@ -157,6 +157,6 @@ function readTimestamp(value: string, fractionDigits: number): Written | RejectC
   return isInRange(local) ? { text, era: beforeChrist ? " BC" : "", local, offset } : "VALUE_RANGE";
 }
 
-function refuser(expected: string): (code: RejectCode) => Refusal {
-  return (code) => new Refusal(code, expected);
+function rejecter(expected: string): (code: RejectCode) => ValueReject {
+  return (code) => new ValueReject(code, expected);
 }

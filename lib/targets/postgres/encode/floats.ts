@@ -1,5 +1,5 @@
 import type { ConversionOptions } from "../../../core/contract.ts";
-import { Refusal } from "../../../core/rejects.ts";
+import { ValueReject } from "../../../core/rejects.ts";
 import type { Conversion } from "./conversion.ts";
 import { type Decimal, isSameNumber, numberText, parseDecimal, specialNumberOf, toPlainText } from "./numbers.ts";
 
@@ -41,9 +41,9 @@ const shortDecimal = /^-?(?=[\d.]{1,16}$)\d{1,15}(?:\.\d{1,14})?$/;
 
 export function floatConversion(type: "float4" | "float8", { allowInfinity }: ConversionOptions): Conversion {
   const { expected, nearest, shortest, safe } = types[type];
-  const notNumber = new Refusal("VALUE_TYPE", expected);
-  const outOfRange = new Refusal("VALUE_RANGE", expected);
-  const rounded = new Refusal("VALUE_PRECISION_LOSS", expected);
+  const notNumber = new ValueReject("VALUE_TYPE", expected);
+  const outOfRange = new ValueReject("VALUE_RANGE", expected);
+  const rounded = new ValueReject("VALUE_PRECISION_LOSS", expected);
 
   /** `exact` is null if the double alone tells what was written. */
   const judge = (value: number, exact: Decimal | null) => {

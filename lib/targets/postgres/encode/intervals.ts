@@ -1,5 +1,5 @@
 import type { ColumnType, IntervalUnit } from "../../../core/catalog.ts";
-import { Refusal } from "../../../core/rejects.ts";
+import { ValueReject } from "../../../core/rejects.ts";
 import { microsecondDigits } from "./calendar.ts";
 import type { Conversion } from "./conversion.ts";
 
@@ -23,9 +23,9 @@ export function intervalConversion({ smallestUnit, fractionDigits }: ColumnType)
   const digits = fractionDigits ?? microsecondDigits;
   const kept = smallestUnit === null ? `at most ${digits} fraction digits` : `nothing smaller than a ${smallestUnit}`;
   const expected = `interval: an ISO 8601 duration of whole units such as P1Y2M3DT4H5M6.7S, ${kept}`;
-  const notDuration = new Refusal("VALUE_TYPE", expected);
-  const outOfRange = new Refusal("VALUE_RANGE", expected);
-  const cut = new Refusal("VALUE_PRECISION_LOSS", expected);
+  const notDuration = new ValueReject("VALUE_TYPE", expected);
+  const outOfRange = new ValueReject("VALUE_RANGE", expected);
+  const cut = new ValueReject("VALUE_PRECISION_LOSS", expected);
   return {
     exact: true,
     convert: (value) => {

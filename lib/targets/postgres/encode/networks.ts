@@ -1,4 +1,4 @@
-import { Refusal } from "../../../core/rejects.ts";
+import { ValueReject } from "../../../core/rejects.ts";
 import type { Conversion } from "./conversion.ts";
 
 const form = /^([\da-fA-F:.]{2,45})(?:\/(0|[1-9]\d{0,2}))?$/;
@@ -9,7 +9,7 @@ const ipv6Groups = 8;
 
 export function networkConversion(type: "inet" | "cidr"): Conversion {
   const host = type === "cidr" ? ", without bits behind the length" : "";
-  const notAddress = new Refusal(
+  const notAddress = new ValueReject(
     "VALUE_TYPE",
     `${type}: a complete IPv4 or IPv6 address, with or without /length${host}`,
   );
@@ -75,11 +75,14 @@ export function macAddressConversion(type: keyof typeof pairs): Conversion {
       `|(?:[\\da-f]{4}\\.){${count / 2 - 1}}[\\da-f]{4}|[\\da-f]{${2 * count}})$`,
     "i",
   );
-  const refused = new Refusal("VALUE_TYPE", `${type}: ${count} pairs of hexadecimal digits, such as 08:00:2b:01:02:03`);
+  const notHardwareAddress = new ValueReject(
+    "VALUE_TYPE",
+    `${type}: ${count} pairs of hexadecimal digits, such as 08:00:2b:01:02:03`,
+  );
   return {
     exact: true,
     convert: (value) => {
-      if (typeof value !== "string" || !form.test(value)) return refused;
+      if (typeof value !== "string" || !form.test(value)) return notHardwareAddress;
       const digits = value.toLowerCase().replaceAll(/[:.-]/g, "");
       return (digits.match(/../g) as string[]).join(":");
     },

@@ -1,7 +1,7 @@
 import type { ColumnType } from "../../../core/catalog.ts";
 import type { ConversionOptions } from "../../../core/contract.ts";
 import { ExactNumber, type JsonValue } from "../../../core/json.ts";
-import { Refusal } from "../../../core/rejects.ts";
+import { ValueReject } from "../../../core/rejects.ts";
 import type { Conversion, Convert } from "./conversion.ts";
 
 /** PostgreSQL's limits of a numeric without precision (and of a number inside jsonb). */
@@ -22,8 +22,8 @@ export function fitsNumeric({ digits, exponent, scale }: Decimal): boolean {
 }
 
 function unbounded(allowInfinity: boolean): Convert {
-  const notNumber = new Refusal("VALUE_TYPE", unboundedExpectation);
-  const outOfRange = new Refusal("VALUE_RANGE", unboundedExpectation);
+  const notNumber = new ValueReject("VALUE_TYPE", unboundedExpectation);
+  const outOfRange = new ValueReject("VALUE_RANGE", unboundedExpectation);
   return (value) => {
     const text = numberText(value);
     if (text === null) return notNumber;
@@ -39,9 +39,9 @@ function unbounded(allowInfinity: boolean): Convert {
 
 function bounded(precision: number, scale: number, allowInfinity: boolean): Convert {
   const expected = describe(precision, scale);
-  const notNumber = new Refusal("VALUE_TYPE", expected);
-  const outOfRange = new Refusal("VALUE_RANGE", expected);
-  const rounded = new Refusal("VALUE_PRECISION_LOSS", expected);
+  const notNumber = new ValueReject("VALUE_TYPE", expected);
+  const outOfRange = new ValueReject("VALUE_RANGE", expected);
+  const rounded = new ValueReject("VALUE_PRECISION_LOSS", expected);
   const fitting = fittingForm(precision, scale);
   const special = (text: string) => {
     const name = allowInfinity ? specialNumberOf(text) : null;
@@ -131,7 +131,7 @@ const limits = {
   int8: { minimum: -9_223_372_036_854_775_808n, maximum: 9_223_372_036_854_775_807n },
 } as const;
 
-/** No integer type holds more digits: longer numbers are refused before they become a costly BigInt. */
+/** No integer type holds more digits: longer numbers are rejected before they become a costly BigInt. */
 const maxDigits = 19;
 /** 15 digits always survive a double. */
 const shortInteger = /^-?\d{1,15}$/;
@@ -140,8 +140,8 @@ const integerString = /^-?\d+(?:\.0+)?$/;
 export function integerConversion(type: keyof typeof limits): Conversion {
   const { minimum, maximum } = limits[type];
   const expected = `integer from ${minimum} to ${maximum}`;
-  const notInteger = new Refusal("VALUE_TYPE", expected);
-  const outOfRange = new Refusal("VALUE_RANGE", expected);
+  const notInteger = new ValueReject("VALUE_TYPE", expected);
+  const outOfRange = new ValueReject("VALUE_RANGE", expected);
   // As doubles the limits of int8 are not exact, but no safe integer comes near them.
   const [low, high] = [Number(minimum), Number(maximum)];
 

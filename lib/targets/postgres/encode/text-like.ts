@@ -1,11 +1,11 @@
 import type { ColumnType } from "../../../core/catalog.ts";
 import type { ConversionOptions } from "../../../core/contract.ts";
 import { ExactNumber, type JsonValue } from "../../../core/json.ts";
-import { Refusal } from "../../../core/rejects.ts";
+import { ValueReject } from "../../../core/rejects.ts";
 import type { Conversion } from "./conversion.ts";
 import { parseDecimal, toPlainText } from "./numbers.ts";
 
-export const notStorable = new Refusal("VALUE_ENCODING", "text without NUL characters and lone surrogates");
+export const notStorable = new ValueReject("VALUE_ENCODING", "text without NUL characters and lone surrogates");
 
 /** False if a text has a NUL, which PostgreSQL cannot store, or a lone surrogate, which UTF-8 cannot encode. */
 export function isStorable(text: string): boolean {
@@ -34,8 +34,8 @@ export function textConversion(type: ColumnType): Conversion {
   const { length } = type;
   const name = type.name === "bpchar" ? "character" : "character varying";
   const expected = length === null ? "text" : `${name}(${length})`;
-  const notText = new Refusal("VALUE_TYPE", `${expected}: a string, number or boolean`);
-  const tooLong = new Refusal("VALUE_TOO_LONG", `${expected}: at most ${length} characters`);
+  const notText = new ValueReject("VALUE_TYPE", `${expected}: a string, number or boolean`);
+  const tooLong = new ValueReject("VALUE_TOO_LONG", `${expected}: at most ${length} characters`);
   return {
     // citext belongs to an extension whose schema may not be on staging's search path.
     exact: type.name !== "citext",
@@ -63,8 +63,8 @@ export function bitConversion({ name, length }: ColumnType): Conversion {
   const isFixed = name === "bit";
   const size = length === null ? "" : `, ${isFixed ? "exactly" : "at most"} ${length} of them`;
   const expected = `bit string: a JSON string of 0 and 1${size}`;
-  const notBits = new Refusal("VALUE_TYPE", expected);
-  const tooLong = new Refusal("VALUE_TOO_LONG", expected);
+  const notBits = new ValueReject("VALUE_TYPE", expected);
+  const tooLong = new ValueReject("VALUE_TOO_LONG", expected);
   return {
     exact: true,
     convert: (value) => {
@@ -80,7 +80,7 @@ export function booleanConversion({ trueValues, falseValues }: ConversionOptions
   const words = new Map<string, "true" | "false">();
   for (const word of falseValues) words.set(word.toLowerCase(), "false");
   for (const word of trueValues) words.set(word.toLowerCase(), "true");
-  const refused = new Refusal(
+  const notBoolean = new ValueReject(
     "VALUE_TYPE",
     `boolean: true, false, or one of ${[...trueValues, ...falseValues].map((word) => JSON.stringify(word)).join(", ")}`,
   );
@@ -91,24 +91,27 @@ export function booleanConversion({ trueValues, falseValues }: ConversionOptions
       if (typeof value === "boolean") return value ? "true" : "false";
       // A contract may list numbers as words, such as 1 for true and 2 for false.
       const word = typeof value === "number" ? String(value) : value;
-      if (typeof word !== "string" || word.length > longest) return refused;
-      return words.get(word) ?? words.get(word.toLowerCase()) ?? refused;
+      if (typeof word !== "string" || word.length > longest) return notBoolean;
+      return words.get(word) ?? words.get(word.toLowerCase()) ?? notBoolean;
     },
   };
 }
 
 const notHexDigit = /[^\da-fA-F]/;
-const notHex = new Refusal("VALUE_TYPE", "bytea: an even number of hexadecimal digits, with or without a leading \\x");
-const notBase64 = new Refusal("VALUE_TYPE", "bytea: base64 with its padding, without line breaks");
+const notHex = new ValueReject(
+  "VALUE_TYPE",
+  "bytea: an even number of hexadecimal digits, with or without a leading \\x",
+);
+const notBase64 = new ValueReject("VALUE_TYPE", "bytea: base64 with its padding, without line breaks");
 
 export function byteaConversion({ byteaEncoding }: ConversionOptions): Conversion {
   const toHex = byteaEncoding === "hex" ? readHex : readBase64;
-  const refused = byteaEncoding === "hex" ? notHex : notBase64;
+  const notBytes = byteaEncoding === "hex" ? notHex : notBase64;
   return {
     exact: true,
     convert: (value) => {
       const hex = typeof value === "string" ? toHex(value) : null;
-      return hex === null ? refused : `\\x${hex}`;
+      return hex === null ? notBytes : `\\x${hex}`;
     },
   };
 }
@@ -131,8 +134,8 @@ export function enumConversion(labels: readonly string[]): Conversion {
   const shown = labels.slice(0, maxShownLabels).map((label) => JSON.stringify(label));
   const more = labels.length > maxShownLabels ? ` and ${labels.length - maxShownLabels} more` : "";
   const expected = `exactly one of ${shown.join(", ")}${more}`;
-  const notLabel = new Refusal("VALUE_ENUM", expected);
-  const notText = new Refusal("VALUE_TYPE", expected);
+  const notLabel = new ValueReject("VALUE_ENUM", expected);
+  const notText = new ValueReject("VALUE_TYPE", expected);
   return {
     exact: true,
     convert: (value) => {
@@ -146,7 +149,7 @@ export function enumConversion(labels: readonly string[]): Conversion {
 const canonical = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
 const spelled =
   /^(?:([\da-f]{8})-([\da-f]{4})-([\da-f]{4})-([\da-f]{4})-([\da-f]{12})|([\da-f]{8})([\da-f]{4})([\da-f]{4})([\da-f]{4})([\da-f]{12}))$/i;
-const notUuid = new Refusal("VALUE_TYPE", "uuid: 32 hexadecimal digits, with or without hyphens, in braces or not");
+const notUuid = new ValueReject("VALUE_TYPE", "uuid: 32 hexadecimal digits, with or without hyphens, in braces or not");
 
 /** Writes every UUID in one spelling (lower case, hyphens), so that it is always the same natural key. */
 export const uuidConversion: Conversion = {

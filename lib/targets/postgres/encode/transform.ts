@@ -2,7 +2,7 @@ import type { Column } from "../../../core/catalog.ts";
 import { conversionOptions, excludedColumns, nullTexts } from "../../../core/contract.ts";
 import { isJsonObject, type JsonObject, type JsonValue, kindOf, toJsonText } from "../../../core/json.ts";
 import type { TablePlan } from "../../../core/plan.ts";
-import { Refusal, type Reject, showName, showValue } from "../../../core/rejects.ts";
+import { type Reject, showName, showValue, ValueReject } from "../../../core/rejects.ts";
 import type { Conversion } from "./conversion.ts";
 import { conversionOf } from "./conversion-of.ts";
 
@@ -116,7 +116,7 @@ function readValue(field: Field, reading: Reading, value: JsonValue): void {
     return;
   }
   const converted = field.conversion.convert(value);
-  if (converted instanceof Refusal) {
+  if (converted instanceof ValueReject) {
     const { code, expected } = converted;
     reading.rejects.push({ field: field.column.name, code, expected, got: shown(value) });
     return;
@@ -162,7 +162,7 @@ type NullReject = Pick<FieldReject, "code" | "expected">;
 const keyNull: NullReject = { code: "KEY_NULL", expected: "a value: the field is part of the natural key" };
 const requiredNull: NullReject = { code: "VALUE_NOT_NULL", expected: "a value: the field is required" };
 
-/** A field that has a reject already is null because its value was refused, so it gets no second one. */
+/** A field that has a reject already is null because its value was rejected, so it gets no second one. */
 function requireValues(fields: readonly Field[], { values, present, rejects }: Reading, missing: NullReject): void {
   for (const { column, index } of fields) {
     if (values[index] !== null || rejects.some(({ field }) => field === column.name)) continue;
