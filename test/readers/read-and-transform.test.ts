@@ -3,7 +3,7 @@ import type { Column, TableShape } from "../../lib/core/catalog.ts";
 import { parseContracts } from "../../lib/core/contract.ts";
 import type { JsonObject } from "../../lib/core/json.ts";
 import { planTables, type TablePlan } from "../../lib/core/plan.ts";
-import { transformOf } from "../../lib/targets/postgres/encode/transform.ts";
+import { transformOf } from "../../lib/targets/postgres/encode/record-to-row.ts";
 import { columnOfType, columnTypeOf } from "../targets/encode/column-types.ts";
 import { read } from "./support.ts";
 

@@ -6,7 +6,7 @@ import type { SlicePlace, SliceSink } from "../../core/target.ts";
 import type { WorkItem } from "../../core/work-item.ts";
 import { qualifiedName, quoteName, stagingSchema, stagingTableOf } from "../../postgres/sql-names.ts";
 import { inOneMessage, type Tx } from "../../postgres/transaction.ts";
-import { conversionsOf } from "./encode/transform.ts";
+import { conversionsOf } from "./encode/record-to-row.ts";
 
 /**
  * A column of the staging table. It has its own type if `exact`, that is if the transform's check is exact; otherwise

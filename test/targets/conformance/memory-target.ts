@@ -21,7 +21,7 @@ import type {
   UndoRequest,
 } from "../../../lib/core/target.ts";
 import type { WorkItem } from "../../../lib/core/work-item.ts";
-import { transformOf } from "../../../lib/targets/postgres/encode/transform.ts";
+import { transformOf } from "../../../lib/targets/postgres/encode/record-to-row.ts";
 import { canonical, type Image, isSameRow, judgeTable, type Row, type Rows, type StagedRow } from "./memory-judge.ts";
 
 /**

@@ -4,7 +4,7 @@ import type { TablePlan } from "../../../core/plan.ts";
 import type { RawRecord } from "../../../core/records.ts";
 import type { LineBuffer } from "./copy-text.ts";
 import { type FastForm, fastFormOf, isAt, isOneOf, type Lexeme, utcSuffix } from "./fast-values.ts";
-import { type FieldMeaning, fieldMeanings, rowWidthOf } from "./transform.ts";
+import { type FieldMeaning, fieldMeanings, rowWidthOf } from "./record-to-row.ts";
 
 /**
  * The fast path from a record's tokens to its line of COPY text, for records whose values are all plain. It expects the

@@ -15,7 +15,7 @@ import {
   toCopyFields,
 } from "./copy-text.ts";
 import { type FastRecords, fastTableOf, openFastRecords, overheadOfColumn } from "./fast-records.ts";
-import { type FieldReject, type Transform, transformOf } from "./transform.ts";
+import { type FieldReject, type Transform, transformOf } from "./record-to-row.ts";
 
 /** Bytes for the item, the record number, their separators and the line end. */
 const lineOverhead = 64;

@@ -3,7 +3,7 @@ import type { Column, TableShape } from "../../../lib/core/catalog.ts";
 import { parseContracts } from "../../../lib/core/contract.ts";
 import { ExactNumber, type JsonObject } from "../../../lib/core/json.ts";
 import { planTables, type TablePlan } from "../../../lib/core/plan.ts";
-import { transformOf } from "../../../lib/targets/postgres/encode/transform.ts";
+import { transformOf } from "../../../lib/targets/postgres/encode/record-to-row.ts";
 import { columnOfType, columnTypeOf } from "./column-types.ts";
 
 function column(name: string, type: string, more: Partial<Column> = {}): Column {
