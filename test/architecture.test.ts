@@ -72,6 +72,15 @@ describe("imports", () => {
     expect(tableBreaches(inFolder(folder), importTable)).toEqual([]);
   });
 
+  test("docs/architecture.md shows the table", () => {
+    const [page = ""] = readTexts("docs/architecture.md");
+    const table = page.slice(page.indexOf("| folder |"), page.indexOf("`test/architecture.test.ts` holds"));
+    const rows = [...table.matchAll(/^\| `(?:lib\/)?(\w+)(?:\/|\.ts)?` \|.*\| ([^|]+) \|$/gm)];
+    const shown = rows.map(([, folder = "", used = ""]) => [folder, used === "nothing" ? [] : used.split(", ")]);
+    const { bin: _, ...ours } = importTable;
+    expect(Object.fromEntries(shown)).toEqual(ours);
+  });
+
   test("a target takes no other target's driver", () => {
     expect(driverBreaches(code, drivers)).toEqual([]);
   });
