@@ -37,6 +37,16 @@ async function enter(asking: Asking) {
 const ask = (batchId: string, minute: number, wanted = 1) =>
   enter({ batchId, owner: `execution of ${batchId}`, approvedAt: at(minute), wanted });
 
+/** Asks until no session of another test file waits for a lock: on the server that they share, that halves the workers. */
+const askUndisturbed = (batchId: string, minute: number, { wanted, workers }: { wanted: number; workers: number }) =>
+  until(async () => {
+    const turn = await ask(batchId, minute, wanted);
+    expect(turn).toMatchObject({ turn: "now" });
+    if ("workers" in turn && turn.workers === workers) return true;
+    await leave(batchId);
+    return false;
+  });
+
 /** As if everybody had stood in line for a minute. */
 const settle = () => flow.sql`update table_loader.line set joined_at = joined_at - interval '1 minute'`;
 
@@ -65,7 +75,7 @@ test("turns go by the time of the approval, not of the question", async () => {
 });
 
 test("workers are shared with those who may begin, too, and all loads stay within the cap", async () => {
-  expect(await ask("one", 1, 8)).toEqual({ turn: "now", workers: 6 });
+  await askUndisturbed("one", 1, { wanted: 8, workers: 6 });
   expect(await ask("two", 2, 8)).toMatchObject({ turn: "later" });
   await leave("one", "two");
 });
@@ -153,7 +163,7 @@ test("a load that is blocked keeps no other one from its turn", async () => {
   for (const { id } of blocked) await loader.ports.claims.noteBlocked(`arn:${id}`, fault);
   expect(await ask("q", 1)).toMatchObject({ turn: "later" });
   await flow.sql`update table_loader.batches set updated_at = now() - interval '61 seconds'`;
-  expect(await ask("q", 1, 6)).toEqual({ turn: "now", workers: 6 });
+  await askUndisturbed("q", 1, { wanted: 6, workers: 6 });
   expect(await validating(blocked[0]?.id ?? "", `arn:${blocked[0]?.id}`)()).toMatchObject({ next: "stage" });
   expect(await ask("r", 2)).toMatchObject({ turn: "later" });
   await leave("q", "r");
@@ -167,7 +177,7 @@ test("sessions that wait for an advisory lock, as for their turn, do not make a 
   await held`select pg_advisory_lock(1)`;
   const waiting = flow.sql`select pg_advisory_xact_lock(1)`.execute();
   await waitForLock(flow);
-  expect(await ask("s", 1, 6)).toEqual({ turn: "now", workers: 6 });
+  await askUndisturbed("s", 1, { wanted: 6, workers: 6 });
   await held`select pg_advisory_unlock(1)`;
   held.release();
   await waiting;
