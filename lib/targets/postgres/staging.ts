@@ -59,7 +59,7 @@ function createTableSql(table: string, plan: TablePlan): string {
 /** Milliseconds to wait for a worker that still copies into a table, before it is emptied or dropped. */
 const copyPatience = 2_000;
 
-/** Empties the plan's staging to free its room. A worker that copies on meanwhile runs out of room, too. */
+/** Empties the plan's staging to free its disk space. A worker that is still copying runs out of space, too. */
 export async function emptyStaging(sql: postgres.Sql, planId: number, body: PlanBody): Promise<void> {
   const tables = body.tables.map((_, index) => stagingTableOf(planId, index));
   await inOneMessage(sql, [`truncate ${tables.join(", ")}`], { lockMilliseconds: copyPatience });
